@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lib/base: errors, strings, maps, times. */
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -17,10 +16,10 @@ Test(err, wraps_with_context)
 	struct err err = ERR_INIT;
 
 	errno = ENOENT;
-	cr_assert(eq(int, err_set(&err, ENOENT, "open '%s': %m", "/x"), -ENOENT));
-	cr_assert(eq(int, err_wrap(&err, -ENOENT, "state"), -ENOENT));
-	cr_assert(eq(str, err.msg, "state: open '/x': No such file or directory"));
-	cr_assert(eq(int, err_set(NULL, 0, "x"), -EIO));
+	cr_assert_eq(err_set(&err, ENOENT, "open '%s': %m", "/x"), -ENOENT);
+	cr_assert_eq(err_wrap(&err, -ENOENT, "state"), -ENOENT);
+	cr_assert_str_eq(err.msg, "state: open '/x': No such file or directory");
+	cr_assert_eq(err_set(NULL, 0, "x"), -EIO);
 }
 
 Test(err, marks_truncation)
@@ -31,7 +30,7 @@ Test(err, marks_truncation)
 	memset(big, 'a', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
 	err_set(&err, EIO, "%s", big);
-	cr_assert(eq(sz, strlen(err.msg), sizeof(err.msg) - 1));
+	cr_assert_eq(strlen(err.msg), sizeof(err.msg) - 1);
 	cr_assert(str_ends(err.msg, "..."));
 }
 
@@ -50,7 +49,7 @@ Test(strmap, random_operations_match_a_plain_array)
 		if (rand() % 3) {
 			void *old;
 
-			cr_assert(eq(int, strmap_set(m, key, (void *)(intptr_t)(i + 1), &old), 0));
+			cr_assert_eq(strmap_set(m, key, (void *)(intptr_t)(i + 1), &old), 0);
 			cr_assert((intptr_t)old == model[k]);
 			model[k] = i + 1;
 		} else {
@@ -65,7 +64,7 @@ Test(strmap, random_operations_match_a_plain_array)
 		cr_assert((intptr_t)strmap_get(m, key) == model[k]);
 		n += model[k] != 0;
 	}
-	cr_assert(eq(sz, strmap_len(m), n));
+	cr_assert_eq(strmap_len(m), n);
 	strmap_free(m);
 }
 
@@ -87,8 +86,8 @@ Test(strmap, delete_while_iterating_visits_each_key_once)
 		cr_assert(strmap_del(m, key) == m);
 		seen++;
 	}
-	cr_assert(eq(int, seen, 1000));
-	cr_assert(eq(sz, strmap_len(m), 0));
+	cr_assert_eq(seen, 1000);
+	cr_assert_eq(strmap_len(m), 0);
 	strmap_free(m);
 }
 
@@ -108,12 +107,12 @@ Test(clock, rfc3339)
 	int64_t ms;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		cr_assert(eq(int, clock_rfc3339_parse(cases[i].text, &ms), 0));
-		cr_assert(eq(i64, ms, cases[i].ms), "%s", cases[i].text);
+		cr_assert_eq(clock_rfc3339_parse(cases[i].text, &ms), 0);
+		cr_assert_eq(ms, cases[i].ms, "%s", cases[i].text);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		cr_assert(eq(int, clock_rfc3339_parse(bad[i], &ms), -EINVAL), "%s", bad[i]);
-	cr_assert(eq(str, clock_rfc3339_ms(1795394160007, buf), "2026-11-23T00:36:00.007Z"));
+		cr_assert_eq(clock_rfc3339_parse(bad[i], &ms), -EINVAL, "%s", bad[i]);
+	cr_assert_str_eq(clock_rfc3339_ms(1795394160007, buf), "2026-11-23T00:36:00.007Z");
 }
 
 Test(strbuf, json_strings)
@@ -121,7 +120,7 @@ Test(strbuf, json_strings)
 	struct strbuf sb = STRBUF_INIT;
 
 	strbuf_add_json(&sb, "a\"\\\n\x01\xc3\xa9\xff\xed\xa0\x80");
-	cr_assert(eq(str, sb.buf, "\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""));
+	cr_assert_str_eq(sb.buf, "\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 	strbuf_done(&sb);
 }
 
@@ -152,7 +151,7 @@ Test(str, durations)
 
 	cr_assert(!str_to_duration_ms("1h2m3.5s", &ms) && ms == 3723500);
 	cr_assert(!str_to_duration_ms("300ms", &ms) && ms == 300);
-	cr_assert(eq(int, str_to_duration_ms("10", &ms), -EINVAL));
-	cr_assert(eq(int, str_to_duration_ms("", &ms), -EINVAL));
-	cr_assert(eq(int, str_to_duration_ms("-1s", &ms), -EINVAL));
+	cr_assert_eq(str_to_duration_ms("10", &ms), -EINVAL);
+	cr_assert_eq(str_to_duration_ms("", &ms), -EINVAL);
+	cr_assert_eq(str_to_duration_ms("-1s", &ms), -EINVAL);
 }
