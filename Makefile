@@ -24,7 +24,7 @@ CLANG  ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKGS   := libcurl jansson yaml-0.1 openssl sqlite3 libprotobuf-c libnghttp2 libnl-3.0 libnl-route-3.0 libbpf
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-WARN   := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror
+WARN   := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wno-format-truncation -Werror
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DSKEP_VERSION='"$(VERSION)"' $(WARN) $(CFLAGS) $(SANFLAGS) -fno-strict-aliasing \
 	-Iheaders -Iuserspace -Iuserspace/lib -I$(GEN) $(PKG_CFLAGS)
