@@ -26,8 +26,10 @@ struct http_client_config {
 	const char *tls_server_name;	/* name to verify instead of the URL's; NULL: the URL's */
 	bool h2_prior_knowledge;	/* plain HTTP/2 (gRPC) */
 	int connect_timeout_ms;		/* 0: 5 s */
+	const char *const *headers;	/* "Name: value" for every call, NULL-terminated, copied; may be NULL */
 };
 
+/* loop may be NULL for a client that only does http_call_sync(). base_url may have a path: it is put before every call's. */
 int http_client_new(struct loop *loop, const struct http_client_config *config, struct http_client **ret, struct err *err);
 void http_client_free(struct http_client *c);	/* cancels its calls */
 
@@ -36,6 +38,7 @@ struct http_response {
 	const char *body;	/* NUL-terminated; empty when on_data took it */
 	size_t len;
 	const char *error;	/* what failed when status is 0 (connection refused, timeout, TLS); else NULL */
+	int code;		/* then its negative errno: -ECONNREFUSED, -ETIMEDOUT, -EPROTO (TLS), -EFBIG, -EIO... */
 };
 
 struct http_call_config {
@@ -58,11 +61,18 @@ struct http_call_config {
 	void *arg;
 };
 
-/* NULL: out of memory. The call frees itself after on_done. */
+/*
+ * NULL: out of memory. The call frees itself after on_done. An answer that breaks off ends with status 0, whatever on_status said
+ * before; one that on_data ended has its status. Calls may be started and cancelled in any callback, also for themselves, and the
+ * client may be freed there.
+ */
 struct http_call *http_call_start(struct http_client *c, const struct http_call_config *config);
 void http_call_cancel(struct http_call *call);
 
-/* Blocking convenience for the CLI: runs its own loop until done. *ret_body is the caller's (free()). */
+/*
+ * Blocking convenience for the CLI: waits for this call only, the client's loop does not run. on_data and on_header are called,
+ * on_done is not. 0 when there was an answer, whatever its status. *ret_body is the caller's (free()); each ret may be NULL.
+ */
 int http_call_sync(struct http_client *c, const struct http_call_config *config, int *ret_status, char **ret_body,
 		   size_t *ret_len, struct err *err);
 
