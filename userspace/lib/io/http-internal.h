@@ -66,8 +66,9 @@ struct http_call {
 	bool upload, upload_open, upload_paused, resume;
 	struct strbuf out;
 	size_t out_off;
-	/* for grpc.c, set before on_done */
-	bool timed_out;
+	/* for grpc.c */
+	void (*owner_free)(void *arg);	/* called with config.arg when the call is freed, however it ended; may be NULL */
+	bool timed_out;			/* these two are set before on_done */
 	bool unsent;			/* the peer cannot have seen the request */
 };
 

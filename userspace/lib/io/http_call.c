@@ -149,6 +149,8 @@ void http_call_free(struct http_call *call)
 	strbuf_done(&call->out);
 	free(call->url);
 	free(call->method);
+	if (call->owner_free)
+		call->owner_free(call->config.arg);
 	free(call);
 }
 
