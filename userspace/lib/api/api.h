@@ -48,9 +48,10 @@ struct api_int_or_str {
  * Typed structs (generated, "api/api_types.h"): PodSpec becomes struct api_pod_spec with members in snake_case (a C keyword gets a
  * trailing underscore). By schema type: string, time, quantity: const char * (NULL absent); int32/int64: int64_t, "?" optional:
  * struct api_opt_int; bool likewise; []T: size_t n_<name> and T *<name> (const char ** for strings); map: struct api_map;
- * object: pointer (NULL absent), or embedded by value where the schema says "inline value" (metadata, spec, status);
- * int-or-string: struct api_int_or_str; raw JSON: json_t * (borrowed from the arena's owner, NULL absent).
- * Every kind's struct starts with struct api_object.
+ * object: pointer (NULL absent), or embedded by value where the schema says "inline" (metadata, spec, status);
+ * int-or-string: struct api_int_or_str; raw JSON: json_t * (borrowed from the decoded tree, NULL absent).
+ * Every kind's struct starts with struct api_object, as .object and flat: pod->metadata.name. Each type T and kind K has a table:
+ * api_type_<t>, api_kind_<k>.
  */
 struct api_owner_ref {
 	const char *api_version, *kind, *name, *uid;
@@ -92,13 +93,17 @@ enum api_field_flags {
 	API_RETAIN_KEYS = 1 << 7,
 	API_STATUS = 1 << 8,	/* belongs to the status subresource */
 	API_NO_EMPTY = 1 << 9,	/* list must not be empty */
+	API_ALWAYS = 1 << 10,	/* the encoder writes it even when zero */
 };
+#define API_NO_OFFSET UINT32_MAX /* the field has no member in the C struct: decoders skip it */
 
 struct api_type;
 struct api_field {
 	const char *name;		/* in JSON */
 	const char *doc;		/* one line, for explain and OpenAPI */
-	uint16_t pb;			/* protobuf field number in k8s.io/api; 0: none */
+	/* protobuf field number in k8s.io/api; 0: none. Above 255, pb >> 8 is the number of an embedded message that is flat in
+	 * JSON (Volume's volumeSource), pb & 255 the number within it. */
+	uint16_t pb;
 	uint8_t type;			/* enum api_field_type */
 	uint8_t shape;			/* enum api_field_shape */
 	uint32_t flags;
@@ -113,9 +118,11 @@ struct api_field {
 	const char *const *map_keys;	/* all list-map keys for apply, NULL-terminated; NULL: not a map */
 	bool is_set;			/* listType=set / merge of primitives */
 	const char *refused_why;	/* API_REFUSED: what to do instead */
+	const char *const *allowed;	/* API_REFUSED: values accepted all the same, as text; NULL: only absent and empty ones */
 };
 struct api_type {
 	const char *name;		/* "PodSpec" */
+	const char *package;		/* "io.k8s.api.core.v1": with the name, the OpenAPI definition */
 	const char *doc;
 	size_t size;			/* of the C struct; 0: no C struct */
 	const struct api_field *fields;
