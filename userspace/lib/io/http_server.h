@@ -64,6 +64,10 @@ const char *http_req_query(const struct http_req *req, const char *name); /* dec
 /* i-th value of a repeated parameter (exec's command=); NULL past the end. */
 const char *http_req_query_nth(const struct http_req *req, const char *name, size_t i);
 const char *http_req_header(const struct http_req *req, const char *name); /* any case; NULL if absent */
+/* i-th header of that name (SPDY's X-Stream-Protocol-Version, Impersonate-Group come repeated); NULL past the end. */
+const char *http_req_header_nth(const struct http_req *req, const char *name, size_t i);
+/* i-th of all headers: value, and the name in lower case; NULL past the end. */
+const char *http_req_header_at(const struct http_req *req, size_t i, const char **ret_name);
 const void *http_req_body(const struct http_req *req, size_t *ret_len); /* followed by a NUL; never NULL */
 bool http_req_is_h2(const struct http_req *req);
 const struct sockaddr *http_req_peer(const struct http_req *req);
@@ -89,7 +93,8 @@ int http_stream_start(struct http_req *req, int status, const char *content_type
 int http_stream_write(struct http_req *req, const void *data, size_t len);
 int http_stream_write_buf(struct http_req *req, struct http_buf *buf); /* takes a reference */
 size_t http_stream_pending(const struct http_req *req);		/* queued bytes not yet with the kernel */
-/* Called once pending falls below low_water (for producers that pace themselves: logs, big lists). NULL: none. */
+/* Called from the loop when pending is below low_water, once now and once after each write, for producers that pace
+ * themselves (logs, big lists): write until pending reaches low_water, return, be called again. NULL: none. */
 void http_stream_on_drain(struct http_req *req, size_t low_water, void (*fn)(struct http_req *req, void *data));
 void http_stream_end(struct http_req *req);	/* the request is finished; on_close follows */
 
@@ -105,6 +110,14 @@ int http_hijack(struct http_req *req, const char *head, size_t head_len,
 		void (*on_data)(struct http_req *req, void *data, const void *bytes, size_t len));
 int http_hijack_write(struct http_req *req, const void *bytes, size_t len); /* queued; -EPIPE when dead */
 void http_hijack_pause(struct http_req *req, bool pause);	/* stop reading from the peer: back-pressure */
-void http_hijack_close(struct http_req *req);			/* flushes what is queued, then closes */
+void http_hijack_close(struct http_req *req);			/* flushes what is queued, then closes; on_close follows */
+/* http_stream_pending() and http_stream_on_drain() tell about a hijacked connection too; max_pending holds. */
+
+/*
+ * Accepts a WebSocket: answers 101 and hijacks; on_data feeds a struct ws (ws.h) of the caller. protocol: one that the client
+ * offered (ws_choose_protocol()), or NULL. -EPROTO: no valid handshake, and it has been answered with 400 or 426.
+ */
+int http_ws_accept(struct http_req *req, const char *protocol,
+		   void (*on_data)(struct http_req *req, void *data, const void *bytes, size_t len));
 
 #endif
