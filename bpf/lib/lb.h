@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services to backends. lb_choose() is the decision, free of any context; the hooks in sock_lb.bpf.c act on it.
+ *
+ * Map `services` (hash): written by the agent, read at connect and sendmsg. Missing entry: not a service, left alone. Full: the
+ * agent's call fails and the front end is not served.
+ * Map `backends` (hash, key service, generation, index): written by the agent before `services` names the generation, removed
+ * after. Missing entry: the generation was replaced this instant; the service is read again. Full: the agent's call fails, the
+ * service keeps its present backends.
+ * Map `sock_peers` (LRU, key socket and backend): written at connect and sendmsg, read at recvmsg and getpeername. Missing entry:
+ * the peer's real address is shown. Full: the least recently used goes.
+ * Map `udp_choices` (LRU, key socket and front end): an unconnected UDP socket's backend, written and read at sendmsg. Missing
+ * entry, or of another generation: chosen anew. Full: the least recently used goes.
+ */
+#ifndef SKEP_BPF_LB_H
+#define SKEP_BPF_LB_H
+
+#include "base.h"
+#include "abi/svc.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct svc_key);
+	__type(value, struct svc_value);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct backend_key);
+	__type(value, struct backend_value);
+} backends SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sock_peer_key);
+	__type(value, struct sock_peer_value);
+} sock_peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct udp_choice_key);
+	__type(value, struct udp_choice_value);
+} udp_choices SEC(".maps");
+
+enum lb_result {
+	LB_NOT_A_SERVICE,
+	LB_REFUSE,		/* a service without a backend */
+	LB_BACKEND,
+};
+
+struct lb_choice {
+	struct svc_value svc;		/* as the backend was chosen from */
+	struct backend_value backend;
+};
+
+/* Twice in a row the same service would have to be replaced between two instructions for the third reading to be needed. */
+#define LB_READINGS 3
+
+/* random: 32 bits that spread connections evenly over the backends. */
+static __always_inline enum lb_result lb_choose(const struct svc_key *key, __u32 random, struct lb_choice *choice)
+{
+	for (int i = 0; i < LB_READINGS; i++) {
+		struct svc_value *svc = bpf_map_lookup_elem(&services, key);
+		struct backend_value *b;
+		struct backend_key bk;
+
+		if (!svc)
+			return LB_NOT_A_SERVICE;
+		choice->svc = *svc;
+		if (choice->svc.n_backends == 0)
+			return LB_REFUSE;
+		bk.svc_id = choice->svc.svc_id;
+		bk.generation = choice->svc.generation;
+		bk.index = ((__u64)random * choice->svc.n_backends) >> 32;
+		b = bpf_map_lookup_elem(&backends, &bk);
+		if (b) {
+			choice->backend = *b;
+			return LB_BACKEND;
+		}
+	}
+	return LB_REFUSE;
+}
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Masquerade: a pod's flow to the world leaves with the node's address and a port from a range of its own, which the node's own
+ * sockets do not use by default (above ip_local_port_range); a socket of the node that does is entered as well, so that its
+ * port is taken. TCP, UDP and ICMP echo, both families, fragments, and the ICMP errors about such flows.
+ *
+ * Map `nat_in` (LRU, key remote end and node port): written at the uplink's egress, read at both. Missing entry: the packet is the
+ * node's own, left alone. Full: the least recently used flow goes; a TCP connection that still lives gets another port with its next
+ * packet and breaks.
+ * Map `nat_out` (LRU, key pod and remote ends): the pod's way to its port. Missing entry, or nat_in disagrees: a port is taken anew.
+ * No free port after NAT_TRIES: nat-exhausted.
+ */
+#ifndef SKEP_BPF_NAT_H
+#define SKEP_BPF_NAT_H
+
+#include "flow.h"
+#include "abi/nat.h"
+
+#define NAT_TRIES 32
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct nat_in_key);
+	__type(value, struct nat_in_value);
+} nat_in SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct nat_out_key);
+	__type(value, struct nat_out_value);
+} nat_out SEC(".maps");
+
+static __always_inline bool nat_in_range(__be16 port)
+{
+	__u16 p = bpf_ntohs(port);
+
+	return p >= node.nat_port_min && p <= node.nat_port_max;
+}
+
+static __always_inline bool nat_has_ports(const struct packet *p)
+{
+	return p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP || (p->flags & PACKET_ICMP_ECHO);
+}
+
+static __always_inline bool nat_stale(const struct nat_in_value *v, __u8 proto)
+{
+	return now_units() - v->last_seen > flow_life(proto, v->flags);
+}
+
+static __always_inline void nat_touch(struct nat_in_value *v, const struct packet *p, bool reply)
+{
+	__u32 now = now_units(), progress = flow_progress(p, reply);
+
+	/* A SYN in the opening direction starts the port's life again. */
+	if (!reply && p->proto == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		v->flags = 0;
+	if ((v->flags & progress) != progress)
+		v->flags |= progress;
+	if (v->last_seen != now)
+		v->last_seen = now;
+}
+
+static __always_inline void nat_in_key_of(struct nat_in_key *key, const struct ip_addr *remote, __be16 remote_port, __be16 node_port,
+					   __u8 proto)
+{
+	key->remote_ip = *remote;
+	key->remote_port = remote_port;
+	key->node_port = node_port;
+	key->proto = proto;
+	key->pad[0] = 0;
+	key->pad[1] = 0;
+	key->pad[2] = 0;
+}
+
+/*
+ * What is written where. Offsets are within the packet; the L4 checksum is skipped for later fragments, whose first one carries it.
+ */
+struct nat_rewrite {
+	struct ip_addr old_ip, new_ip;
+	__be16 old_port, new_port;
+	__u16 ip_off;		/* of the address */
+	__u16 ip_csum_off;	/* IPv4 header checksum, 0: none */
+	__u16 port_off;		/* 0: no port in this packet */
+	__u16 l4_csum_off;	/* 0: none */
+	__u8 pseudo;		/* the L4 checksum covers the addresses */
+	__u8 udp;		/* 0 means no checksum */
+	__u8 v6;
+};
+
+static __noinline_prog int nat_write(struct __sk_buff *skb, struct nat_rewrite *w)
+{
+	__u64 mangled = w->udp ? BPF_F_MARK_MANGLED_0 : 0;
+
+	if (w->v6) {
+		__s64 diff = bpf_csum_diff(w->old_ip.w, sizeof(w->old_ip), w->new_ip.w, sizeof(w->new_ip), 0);
+
+		if (diff < 0)
+			return DROP_NAT_FAILED;
+		if (w->l4_csum_off && w->pseudo) {
+			if (bpf_l4_csum_replace(skb, w->l4_csum_off, 0, diff, BPF_F_PSEUDO_HDR | mangled))
+				return DROP_NAT_FAILED;
+			/*
+			 * IPv6 has no header checksum: the address and the L4 checksum change by opposite amounts, so a checksum
+			 * of the whole packet made by the card is still right. The helper has taken diff from it.
+			 */
+			bpf_csum_update(skb, diff);
+		}
+		if (bpf_skb_store_bytes(skb, w->ip_off, &w->new_ip, sizeof(w->new_ip), 0))
+			return DROP_NAT_FAILED;
+	} else {
+		if (w->l4_csum_off && w->pseudo &&
+		    bpf_l4_csum_replace(skb, w->l4_csum_off, w->old_ip.w[3], w->new_ip.w[3], BPF_F_PSEUDO_HDR | mangled | 4))
+			return DROP_NAT_FAILED;
+		if (w->ip_csum_off && bpf_l3_csum_replace(skb, w->ip_csum_off, w->old_ip.w[3], w->new_ip.w[3], 4))
+			return DROP_NAT_FAILED;
+		if (bpf_skb_store_bytes(skb, w->ip_off, &w->new_ip.w[3], 4, 0))
+			return DROP_NAT_FAILED;
+	}
+	if (!w->port_off || w->old_port == w->new_port)
+		return 0;
+	if (w->l4_csum_off && bpf_l4_csum_replace(skb, w->l4_csum_off, w->old_port, w->new_port, mangled | 2))
+		return DROP_NAT_FAILED;
+	if (bpf_skb_store_bytes(skb, w->port_off, &w->new_port, 2, 0))
+		return DROP_NAT_FAILED;
+	return 0;
+}
+
+/* Fills everything but the addresses and ports themselves. source: rewrite the source end, else the destination. */
+static __always_inline void nat_offsets(const struct packet *p, bool source, struct nat_rewrite *w)
+{
+	w->v6 = !!(p->flags & PACKET_V6);
+	if (w->v6) {
+		w->ip_off = sizeof(struct ethhdr) + (source ? 8 : 24);
+	} else {
+		w->ip_off = sizeof(struct ethhdr) + (source ? 12 : 16);
+		w->ip_csum_off = sizeof(struct ethhdr) + 10;
+	}
+	w->pseudo = p->proto != IPPROTO_ICMP;
+	if (p->flags & PACKET_NO_L4)
+		return;
+	switch (p->proto) {
+	case IPPROTO_TCP:
+		w->port_off = p->l4_off + (source ? 0 : 2);
+		w->l4_csum_off = p->l4_off + 16;
+		break;
+	case IPPROTO_UDP:
+		w->port_off = p->l4_off + (source ? 0 : 2);
+		w->l4_csum_off = p->l4_off + 6;
+		w->udp = 1;
+		break;
+	default:	/* ICMP */
+		w->l4_csum_off = p->l4_off + 2;
+		if (p->flags & PACKET_ICMP_ECHO)
+			w->port_off = p->l4_off + 4;
+		break;
+	}
+}
+
+/* A free port of the node towards this remote end; 0: none found. */
+static __noinline_prog __be16 nat_take_port(struct nat_in_key *key, const struct nat_in_value *value)
+{
+	__u32 n = node.nat_port_max - node.nat_port_min + 1;
+	__u32 start = ((__u64)bpf_get_prandom_u32() * n) >> 32;
+
+	for (__u32 i = 0; i < NAT_TRIES; i++) {
+		struct nat_in_value *taken;
+		__u32 at = start + i;
+
+		if (at >= n)
+			at -= n;
+		if (at >= n)
+			return 0;
+		key->node_port = bpf_htons(node.nat_port_min + at);
+		taken = bpf_map_lookup_elem(&nat_in, key);
+		if (taken) {
+			if (!nat_stale(taken, key->proto))
+				continue;
+			bpf_map_delete_elem(&nat_in, key);
+		}
+		/* Only one CPU wins a port. */
+		if (bpf_map_update_elem(&nat_in, key, value, BPF_NOEXIST) == 0)
+			return key->node_port;
+	}
+	return 0;
+}
+
+/* A packet of a pod to the world: which node port? 0 or a drop reason. */
+static __noinline_prog int nat_port_of(const struct packet *p, __be16 *ret_port)
+{
+	struct nat_out_key ok = {
+		.pod_ip = p->src, .remote_ip = p->dst, .pod_port = p->sport, .proto = p->proto,
+		.remote_port = p->flags & PACKET_ICMP_ECHO ? 0 : p->dport,
+	};
+	struct nat_out_value *out, nov = {};
+	struct nat_in_value *in, niv = {};
+	struct nat_in_key ik;
+
+	out = bpf_map_lookup_elem(&nat_out, &ok);
+	if (out) {
+		nat_in_key_of(&ik, &p->dst, ok.remote_port, out->node_port, p->proto);
+		in = bpf_map_lookup_elem(&nat_in, &ik);
+		if (in && ip_eq(&in->pod_ip, &p->src) && in->pod_port == p->sport) {
+			nat_touch(in, p, false);
+			*ret_port = ik.node_port;
+			return 0;
+		}
+	}
+	nat_in_key_of(&ik, &p->dst, ok.remote_port, 0, p->proto);
+	niv.pod_ip = p->src;
+	niv.pod_port = p->sport;
+	niv.last_seen = now_units();
+	niv.flags = flow_progress(p, false);
+	nov.node_port = nat_take_port(&ik, &niv);
+	if (!nov.node_port)
+		return DROP_NAT_EXHAUSTED;
+	bpf_map_update_elem(&nat_out, &ok, &nov, BPF_ANY);
+	*ret_port = nov.node_port;
+	return 0;
+}
+
+/* The node's own sockets that use a port of the range: taken, so that no pod's flow gets it. */
+static __always_inline void nat_own_port(const struct packet *p)
+{
+	struct nat_in_value *in, niv = {};
+	struct nat_in_key ik;
+
+	nat_in_key_of(&ik, &p->dst, p->flags & PACKET_ICMP_ECHO ? 0 : p->dport, p->sport, p->proto);
+	in = bpf_map_lookup_elem(&nat_in, &ik);
+	if (in) {
+		if (ip_zero(&in->pod_ip))
+			nat_touch(in, p, false);
+		return;
+	}
+	niv.last_seen = now_units();
+	bpf_map_update_elem(&nat_in, &ik, &niv, BPF_NOEXIST);
+}
+
+/* A reply to a masqueraded flow: to which pod? false: not one. */
+static __noinline_prog bool nat_pod_of(const struct packet *p, struct nat_rewrite *w)
+{
+	struct nat_in_value *in;
+	struct nat_in_key ik;
+
+	nat_in_key_of(&ik, &p->src, p->flags & PACKET_ICMP_ECHO ? 0 : p->sport, p->dport, p->proto);
+	in = bpf_map_lookup_elem(&nat_in, &ik);
+	if (!in || ip_zero(&in->pod_ip) || nat_stale(in, p->proto))
+		return false;
+	nat_touch(in, p, true);
+	w->old_ip = p->dst;
+	w->old_port = p->dport;
+	w->new_ip = in->pod_ip;
+	w->new_port = in->pod_port;
+	return true;
+}
+
+#endif

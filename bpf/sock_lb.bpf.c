@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Service load balancing at the socket: a connection to a service is made to one of its backends from the start, so that no
+ * packet is ever rewritten. Attached to the node's cgroup v2 subtree. getpeername() and the source of received datagrams show the
+ * service's address, as the program that asked for it expects.
+ */
+#include "lib/lb.h"
+
+char LICENSE[] SEC("license") = "Apache-2.0";
+
+#define ALLOW 1
+#define REFUSE 0
+#define ECONNREFUSED 111
+
+static __always_inline void remember_peer(__u64 cookie, const struct svc_key *svc, const struct backend_value *b)
+{
+	struct sock_peer_key key = { .cookie = cookie, .backend_ip = b->ip, .backend_port = b->port };
+	struct sock_peer_value value = { .vip = svc->vip, .port = svc->port }, *old;
+
+	old = bpf_map_lookup_elem(&sock_peers, &key);
+	if (old && ip_eq(&old->vip, &value.vip) && old->port == value.port)
+		return;
+	bpf_map_update_elem(&sock_peers, &key, &value, BPF_ANY);
+}
+
+/* ALLOW (and *to filled if *translate), or REFUSE with the error that the system call returns. */
+static __noinline_prog int connect_to(struct bpf_sock_addr *ctx, struct svc_key *key, struct lb_choice *to)
+{
+	switch (lb_choose(key, bpf_get_prandom_u32(), to)) {
+	case LB_NOT_A_SERVICE:
+		to->backend.port = 0;
+		return ALLOW;
+	case LB_REFUSE:
+		bpf_set_retval(-ECONNREFUSED);
+		return REFUSE;
+	case LB_BACKEND:
+		break;
+	}
+	remember_peer(bpf_get_socket_cookie(ctx), key, &to->backend);
+	return ALLOW;
+}
+
+static __noinline_prog int send_to(struct bpf_sock_addr *ctx, struct svc_key *key, struct lb_choice *to)
+{
+	struct udp_choice_key ck = { .vip = key->vip, .port = key->port };
+	struct udp_choice_value *last, next = {};
+	struct svc_value *svc;
+
+	to->backend.port = 0;
+	svc = bpf_map_lookup_elem(&services, key);
+	if (!svc)
+		return ALLOW;
+	ck.cookie = bpf_get_socket_cookie(ctx);
+	last = bpf_map_lookup_elem(&udp_choices, &ck);
+	if (last && svc->n_backends && last->svc_id == svc->svc_id && last->generation == svc->generation) {
+		to->backend.ip = last->backend_ip;
+		to->backend.port = last->backend_port;
+	} else {
+		switch (lb_choose(key, bpf_get_prandom_u32(), to)) {
+		case LB_NOT_A_SERVICE:
+			to->backend.port = 0;
+			return ALLOW;
+		case LB_REFUSE:
+			bpf_set_retval(-ECONNREFUSED);
+			return REFUSE;
+		case LB_BACKEND:
+			break;
+		}
+		next.svc_id = to->svc.svc_id;
+		next.generation = to->svc.generation;
+		next.backend_ip = to->backend.ip;
+		next.backend_port = to->backend.port;
+		bpf_map_update_elem(&udp_choices, &ck, &next, BPF_ANY);
+	}
+	remember_peer(ck.cookie, key, &to->backend);
+	return ALLOW;
+}
+
+/* The address that the socket believes in; false: the real one. */
+static __noinline_prog bool believed_peer(struct bpf_sock_addr *ctx, struct sock_peer_key *key, struct sock_peer_value *ret)
+{
+	struct sock_peer_value *v;
+
+	key->cookie = bpf_get_socket_cookie(ctx);
+	v = bpf_map_lookup_elem(&sock_peers, key);
+	if (!v)
+		return false;
+	*ret = *v;
+	return true;
+}
+
+static __always_inline void key4(struct bpf_sock_addr *ctx, struct svc_key *key)
+{
+	ip_set_v4(&key->vip, ctx->user_ip4);
+	key->port = ctx->user_port;
+	key->proto = ctx->protocol;
+	key->pad = 0;
+}
+
+static __always_inline void key6(struct bpf_sock_addr *ctx, struct svc_key *key)
+{
+	key->vip.w[0] = ctx->user_ip6[0];
+	key->vip.w[1] = ctx->user_ip6[1];
+	key->vip.w[2] = ctx->user_ip6[2];
+	key->vip.w[3] = ctx->user_ip6[3];
+	key->port = ctx->user_port;
+	key->proto = ctx->protocol;
+	key->pad = 0;
+}
+
+static __always_inline void set6(struct bpf_sock_addr *ctx, const struct ip_addr *ip, __be16 port)
+{
+	ctx->user_ip6[0] = ip->w[0];
+	ctx->user_ip6[1] = ip->w[1];
+	ctx->user_ip6[2] = ip->w[2];
+	ctx->user_ip6[3] = ip->w[3];
+	ctx->user_port = port;
+}
+
+/* An IPv4 socket cannot reach an IPv6 backend: the agent gives a front end backends of its own family only. */
+static __always_inline int act4(struct bpf_sock_addr *ctx, int verdict, const struct lb_choice *to)
+{
+	if (verdict != ALLOW || to->backend.port == 0)
+		return verdict;
+	if (!ip_is_v4(&to->backend.ip)) {
+		bpf_set_retval(-ECONNREFUSED);
+		return REFUSE;
+	}
+	ctx->user_ip4 = to->backend.ip.w[3];
+	ctx->user_port = to->backend.port;
+	return ALLOW;
+}
+
+static __always_inline int act6(struct bpf_sock_addr *ctx, int verdict, const struct lb_choice *to)
+{
+	if (verdict == ALLOW && to->backend.port != 0)
+		set6(ctx, &to->backend.ip, to->backend.port);
+	return verdict;
+}
+
+static __always_inline bool is_lb_proto(struct bpf_sock_addr *ctx)
+{
+	return ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_UDP;
+}
+
+SEC("cgroup/connect4")
+int lb_connect4(struct bpf_sock_addr *ctx)
+{
+	struct lb_choice to = {};
+	struct svc_key key;
+
+	if (!is_lb_proto(ctx))
+		return ALLOW;
+	key4(ctx, &key);
+	return act4(ctx, connect_to(ctx, &key, &to), &to);
+}
+
+SEC("cgroup/connect6")
+int lb_connect6(struct bpf_sock_addr *ctx)
+{
+	struct lb_choice to = {};
+	struct svc_key key;
+
+	if (!is_lb_proto(ctx))
+		return ALLOW;
+	key6(ctx, &key);
+	return act6(ctx, connect_to(ctx, &key, &to), &to);
+}
+
+SEC("cgroup/sendmsg4")
+int lb_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct lb_choice to = {};
+	struct svc_key key;
+
+	key4(ctx, &key);
+	key.proto = IPPROTO_UDP;
+	return act4(ctx, send_to(ctx, &key, &to), &to);
+}
+
+SEC("cgroup/sendmsg6")
+int lb_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct lb_choice to = {};
+	struct svc_key key;
+
+	key6(ctx, &key);
+	key.proto = IPPROTO_UDP;
+	return act6(ctx, send_to(ctx, &key, &to), &to);
+}
+
+static __always_inline int show_peer4(struct bpf_sock_addr *ctx)
+{
+	struct sock_peer_key key = {};
+	struct sock_peer_value v;
+
+	ip_set_v4(&key.backend_ip, ctx->user_ip4);
+	key.backend_port = ctx->user_port;
+	if (believed_peer(ctx, &key, &v)) {
+		ctx->user_ip4 = v.vip.w[3];
+		ctx->user_port = v.port;
+	}
+	return ALLOW;
+}
+
+static __always_inline int show_peer6(struct bpf_sock_addr *ctx)
+{
+	struct sock_peer_key key = {};
+	struct sock_peer_value v;
+
+	key.backend_ip.w[0] = ctx->user_ip6[0];
+	key.backend_ip.w[1] = ctx->user_ip6[1];
+	key.backend_ip.w[2] = ctx->user_ip6[2];
+	key.backend_ip.w[3] = ctx->user_ip6[3];
+	key.backend_port = ctx->user_port;
+	if (believed_peer(ctx, &key, &v))
+		set6(ctx, &v.vip, v.port);
+	return ALLOW;
+}
+
+SEC("cgroup/recvmsg4")
+int lb_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return show_peer4(ctx);
+}
+
+SEC("cgroup/recvmsg6")
+int lb_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	return show_peer6(ctx);
+}
+
+SEC("cgroup/getpeername4")
+int lb_getpeername4(struct bpf_sock_addr *ctx)
+{
+	return show_peer4(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int lb_getpeername6(struct bpf_sock_addr *ctx)
+{
+	return show_peer6(ctx);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of agent/dp share: the tables of maps and programs, and file descriptors of both. */
+#ifndef SKEP_AGENT_DP_INTERNAL_H
+#define SKEP_AGENT_DP_INTERNAL_H
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "dp.h"
+
+#include "abi/node.h"
+#include "base/cleanup.h"
+
+/* Every pinned map. Order is of no meaning. */
+enum dp_map {
+	MAP_PODS_BY_IFINDEX,
+	MAP_PODS_BY_IP,
+	MAP_IPCACHE,
+	MAP_CIDRS,
+	MAP_POLICIES,
+	MAP_POLICY_GENERATION,
+	MAP_FLOWS,
+	MAP_FRAGS,
+	MAP_NAT_IN,
+	MAP_NAT_OUT,
+	MAP_SERVICES,
+	MAP_BACKENDS,
+	MAP_SOCK_PEERS,
+	MAP_UDP_CHOICES,
+	MAP_POD_COUNTERS,
+	MAP_DROP_COUNTERS,
+	MAP_DROP_WINDOWS,
+	MAP_DROP_EVENTS,
+	MAP_LAYOUTS,
+	N_MAPS,
+};
+
+struct dp_map_def {
+	const char *name;	/* at most 15 characters: the kernel's limit */
+	uint32_t layout;	/* raised when entries change their meaning or form */
+	bool fill;		/* reported by dp_map_fill() */
+};
+extern const struct dp_map_def dp_map_defs[N_MAPS];
+
+enum dp_prog {
+	PROG_FROM_POD,
+	PROG_TO_POD,
+	PROG_FROM_TUNNEL,
+	PROG_TO_TUNNEL,
+	PROG_FROM_UPLINK,
+	PROG_TO_UPLINK,
+	PROG_CONNECT4,
+	PROG_CONNECT6,
+	PROG_SENDMSG4,
+	PROG_SENDMSG6,
+	PROG_RECVMSG4,
+	PROG_RECVMSG6,
+	PROG_GETPEERNAME4,
+	PROG_GETPEERNAME6,
+	N_PROGS,
+};
+extern const char *const dp_prog_names[N_PROGS];
+
+struct dp {
+	char *pin_dir;
+	bool readonly;
+	bool tcx;			/* the kernel has it; else clsact */
+	int map_fd[N_MAPS];		/* -1: not open */
+	uint32_t capacity[N_MAPS];	/* 0: as the object says */
+	int prog_fd[N_PROGS];
+	int btf_fd;			/* of the pod object: types of the policy tries */
+	uint32_t policy_key_type, policy_value_type;
+	uint32_t max_endpoints;
+	uint32_t next_svc_id;
+	uint32_t *gone;			/* interfaces of removed pods whose link pins are still there */
+	size_t n_gone, cap_gone;
+	struct ring_buffer *drops;
+	void (*drop_fn)(void *arg, const struct dp_drop_event *ev);
+	void *drop_arg;
+	struct dp_map_fill fill[N_MAPS];
+};
+
+/* dp_pin.c */
+int dp_pin_prepare(struct dp *dp, struct err *err);	/* directories, and the file system if it is not mounted */
+int dp_pin_path(const struct dp *dp, const char *dir, const char *name, char ret_path[static 512], struct err *err);
+int dp_pin_replace(const struct dp *dp, const char *dir, const char *name, int fd, struct err *err);
+/* Before load: every map of obj gets the descriptor of a pinned one that fits, or its capacity. */
+int dp_pin_reuse_maps(struct dp *dp, struct bpf_object *obj, struct err *err);
+/* After load: what is new is filled from what it replaces where only the capacity differs. Nothing is pinned yet. */
+int dp_pin_adopt_maps(struct dp *dp, struct bpf_object *obj, struct err *err);
+int dp_pin_maps(struct dp *dp, struct err *err);
+int dp_pin_open_readonly(struct dp *dp, struct err *err);
+
+/* dp_attach.c */
+bool dp_attach_probe_tcx(void);
+int dp_attach_node(struct dp *dp, const struct dp_config *config, struct err *err);
+int dp_attach_refresh_pods(struct dp *dp, struct err *err);	/* programs of this build; pins of vanished interfaces go */
+void dp_attach_sweep(struct dp *dp);				/* pins of removed pods whose interface has gone since */
+void dp_attach_gone(struct dp *dp, uint32_t ifindex);
+int dp_attach_destroy(const char *pin_dir, struct err *err);
+
+/* dp_service.c */
+int dp_service_recover(struct dp *dp, struct err *err);
+
+/* Calls fn for every entry; fn's negative result ends it and is returned. Entries may change meanwhile. */
+typedef int (*dp_entry_fn)(void *arg, const void *key, const void *value);
+int dp_map_each(int fd, size_t key_size, size_t value_size, dp_entry_fn fn, void *arg);
+int dp_writable(const struct dp *dp, struct err *err);
+
+static inline bool ip_is_zero(const struct ip_addr *ip)
+{
+	return !(ip->w[0] | ip->w[1] | ip->w[2] | ip->w[3]);
+}
+
+static inline bool ip_same(const struct ip_addr *a, const struct ip_addr *b)
+{
+	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
+}
+
+static inline bool ip_is_mapped4(const struct ip_addr *ip)
+{
+	return !(ip->w[0] | ip->w[1]) && ip->w[2] == __builtin_bswap32(0xffff);
+}
+
+#endif

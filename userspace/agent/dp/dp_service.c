@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services. A set of backends is written under a new generation, then the service's value is made to name it, then the old
+ * generation is removed: a connection sees one set whole. A crash between two steps leaves backends that no service names;
+ * dp_service_recover() removes them.
+ */
+#include "dp-internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "abi/svc.h"
+
+static struct svc_key key_of(const struct dp_service *svc)
+{
+	struct svc_key k;
+
+	memset(&k, 0, sizeof(k));
+	k.vip = svc->vip;
+	k.port = htons(svc->port);
+	k.proto = svc->proto;
+	return k;
+}
+
+static struct backend_value backend_of(const struct dp_backend *b)
+{
+	struct backend_value v;
+
+	memset(&v, 0, sizeof(v));
+	v.ip = b->ip;
+	v.port = htons(b->port);
+	return v;
+}
+
+static void remove_backends(struct dp *dp, uint32_t svc_id, uint32_t generation, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct backend_key bk = { svc_id, generation, i };
+
+		(void)bpf_map_delete_elem(dp->map_fd[MAP_BACKENDS], &bk);
+	}
+}
+
+static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct svc_value *now)
+{
+	if (now->n_backends != svc->n_backends)
+		return false;
+	for (uint32_t i = 0; i < now->n_backends; i++) {
+		struct backend_key bk = { now->svc_id, now->generation, i };
+		struct backend_value want = backend_of(&svc->backends[i]), have;
+
+		if (bpf_map_lookup_elem(dp->map_fd[MAP_BACKENDS], &bk, &have) < 0 || memcmp(&want, &have, sizeof(want)))
+			return false;
+	}
+	return true;
+}
+
+static int check(const struct dp_service *svc, struct err *err)
+{
+	if (svc->port == 0 || (svc->proto != IPPROTO_TCP && svc->proto != IPPROTO_UDP))
+		return err_set(err, EINVAL, "service port %u, protocol %u: only TCP and UDP ports are balanced", svc->port,
+			       svc->proto);
+	for (size_t i = 0; i < svc->n_backends; i++) {
+		if (ip_is_mapped4(&svc->backends[i].ip) != ip_is_mapped4(&svc->vip))
+			return err_set(err, EINVAL, "backend %zu is not of its service's address family", i);
+		if (svc->backends[i].port == 0)
+			return err_set(err, EINVAL, "backend %zu has port 0", i);
+	}
+	return 0;
+}
+
+int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
+{
+	struct svc_key key = key_of(svc);
+	struct svc_value old = { 0 }, next;
+	bool had;
+	int r;
+
+	r = dp_writable(dp, err);
+	if (r < 0)
+		return r;
+	r = check(svc, err);
+	if (r < 0)
+		return r;
+	had = bpf_map_lookup_elem(dp->map_fd[MAP_SERVICES], &key, &old) == 0;
+	if (had && unchanged(dp, svc, &old))
+		return 0;
+	next.svc_id = had ? old.svc_id : dp->next_svc_id++;
+	next.generation = old.generation + 1;
+	next.n_backends = (uint32_t)svc->n_backends;
+	for (uint32_t i = 0; i < next.n_backends; i++) {
+		struct backend_key bk = { next.svc_id, next.generation, i };
+		struct backend_value v = backend_of(&svc->backends[i]);
+
+		r = bpf_map_update_elem(dp->map_fd[MAP_BACKENDS], &bk, &v, BPF_ANY);
+		if (r < 0) {
+			remove_backends(dp, next.svc_id, next.generation, i);
+			return err_set(err, -r, "map 'backends': %s", r == -E2BIG ? "it is full" : strerror(-r));
+		}
+	}
+	r = bpf_map_update_elem(dp->map_fd[MAP_SERVICES], &key, &next, BPF_ANY);
+	if (r < 0) {
+		remove_backends(dp, next.svc_id, next.generation, next.n_backends);
+		return err_set(err, -r, "map 'services': %s", r == -E2BIG ? "it is full" : strerror(-r));
+	}
+	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
+	return 0;
+}
+
+int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err)
+{
+	struct svc_key key = key_of(svc);
+	struct svc_value old;
+	int r;
+
+	r = dp_writable(dp, err);
+	if (r < 0)
+		return r;
+	if (bpf_map_lookup_elem(dp->map_fd[MAP_SERVICES], &key, &old) < 0)
+		return 0;
+	r = bpf_map_delete_elem(dp->map_fd[MAP_SERVICES], &key);
+	if (r < 0 && r != -ENOENT)
+		return err_set(err, -r, "map 'services': %s", strerror(-r));
+	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
+	return 0;
+}
+
+struct snapshot {
+	struct svc_entry {
+		struct svc_key key;
+		struct svc_value value;
+	} *items;
+	size_t n, cap, n_backends;
+};
+
+static int keep_service(void *arg, const void *key, const void *value)
+{
+	struct snapshot *s = arg;
+
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? 2 * s->cap : 256;
+		void *p = realloc(s->items, cap * sizeof(*s->items));
+
+		if (!p)
+			return -ENOMEM;
+		s->items = p;
+		s->cap = cap;
+	}
+	memcpy(&s->items[s->n].key, key, sizeof(struct svc_key));
+	memcpy(&s->items[s->n].value, value, sizeof(struct svc_value));
+	s->n_backends += s->items[s->n].value.n_backends;
+	s->n++;
+	return 0;
+}
+
+static int snapshot(struct dp *dp, struct snapshot *s, struct err *err)
+{
+	int r;
+
+	memset(s, 0, sizeof(*s));
+	r = dp_map_each(dp->map_fd[MAP_SERVICES], sizeof(struct svc_key), sizeof(struct svc_value), keep_service, s);
+	if (r < 0) {
+		freep(&s->items);
+		return err_set(err, -r, "map 'services': %s", strerror(-r));
+	}
+	return 0;
+}
+
+int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struct err *err)
+{
+	struct dp_backend *backends, *end;
+	struct dp_service *services;
+	struct snapshot s;
+	int r;
+
+	r = snapshot(dp, &s, err);
+	if (r < 0)
+		return r;
+	services = calloc(1, s.n * sizeof(*services) + s.n_backends * sizeof(*backends) + 1);
+	if (!services) {
+		free(s.items);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	backends = (struct dp_backend *)(services + s.n);
+	end = backends;
+	for (size_t i = 0; i < s.n; i++) {
+		const struct svc_entry *e = &s.items[i];
+
+		services[i].vip = e->key.vip;
+		services[i].port = ntohs(e->key.port);
+		services[i].proto = e->key.proto;
+		services[i].backends = end;
+		for (uint32_t k = 0; k < e->value.n_backends; k++) {
+			struct backend_key bk = { e->value.svc_id, e->value.generation, k };
+			struct backend_value v;
+
+			/* Replaced meanwhile: the reader gets what is still there. */
+			if (bpf_map_lookup_elem(dp->map_fd[MAP_BACKENDS], &bk, &v) < 0)
+				continue;
+			end->ip = v.ip;
+			end->port = ntohs(v.port);
+			end++;
+			services[i].n_backends++;
+		}
+	}
+	free(s.items);
+	*ret = services;
+	*ret_n = s.n;
+	return 0;
+}
+
+struct recover {
+	const struct svc_value *by_id;	/* sorted */
+	size_t n;
+	struct backend_key *orphans;
+	size_t n_orphans, cap;
+};
+
+static int by_svc_id(const void *a, const void *b)
+{
+	const struct svc_value *x = a, *y = b;
+
+	return (x->svc_id > y->svc_id) - (x->svc_id < y->svc_id);
+}
+
+static int find_orphan(void *arg, const void *key, const void *value)
+{
+	const struct backend_key *bk = key;
+	struct svc_value want = { .svc_id = bk->svc_id };
+	const struct svc_value *svc;
+	struct recover *rc = arg;
+	void *p;
+
+	(void)value;
+	svc = rc->n ? bsearch(&want, rc->by_id, rc->n, sizeof(want), by_svc_id) : NULL;
+	if (svc && svc->generation == bk->generation && bk->index < svc->n_backends)
+		return 0;
+	if (rc->n_orphans == rc->cap) {
+		p = realloc(rc->orphans, (rc->cap + 256) * sizeof(*rc->orphans));
+		if (!p)
+			return -ENOMEM;
+		rc->orphans = p;
+		rc->cap += 256;
+	}
+	rc->orphans[rc->n_orphans++] = *bk;
+	return 0;
+}
+
+int dp_service_recover(struct dp *dp, struct err *err)
+{
+	cleanup(free) struct svc_value *values = NULL;
+	struct recover rc = { 0 };
+	struct snapshot s;
+	int r;
+
+	r = snapshot(dp, &s, err);
+	if (r < 0)
+		return r;
+	values = calloc(s.n + 1, sizeof(*values));
+	if (!values) {
+		free(s.items);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	dp->next_svc_id = 1;
+	for (size_t i = 0; i < s.n; i++) {
+		values[i] = s.items[i].value;
+		if (values[i].svc_id >= dp->next_svc_id)
+			dp->next_svc_id = values[i].svc_id + 1;
+	}
+	free(s.items);
+	qsort(values, s.n, sizeof(*values), by_svc_id);
+	rc.by_id = values;
+	rc.n = s.n;
+	r = dp_map_each(dp->map_fd[MAP_BACKENDS], sizeof(struct backend_key), sizeof(struct backend_value), find_orphan, &rc);
+	for (size_t i = 0; r == 0 && i < rc.n_orphans; i++)
+		(void)bpf_map_delete_elem(dp->map_fd[MAP_BACKENDS], &rc.orphans[i]);
+	free(rc.orphans);
+	return r < 0 ? err_set(err, -r, "map 'backends': %s", strerror(-r)) : 0;
+}
