@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls to an API server: see kube.h. */
+#include "kube.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/cleanup.h"
+
+struct kube {
+	struct loop *loop;
+	struct http_client *http;
+	char *user_agent;
+};
+
+int kube_new(struct loop *loop, const struct kubeconfig *kc, const char *user_agent, struct kube **ret, struct err *err)
+{
+	struct tls_files tls = { kc->ca_file, kc->cert_file, kc->key_file };
+	struct http_client_config config = {
+		.base_url = kc->server, .tls = &tls, .bearer_token = kc->token,
+		.insecure_skip_verify = kc->insecure_skip_verify, .tls_server_name = kc->tls_server_name,
+	};
+	struct kube *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k || asprintf(&k->user_agent, "User-Agent: %s", user_agent) < 0) {
+		free(k);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	k->loop = loop;
+	r = http_client_new(loop, &config, &k->http, err);
+	if (r < 0) {
+		free(k->user_agent);
+		free(k);
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+void kube_free(struct kube *k)
+{
+	if (!k)
+		return;
+	http_client_free(k->http);
+	free(k->user_agent);
+	free(k);
+}
+
+struct loop *kube_loop(const struct kube *k)
+{
+	return k->loop;
+}
+
+struct http_client *kube_http(const struct kube *k)
+{
+	return k->http;
+}
+
+char *kube_path(const struct api_kind *kind, const char *ns, const char *name, const char *subresource)
+{
+	cleanup(free) char *ens = ns ? http_escape(ns) : NULL;
+	cleanup(free) char *ename = name ? http_escape(name) : NULL;
+	char *out = NULL;
+
+	if ((ns && !ens) || (name && !ename))
+		return NULL;
+	if (asprintf(&out, "%s%s%s/%s%s%s/%s%s%s%s%s", kind->group[0] ? "/apis" : "/api", kind->group[0] ? "/" : "", kind->group,
+		     kind->version, ns && kind->namespaced ? "/namespaces/" : "", ns && kind->namespaced ? ens : "", kind->plural,
+		     name ? "/" : "", name ? ename : "", subresource ? "/" : "", subresource ? subresource : "") < 0)
+		return NULL;
+	return out;
+}
+
+struct kube_call {
+	kube_fn *fn;
+	void *arg;
+};
+
+static void call_done(struct http_call *call, void *arg, const struct http_response *rsp)
+{
+	struct kube_call *c = arg;
+	struct kube_result r = { .status = rsp->status, .reason = "", .message = "" };
+	struct err err = ERR_INIT;
+
+	(void)call;
+	if (!rsp->status) {
+		r.message = rsp->error ? rsp->error : "no answer";
+	} else if (rsp->len && api_json_parse(rsp->body, rsp->len, &r.obj, NULL, &err) < 0) {
+		if (kube_ok(&r)) {
+			r.status = 0;
+			r.message = err.msg;
+		} else {
+			r.message = rsp->body;
+		}
+	}
+	if (rsp->status && !kube_ok(&r) && r.obj) {
+		r.reason = api_get_str(r.obj, "reason") ?: "";
+		r.message = api_get_str(r.obj, "message") ?: "the server gave no reason";
+	}
+	if (c->fn)
+		c->fn(c->arg, &r);
+	json_decref(r.obj);
+	free(c);
+}
+
+static int start(struct kube *k, const char *method, char *path /* taken */, const char *content_type, const json_t *body, kube_fn *fn,
+		 void *arg)
+{
+	cleanup(free) char *taken = path;
+	cleanup(free) char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	struct kube_call *c = calloc(1, sizeof(*c));
+	const char *headers[] = { k->user_agent, NULL };
+	struct http_call_config config = {
+		.method = method, .path = path, .headers = headers, .body = text, .body_len = text ? strlen(text) : 0,
+		.content_type = text ? (content_type ? content_type : "application/json") : NULL, .on_done = call_done, .arg = c,
+	};
+
+	if (!path || !c || (body && !text)) {
+		free(c);
+		return -ENOMEM;
+	}
+	c->fn = fn;
+	c->arg = arg;
+	if (!http_call_start(k->http, &config)) {
+		free(c);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int kube_get(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const char *subresource, kube_fn *fn,
+	     void *arg)
+{
+	return start(k, "GET", kube_path(kind, ns, name, subresource), NULL, NULL, fn, arg);
+}
+
+int kube_list(struct kube *k, const struct api_kind *kind, const char *ns, const char *query, kube_fn *fn, void *arg)
+{
+	cleanup(free) char *base = kube_path(kind, ns, NULL, NULL);
+	char *path = NULL;
+
+	if (!base || asprintf(&path, "%s%s%s", base, query ? "?" : "", query ? query : "") < 0)
+		return -ENOMEM;
+	return start(k, "GET", path, NULL, NULL, fn, arg);
+}
+
+int kube_create(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const char *subresource,
+		const json_t *obj, kube_fn *fn, void *arg)
+{
+	return start(k, "POST", kube_path(kind, ns, name, subresource), NULL, obj, fn, arg);
+}
+
+int kube_update(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const char *subresource,
+		const json_t *obj, kube_fn *fn, void *arg)
+{
+	return start(k, "PUT", kube_path(kind, ns, name, subresource), NULL, obj, fn, arg);
+}
+
+int kube_patch(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const char *subresource,
+	       enum kube_patch type, const json_t *patch, kube_fn *fn, void *arg)
+{
+	static const char *const types[] = { "application/json-patch+json", "application/merge-patch+json",
+					     "application/strategic-merge-patch+json" };
+
+	return start(k, "PATCH", kube_path(kind, ns, name, subresource), types[type], patch, fn, arg);
+}
+
+int kube_delete(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const json_t *options, kube_fn *fn,
+		void *arg)
+{
+	return start(k, "DELETE", kube_path(kind, ns, name, NULL), NULL, options, fn, arg);
+}
