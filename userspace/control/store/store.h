@@ -65,23 +65,28 @@ struct store_watch;
 
 struct store_ops {
 	const char *name;
+	/* Operations that have not ended get -ECANCELED before it returns, watches nothing. Not from inside a callback. */
 	void (*close)(struct store *s);
 	/* Keys >= start and < end (end "" = start only; "\0"-terminated prefix ends are made by store_prefix_end()). rev 0 = latest.
 	 * limit 0 = all. keys_only leaves values empty. */
 	void (*range)(struct store *s, const char *start, const char *end, int64_t rev, size_t limit, bool keys_only,
 		      store_range_fn *fn, void *arg);
-	/* If key's mod_rev == expect_mod_rev (0 = must be absent) set it. lease 0 = none. */
+	/* If key's mod_rev == expect_mod_rev (0 = must be absent) set it. lease 0 = none; -ENOENT: no such lease. -EMSGSIZE: a
+	 * value above 1.5 MiB. */
 	void (*put)(struct store *s, const char *key, int64_t expect_mod_rev, const void *value, size_t len, int64_t lease,
 		    store_txn_fn *fn, void *arg);
 	/* If key's mod_rev == expect_mod_rev delete it. */
 	void (*del)(struct store *s, const char *key, int64_t expect_mod_rev, store_txn_fn *fn, void *arg);
-	/* Events of keys in [start, end) with revision >= from_rev (0 = from the next one). */
+	/* Events of keys in [start, end) with revision >= from_rev (0 = from the next one; one in the future is waited for). NULL: out
+	 * of memory. */
 	struct store_watch *(*watch)(struct store *s, const char *start, const char *end, int64_t from_rev,
 				     store_watch_fn *fn, void *arg);
-	void (*unwatch)(struct store_watch *w);		/* no further callbacks */
-	/* Forget values that are not current at rev. */
+	/* No further callbacks; frees w. Allowed in callbacks, and due also for a watch that ended with an error. */
+	void (*unwatch)(struct store_watch *w);
+	/* Forget values that are not current at rev. -ESTALE: done before; -ERANGE: rev is in the future. */
 	void (*compact)(struct store *s, int64_t rev, void (*fn)(void *arg, int r, const struct err *err), void *arg);
-	/* A lease removes its keys ttl_s after the last keep-alive. */
+	/* A lease removes its keys ttl_s after the last keep-alive (later after a restart: time begins anew). Keep-alive of one that is
+	 * gone: -ENOENT. */
 	void (*lease_grant)(struct store *s, int64_t ttl_s, void (*fn)(void *arg, int r, int64_t lease, const struct err *err),
 			    void *arg);
 	void (*lease_keepalive)(struct store *s, int64_t lease, void (*fn)(void *arg, int r, int64_t ttl_s, const struct err *err),
