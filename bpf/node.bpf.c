@@ -210,9 +210,9 @@ int to_uplink(struct __sk_buff *skb)
 	if (is_pod_ip(&p.dst) || is_lan_ip(&p.dst))
 		return TC_ACT_OK;
 	if (p.flags & PACKET_V6)
-		__builtin_memcpy(&w.new_ip, (const void *)&node.ip6, sizeof(w.new_ip));
+		setting_ip(&w.new_ip, &node.ip6);
 	else
-		__builtin_memcpy(&w.new_ip, (const void *)&node.ip4, sizeof(w.new_ip));
+		setting_ip(&w.new_ip, &node.ip4);
 	if (ip_zero(&w.new_ip) || flow_is_reply(&p))
 		return TC_ACT_OK;
 	from = pod_by_ip(&p.src);

@@ -8,12 +8,21 @@
 /* Addresses, ranges and interfaces of this node. */
 const volatile struct node_settings node = {};
 
+/* Word by word through the volatile: without it the compiler takes the zeros of this file for the values. */
+static __always_inline void setting_ip(struct ip_addr *to, const volatile struct ip_addr *from)
+{
+	to->w[0] = from->w[0];
+	to->w[1] = from->w[1];
+	to->w[2] = from->w[2];
+	to->w[3] = from->w[3];
+}
+
 static __always_inline bool is_node_ip(const struct ip_addr *a)
 {
 	struct ip_addr n4, n6;
 
-	__builtin_memcpy(&n4, (const void *)&node.ip4, sizeof(n4));
-	__builtin_memcpy(&n6, (const void *)&node.ip6, sizeof(n6));
+	setting_ip(&n4, &node.ip4);
+	setting_ip(&n6, &node.ip6);
 	return !ip_zero(a) && (ip_eq(a, &n4) || ip_eq(a, &n6));
 }
 

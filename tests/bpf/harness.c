@@ -50,7 +50,7 @@ void node_dirs(void)
 		.node_ip4 = addr(NODE4), .node_ip6 = addr(NODE6),
 		.pod_cidr4 = addr("10.0.0.0"), .pod_cidr4_len = 8, .pod_cidr6 = addr("fd00:10::"), .pod_cidr6_len = 48,
 		.lan4 = addr("172.30.0.0"), .lan4_len = 16, .lan6 = addr("fd00:30::"), .lan6_len = 64,
-		.max_flows = 4096,
+		.max_flows = fx.config.max_flows ? fx.config.max_flows : 4096,
 	};
 }
 

@@ -144,16 +144,27 @@ int dp_policy_set(struct dp *dp, uint32_t ep_id, const struct dp_policy *policy,
 	if (r < 0)
 		return r;
 	r = compile(policy, &e, err);
-	if (r == 0)
-		r = make_trie(dp, &e, &fd, err);
-	free(e.items);
 	if (r < 0)
-		return err_wrap(err, r, "policy of endpoint %u", ep_id);
+		goto out;
+	r = make_trie(dp, &e, &fd, err);
+	if (r < 0)
+		goto out;
 	r = bpf_map_update_elem(dp->map_fd[MAP_POLICIES], &ep_id, &fd, BPF_ANY);
+	if (r == -EINVAL && dp->btf_fd >= 0) {
+		/* Until Linux 6.1 a map with types does not pass for one of the same form without, which is what `policies` names. */
+		close(dp->btf_fd);
+		dp->btf_fd = -1;
+		close(TAKE_FD(fd));
+		r = make_trie(dp, &e, &fd, err);
+		if (r < 0)
+			goto out;
+		r = bpf_map_update_elem(dp->map_fd[MAP_POLICIES], &ep_id, &fd, BPF_ANY);
+	}
 	if (r < 0)
-		return err_set(err, -r, "policy of endpoint %u: map 'policies': %s", ep_id,
-			       r == -E2BIG ? "it is full" : strerror(-r));
-	return 0;
+		err_set(err, -r, "map 'policies': %s", r == -E2BIG ? "it is full" : strerror(-r));
+out:
+	free(e.items);
+	return r < 0 ? err_wrap(err, r, "policy of endpoint %u", ep_id) : 0;
 }
 
 int dp_policy_del(struct dp *dp, uint32_t ep_id, struct err *err)
