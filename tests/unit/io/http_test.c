@@ -297,6 +297,15 @@ void srv_run(void (*fn)(void))
 	srv_wait(&ran, before + 1);
 }
 
+void srv_broadcast(const char *text)
+{
+	struct http_buf *b = http_buf_new(text, strlen(text));
+
+	list_for_each(n, &watching)
+		(void)http_stream_write_buf(list_entry(n, struct state, node)->req, b);
+	http_buf_unref(b);
+}
+
 /* --- client ------------------------------------------------------------------------------------------------------------ */
 
 int cl_connect(void)

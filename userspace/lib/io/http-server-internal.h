@@ -178,6 +178,7 @@ struct http_req {
 	uint16_t fault;	     /* status to answer with instead of calling the handler */
 	int32_t stream_id;   /* HTTP/2 */
 	size_t head_bytes;   /* counted against max_header */
+	size_t dropped;	     /* HTTP/2: body bytes that came after fault was set */
 	struct strbuf head;  /* ":method\0GET\0:path\0/api\0name\0value\0..."; names in lower case */
 	const char *method, *target; /* in head, once it is complete */
 	struct strbuf decoded;	     /* "path\0name\0value\0..." of the target */

@@ -15,6 +15,7 @@
 
 #define MAX_EXTRA_HEADERS 32
 #define FRAME_ROOM	  (16384 + 9) /* our largest frame */
+#define DROP_FACTOR	  4 /* so many of max_body are read and dropped behind an early answer */
 
 static struct http_req *stream_req(nghttp2_session *h2, int32_t id)
 {
@@ -72,8 +73,19 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t
 
 	(void)flags;
 	(void)arg;
-	if (req && req->state == REQ_BODY)
+	if (!req)
+		return 0;
+	if (req->state == REQ_BODY)
 		fault(req, req_body_add(req, data, len));
+	if (!req->fault)
+		return 0;
+	/*
+	 * The answer is on its way while the peer is still sending. Resetting the stream at once would be allowed (RFC 9113,
+	 * 8.1), but libcurl then loses the answer.
+	 */
+	req->dropped += len;
+	if (req->dropped > req->conn->server->config.max_body * DROP_FACTOR)
+		(void)nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 	return 0;
 }
 
@@ -120,17 +132,6 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 	return 0;
 }
 
-/* An answer that ended before its request did: tell the peer not to send the rest (RFC 9113, 8.1). */
-static int on_frame_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
-{
-	(void)arg;
-	if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-	    nghttp2_session_get_stream_remote_close(h2, frame->hd.stream_id) == 0)
-		(void)nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
-	return 0;
-}
-
 static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t code, void *arg)
 {
 	struct http_conn *c = arg;
@@ -156,7 +157,6 @@ int h2_server_init(struct http_server *s)
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
-	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_option_set_no_closed_streams(s->h2_option, 1); /* kept only for priorities, which we do not use */
 	return 0;

@@ -633,7 +633,7 @@ static void settle_wait(struct http_conn *c)
 	for (struct list *n = c->reqs.next; n != &c->reqs && !wait; n = n->next) {
 		const struct http_req *req = list_entry(n, struct http_req, node);
 
-		if (req->state < REQ_READY || req->out.bytes)
+		if (req->state < REQ_READY || req->out.bytes || req->fault)
 			wait = WAIT_PROGRESS;
 	}
 	server_wait(c, wait, moved);
@@ -687,6 +687,19 @@ static void settle_raw(struct http_conn *c)
 		c->doomed = true;
 }
 
+static void settle_http2(struct http_conn *c)
+{
+	if (c->eof)
+		c->doomed = true;
+	if (!h2_over(c) || c->closing)
+		return;
+	/* One side said GOAWAY, or the peer broke the protocol: what is open will not be answered. */
+	c->closing = true;
+	list_for_each(n, &c->reqs)
+		list_entry(n, struct http_req, node)->closed = true;
+	c->reap = true;
+}
+
 void conn_settle(struct http_conn *c)
 {
 	c->busy = true;
@@ -701,8 +714,8 @@ void conn_settle(struct http_conn *c)
 		settle_raw(c);
 	if (!c->doomed)
 		conn_flush(c);
-	if (c->mode == CONN_HTTP2 && (c->eof || (h2_over(c) && !c->out.bytes)))
-		c->doomed = true;
+	if (!c->doomed && c->mode == CONN_HTTP2)
+		settle_http2(c);
 	if (c->mode == CONN_LINGER && c->eof)
 		c->doomed = true;
 	c->busy = false;
