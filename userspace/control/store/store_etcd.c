@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store on etcd v3, spoken natively (gRPC). Every operation has a short deadline: one sent to a follower during an election
+ * would hang. Reads are tried at each endpoint in turn. A transaction is sent again only if the first endpoint cannot have
+ * seen it; otherwise its outcome is unknown, which -EAGAIN says: the caller reads, and its comparison makes a second try safe.
+ */
+#include "../../lib/base/cleanup.h"
+#include "../../lib/base/str.h"
+#include "etcd-internal.h"
+
+#define MAX_RUNNING 64u			/* also bounds the connections where each call needs its own */
+#define MAX_WAITING 65536u
+#define TIMEOUT_MS 5000
+#define BIG_READ_TIMEOUT_MS 30000
+
+enum op_type { OP_RANGE, OP_PUT, OP_DEL, OP_COMPACT, OP_GRANT, OP_KEEPALIVE };
+
+struct etcd_op {
+	struct etcd_store *s;
+	struct list node;		/* in running, or waiting */
+	enum op_type type;
+	char *key, *end;		/* with prefix */
+	void *value;
+	size_t value_len, limit;
+	int64_t expect, rev, lease;	/* lease: id, or ttl to grant */
+	bool keys_only;
+	union {
+		store_range_fn *range;
+		store_txn_fn *txn;
+		void (*compact)(void *arg, int r, const struct err *err);
+		void (*lease)(void *arg, int r, int64_t v, const struct err *err);
+	} to;
+	void *arg;
+	struct grpc_call *call;
+	struct loop_timer timer;	/* a refusal to be told on the next turn; a keep-alive's deadline */
+	unsigned endpoint, tries;
+	bool started;			/* counts in n_running */
+	int r;
+	char *msg;
+	int64_t kept_ttl_s;
+};
+
+static const struct store_ops ops;
+
+static void submit(struct etcd_op *op);
+static void attempt(struct etcd_op *op);
+static void on_done(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg);
+static void store_free(struct etcd_store *s);
+
+DEFINE_CLEANUP(struct etcd_store *, store_free);
+
+static int add_endpoint(struct etcd_store *s, const char *url, const struct tls_files *tls, struct err *err)
+{
+	/* A member that has lost its leader shall say so instead of waiting, or of being silent to its watchers. */
+	static const char *const headers[] = { "hasleader: true", NULL };
+	struct http_client_config config = {
+		.base_url = url,
+		.tls = tls,
+		.h2_prior_knowledge = true,
+		.connect_timeout_ms = 2000,
+		.headers = headers,
+	};
+	unsigned n = s->n_endpoints;
+	int r;
+
+	if (n == ETCD_MAX_ENDPOINTS)
+		return err_set(err, EINVAL, "more than %d etcd endpoints", ETCD_MAX_ENDPOINTS);
+	if (str_starts(url, "https://") && (!tls || !tls->ca_file))
+		return err_set(err, EINVAL, "etcd endpoint '%s' needs a CA file", url);
+	s->urls[n] = strdup(url);
+	if (!s->urls[n])
+		return err_set(err, ENOMEM, "out of memory");
+	r = http_client_new(s->loop, &config, &s->endpoints[n], err);
+	if (r < 0) {
+		free(s->urls[n]);
+		return err_wrap(err, r, "etcd endpoint");
+	}
+	s->n_endpoints++;
+	return 0;
+}
+
+int store_etcd_open(struct loop *loop, const char *endpoints, const struct tls_files *tls, const char *prefix,
+		    struct store **ret, struct err *err)
+{
+	cleanup(store_free) struct etcd_store *s = calloc(1, sizeof(*s));
+	cleanup(free) char *copy = strdup(endpoints);
+	char *save = NULL;
+	int r;
+
+	if (!s || !copy)
+		return err_set(err, ENOMEM, "out of memory");
+	s->base.ops = &ops;
+	s->loop = loop;
+	list_init(&s->running);
+	list_init(&s->waiting);
+	list_init(&s->watches);
+	s->prefix = strdup(prefix ? prefix : "");
+	if (!s->prefix)
+		return err_set(err, ENOMEM, "out of memory");
+	s->prefix_len = strlen(s->prefix);
+	for (char *url = strtok_r(copy, ", ", &save); url; url = strtok_r(NULL, ", ", &save)) {
+		r = add_endpoint(s, url, tls, err);
+		if (r < 0)
+			return r;
+	}
+	if (!s->n_endpoints)
+		return err_set(err, EINVAL, "no etcd endpoint in '%s'", endpoints);
+	*ret = &TAKE(s)->base;
+	return 0;
+}
+
+static struct etcd_store *of(struct store *base)
+{
+	return container_of(base, struct etcd_store, base);
+}
+
+/* --- starting ---------------------------------------------------------------------------------------------------------- */
+
+static void op_free(struct etcd_op *op)
+{
+	list_remove(&op->node);
+	loop_timer_cancel(&op->timer);
+	free(op->key);
+	free(op->end);
+	free(op->value);
+	free(op->msg);
+	free(op);
+}
+
+/* Without memory for an operation there is nothing that could call back: see op_or_die() in store_sqlite.c. */
+static struct etcd_op *op_new(struct store *base, enum op_type type, const char *key, void *arg)
+{
+	struct etcd_store *s = of(base);
+	struct etcd_op *op = calloc(1, sizeof(*op));
+
+	if (!op || (key && asprintf(&op->key, "%s%s", s->prefix, key) < 0))
+		abort();
+	op->s = s;
+	list_init(&op->node);
+	op->type = type;
+	op->arg = arg;
+	op->timer.arg = op;
+	return op;
+}
+
+static void do_range(struct store *base, const char *start, const char *end, int64_t rev, size_t limit, bool keys_only,
+		     store_range_fn *fn, void *arg)
+{
+	struct etcd_op *op = op_new(base, OP_RANGE, start, arg);
+
+	if (end[0] && asprintf(&op->end, "%s%s", op->s->prefix, end) < 0)
+		abort();
+	op->rev = rev;
+	op->limit = limit;
+	op->keys_only = keys_only;
+	op->to.range = fn;
+	submit(op);
+}
+
+static struct etcd_op *txn_new(struct store *base, enum op_type type, const char *key, int64_t expect, store_txn_fn *fn, void *arg)
+{
+	struct etcd_op *op = op_new(base, type, key, arg);
+
+	op->expect = expect;
+	op->to.txn = fn;
+	op->r = store_check_key(key, &op->msg);
+	return op;
+}
+
+static void do_put(struct store *base, const char *key, int64_t expect, const void *value, size_t len, int64_t lease,
+		   store_txn_fn *fn, void *arg)
+{
+	struct etcd_op *op = txn_new(base, OP_PUT, key, expect, fn, arg);
+
+	op->lease = lease;
+	if (!op->r && len > STORE_MAX_VALUE) {
+		op->r = store_fail(&op->msg, EMSGSIZE, "value of '%s' has %zu bytes, more than %u", key, len, STORE_MAX_VALUE);
+	} else if (len) {
+		op->value = malloc(len);
+		if (!op->value)
+			abort();
+		memcpy(op->value, value, len);
+		op->value_len = len;
+	}
+	submit(op);
+}
+
+static void do_del(struct store *base, const char *key, int64_t expect, store_txn_fn *fn, void *arg)
+{
+	submit(txn_new(base, OP_DEL, key, expect, fn, arg));
+}
+
+static void do_compact(struct store *base, int64_t rev, void (*fn)(void *arg, int r, const struct err *err), void *arg)
+{
+	struct etcd_op *op = op_new(base, OP_COMPACT, NULL, arg);
+
+	op->rev = rev;
+	op->to.compact = fn;
+	submit(op);
+}
+
+static void do_lease_grant(struct store *base, int64_t ttl_s, void (*fn)(void *, int, int64_t, const struct err *), void *arg)
+{
+	struct etcd_op *op = op_new(base, OP_GRANT, NULL, arg);
+
+	op->lease = ttl_s;
+	op->to.lease = fn;
+	submit(op);
+}
+
+static void do_lease_keepalive(struct store *base, int64_t lease, void (*fn)(void *, int, int64_t, const struct err *),
+			       void *arg)
+{
+	struct etcd_op *op = op_new(base, OP_KEEPALIVE, NULL, arg);
+
+	op->lease = lease;
+	op->to.lease = fn;
+	submit(op);
+}
+
+/* --- ending ------------------------------------------------------------------------------------------------------------- */
+
+static void tell_failure(struct etcd_op *op)
+{
+	struct err err = ERR_INIT;
+
+	store_err(&err, op->r, op->msg);
+	switch (op->type) {
+	case OP_RANGE:
+		op->to.range(op->arg, op->r, NULL, &err);
+		break;
+	case OP_PUT:
+	case OP_DEL:
+		op->to.txn(op->arg, op->r, NULL, &err);
+		break;
+	case OP_COMPACT:
+		op->to.compact(op->arg, op->r, &err);
+		break;
+	case OP_GRANT:
+	case OP_KEEPALIVE:
+		op->to.lease(op->arg, op->r, 0, &err);
+		break;
+	}
+}
+
+/* Out of the lists before its callback runs, so that the callback finds the store in order. */
+static void detach(struct etcd_op *op)
+{
+	struct etcd_store *s = op->s;
+
+	list_remove(&op->node);
+	loop_timer_cancel(&op->timer);
+	if (!op->started)
+		return;
+	op->started = false;
+	s->n_running--;
+	while (s->n_running < MAX_RUNNING && !list_empty(&s->waiting)) {
+		struct etcd_op *next = list_first(&s->waiting, struct etcd_op, node);
+
+		list_remove(&next->node);
+		s->n_waiting--;
+		attempt(next);
+	}
+}
+
+static void finish_failed(struct etcd_op *op)
+{
+	detach(op);
+	tell_failure(op);
+	op_free(op);
+}
+
+static void on_refused(struct loop_timer *timer)
+{
+	finish_failed(timer->arg);
+}
+
+/* op->r is set: the callback comes on the next turn. */
+static void refuse_later(struct etcd_op *op)
+{
+	list_remove(&op->node);
+	list_push_back(&op->s->running, &op->node);
+	op->timer.fn = on_refused;
+	if (loop_timer_set(op->s->loop, &op->timer, 0) < 0)
+		abort();
+}
+
+static void submit(struct etcd_op *op)
+{
+	struct etcd_store *s = op->s;
+
+	if (!op->r && s->n_running >= MAX_RUNNING && s->n_waiting >= MAX_WAITING)
+		op->r = store_fail(&op->msg, EAGAIN, "etcd: too many operations are waiting");
+	if (op->r) {
+		refuse_later(op);
+	} else if (s->n_running >= MAX_RUNNING) {
+		list_push_back(&s->waiting, &op->node);
+		s->n_waiting++;
+	} else {
+		attempt(op);
+	}
+}
+
+void etcd_leave_endpoint(struct etcd_store *s, unsigned i)
+{
+	if (s->current == i)
+		s->current = (i + 1) % s->n_endpoints;
+}
+
+int etcd_fail(struct etcd_store *s, unsigned endpoint, const struct grpc_status *status, char **ret_msg)
+{
+	const char *m = status->message;
+	int code = EAGAIN;
+
+	switch (status->code) {
+	case 3:
+		code = strstr(m, "too large") ? EMSGSIZE : EINVAL;
+		break;
+	case 5:
+		code = ENOENT;
+		break;
+	case 7:
+	case 16:
+		code = EACCES;
+		break;
+	case 8:
+		code = strstr(m, "space exceeded") ? ENOSPC : strstr(m, "larger than") ? EMSGSIZE : EAGAIN;
+		break;
+	case 11:
+		code = strstr(m, "compacted") ? ESTALE : ERANGE;
+		break;
+	case 12:
+		code = EOPNOTSUPP;
+		break;
+	}
+	return store_fail(ret_msg, code, "etcd %s: %s", s->urls[endpoint], m);
+}
+
+void etcd_note_header(struct etcd_store *s, const Etcdpb__ResponseHeader *header)
+{
+	if (header && header->revision > s->seen_rev)
+		s->seen_rev = header->revision;
+}
+
+void etcd_kv(struct etcd_store *s, const Etcdpb__KeyValue *kv, struct strbuf *keys, struct store_kv *out)
+{
+	size_t skip = kv->key.len >= s->prefix_len ? s->prefix_len : kv->key.len, at = keys->len;
+
+	strbuf_add(keys, kv->key.data + skip, kv->key.len - skip);
+	strbuf_addc(keys, '\0');
+	*out = (struct store_kv){
+		.key = keys->buf + at,
+		.key_len = kv->key.len - skip,
+		.value = kv->value.len ? (const void *)kv->value.data : "",
+		.value_len = kv->value.len,
+		.create_rev = kv->create_revision,
+		.mod_rev = kv->mod_revision,
+		.version = kv->version,
+	};
+}
+
+static int tell_range(struct etcd_op *op, const Etcdpb__RangeResponse *rsp)
+{
+	cleanup(strbuf_done) struct strbuf keys = STRBUF_INIT;
+	cleanup(free) struct store_kv *kvs = reallocarray(NULL, rsp->n_kvs + 1, sizeof(*kvs));
+	struct store_range range = { .kvs = kvs, .n = rsp->n_kvs, .more = rsp->more, .count = rsp->count };
+	size_t size = 0;
+
+	for (size_t i = 0; i < rsp->n_kvs; i++)
+		size += rsp->kvs[i]->key.len + 1;
+	if (!kvs || strbuf_reserve(&keys, size) < 0)
+		return store_fail(&op->msg, ENOMEM, "out of memory");
+	for (size_t i = 0; i < rsp->n_kvs; i++)
+		etcd_kv(op->s, rsp->kvs[i], &keys, &kvs[i]);
+	range.rev = op->rev ? op->rev : rsp->header ? rsp->header->revision : 0;
+	detach(op);
+	op->to.range(op->arg, 0, &range, NULL);
+	return 0;
+}
+
+static int tell_txn(struct etcd_op *op, const Etcdpb__TxnResponse *rsp)
+{
+	cleanup(strbuf_done) struct strbuf key = STRBUF_INIT;
+	struct store_txn_result result = { .succeeded = rsp->succeeded, .rev = rsp->header ? rsp->header->revision : 0 };
+	const Etcdpb__ResponseOp *r = rsp->n_responses ? rsp->responses[0] : NULL;
+	const Etcdpb__KeyValue *kv = NULL;
+	struct store_kv current;
+
+	if (r && r->response_case == ETCDPB__RESPONSE_OP__RESPONSE_RESPONSE_RANGE && r->response_range->n_kvs)
+		kv = r->response_range->kvs[0];
+	else if (r && r->response_case == ETCDPB__RESPONSE_OP__RESPONSE_RESPONSE_DELETE_RANGE &&
+		 r->response_delete_range->n_prev_kvs)
+		kv = r->response_delete_range->prev_kvs[0];
+	if (kv) {
+		if (strbuf_reserve(&key, kv->key.len + 1) < 0)
+			return store_fail(&op->msg, ENOMEM, "out of memory");
+		etcd_kv(op->s, kv, &key, &current);
+		result.current = &current;
+	}
+	detach(op);
+	op->to.txn(op->arg, 0, &result, NULL);
+	return 0;
+}
+
+static int tell(struct etcd_op *op, const ProtobufCMessage *msg)
+{
+	struct etcd_store *s = op->s;
+
+	switch (op->type) {
+	case OP_RANGE:
+		etcd_note_header(s, ((const Etcdpb__RangeResponse *)msg)->header);
+		return tell_range(op, (const Etcdpb__RangeResponse *)msg);
+	case OP_PUT:
+	case OP_DEL:
+		etcd_note_header(s, ((const Etcdpb__TxnResponse *)msg)->header);
+		return tell_txn(op, (const Etcdpb__TxnResponse *)msg);
+	case OP_COMPACT:
+		detach(op);
+		op->to.compact(op->arg, 0, NULL);
+		return 0;
+	case OP_GRANT:
+	case OP_KEEPALIVE:
+		break;
+	}
+	detach(op);
+	op->to.lease(op->arg, 0, op->type == OP_GRANT ? ((const Etcdpb__LeaseGrantResponse *)msg)->id : op->kept_ttl_s, NULL);
+	return 0;
+}
+
+static bool try_again(struct etcd_op *op, const struct grpc_status *status)
+{
+	bool idempotent = op->type == OP_RANGE || op->type == OP_KEEPALIVE;
+
+	if (status->code != 14 && status->code != 4 && !status->unsent)
+		return false;
+	etcd_leave_endpoint(op->s, op->endpoint);
+	return (status->unsent || idempotent) && op->tries < op->s->n_endpoints;
+}
+
+static void failed(struct etcd_op *op, const struct grpc_status *status)
+{
+	if (try_again(op, status)) {
+		attempt(op);
+		return;
+	}
+	op->r = etcd_fail(op->s, op->endpoint, status, &op->msg);
+	finish_failed(op);
+}
+
+static void on_done(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
+{
+	struct etcd_op *op = arg;
+
+	op->call = NULL;
+	if (status->code) {
+		failed(op, status);
+		return;
+	}
+	op->r = tell(op, msg);
+	if (op->r < 0)
+		finish_failed(op);
+	else
+		op_free(op);
+}
+
+/* --- requests ------------------------------------------------------------------------------------------------------------ */
+
+static struct grpc_call *send_range(struct etcd_op *op, struct http_client *c)
+{
+	Etcdpb__RangeRequest q = ETCDPB__RANGE_REQUEST__INIT;
+
+	q.key = etcd_bytes(op->key, strlen(op->key));
+	if (op->end)
+		q.range_end = etcd_bytes(op->end, strlen(op->end));
+	q.limit = (int64_t)op->limit;
+	q.revision = op->rev;
+	q.keys_only = op->keys_only;
+	return grpc_unary(c, "/etcdserverpb.KV/Range", &q.base, &etcdpb__range_response__descriptor,
+			  op->end && (!op->limit || op->limit > 1000) ? BIG_READ_TIMEOUT_MS : TIMEOUT_MS, on_done, op);
+}
+
+static struct grpc_call *send_txn(struct etcd_op *op, struct http_client *c)
+{
+	Etcdpb__TxnRequest q = ETCDPB__TXN_REQUEST__INIT;
+	Etcdpb__Compare compare = ETCDPB__COMPARE__INIT, *compares = &compare;
+	Etcdpb__RequestOp yes = ETCDPB__REQUEST_OP__INIT, no = ETCDPB__REQUEST_OP__INIT, *success = &yes, *failure = &no;
+	Etcdpb__PutRequest put = ETCDPB__PUT_REQUEST__INIT;
+	Etcdpb__DeleteRangeRequest del = ETCDPB__DELETE_RANGE_REQUEST__INIT;
+	Etcdpb__RangeRequest get = ETCDPB__RANGE_REQUEST__INIT;
+	ProtobufCBinaryData key = etcd_bytes(op->key, strlen(op->key));
+
+	compare.target = 2;	/* mod_revision; result 0: equal */
+	compare.key = key;
+	compare.target_union_case = ETCDPB__COMPARE__TARGET_UNION_MOD_REVISION;
+	compare.mod_revision = op->expect;
+	get.key = key;
+	no.request_case = ETCDPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
+	no.request_range = &get;
+	if (op->type == OP_PUT) {
+		put.key = key;
+		put.value = etcd_bytes(op->value, op->value_len);
+		put.lease = op->lease;
+		yes.request_case = ETCDPB__REQUEST_OP__REQUEST_REQUEST_PUT;
+		yes.request_put = &put;
+	} else {
+		del.key = key;
+		del.prev_kv = true;
+		yes.request_case = ETCDPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE;
+		yes.request_delete_range = &del;
+	}
+	q.n_compare = q.n_success = q.n_failure = 1;
+	q.compare = &compares;
+	q.success = &success;
+	q.failure = &failure;
+	return grpc_unary(c, "/etcdserverpb.KV/Txn", &q.base, &etcdpb__txn_response__descriptor, TIMEOUT_MS, on_done, op);
+}
+
+static void on_kept(struct grpc_call *call, void *arg, const ProtobufCMessage *msg)
+{
+	(void)call;
+	((struct etcd_op *)arg)->kept_ttl_s = ((const Etcdpb__LeaseKeepAliveResponse *)msg)->ttl;
+}
+
+static void on_kept_done(struct grpc_call *call, void *arg, const struct grpc_status *status)
+{
+	static const struct grpc_status gone = { .code = 5, .message = "requested lease not found" };
+	struct etcd_op *op = arg;
+
+	(void)call;
+	/* A lease that is gone is answered with a ttl of 0. */
+	on_done(op, !status->code && op->kept_ttl_s <= 0 ? &gone : status, NULL);
+}
+
+static void on_keepalive_timeout(struct loop_timer *timer)
+{
+	static const struct grpc_status late = { .code = 4, .message = "timeout" };
+	struct etcd_op *op = timer->arg;
+
+	grpc_cancel(op->call);
+	on_done(op, &late, NULL);
+}
+
+/* A stream in etcd's API, used for one request each; the end of the request ends the stream. */
+static struct grpc_call *send_keepalive(struct etcd_op *op, struct http_client *c)
+{
+	static const struct grpc_stream_ops stream = { on_kept, on_kept_done };
+	Etcdpb__LeaseKeepAliveRequest q = ETCDPB__LEASE_KEEP_ALIVE_REQUEST__INIT;
+
+	q.id = op->lease;
+	op->kept_ttl_s = 0;
+	op->timer.fn = on_keepalive_timeout;
+	if (loop_timer_set(op->s->loop, &op->timer, TIMEOUT_MS) < 0)
+		return NULL;
+	return grpc_stream(c, "/etcdserverpb.Lease/LeaseKeepAlive", &q.base, false, &etcdpb__lease_keep_alive_response__descriptor,
+			   &stream, op);
+}
+
+static struct grpc_call *send(struct etcd_op *op, struct http_client *c)
+{
+	Etcdpb__CompactionRequest compact = ETCDPB__COMPACTION_REQUEST__INIT;
+	Etcdpb__LeaseGrantRequest grant = ETCDPB__LEASE_GRANT_REQUEST__INIT;
+
+	switch (op->type) {
+	case OP_RANGE:
+		return send_range(op, c);
+	case OP_PUT:
+	case OP_DEL:
+		return send_txn(op, c);
+	case OP_COMPACT:
+		compact.revision = op->rev;
+		return grpc_unary(c, "/etcdserverpb.KV/Compact", &compact.base, &etcdpb__compaction_response__descriptor,
+				  BIG_READ_TIMEOUT_MS, on_done, op);
+	case OP_GRANT:
+		grant.ttl = op->lease;
+		return grpc_unary(c, "/etcdserverpb.Lease/LeaseGrant", &grant.base, &etcdpb__lease_grant_response__descriptor,
+				  TIMEOUT_MS, on_done, op);
+	case OP_KEEPALIVE:
+		return send_keepalive(op, c);
+	}
+	return NULL;
+}
+
+static void attempt(struct etcd_op *op)
+{
+	struct etcd_store *s = op->s;
+
+	if (!op->started) {
+		op->started = true;
+		s->n_running++;
+		list_push_back(&s->running, &op->node);
+	}
+	op->tries++;
+	op->endpoint = s->current;
+	loop_timer_cancel(&op->timer);
+	op->call = send(op, s->endpoints[op->endpoint]);
+	if (!op->call) {
+		op->r = store_fail(&op->msg, ENOMEM, "out of memory");
+		refuse_later(op);
+	}
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------------- */
+
+static void cancel_all(struct list *l)
+{
+	while (!list_empty(l)) {
+		struct etcd_op *op = list_first(l, struct etcd_op, node);
+
+		list_remove(&op->node);
+		loop_timer_cancel(&op->timer);
+		grpc_cancel(op->call);
+		op->r = store_fail(&op->msg, ECANCELED, "the store is closed");
+		tell_failure(op);
+		op_free(op);
+	}
+}
+
+static void do_close(struct store *base)
+{
+	store_free(of(base));
+}
+
+static void store_free(struct etcd_store *s)
+{
+	etcd_watches_free(s);
+	cancel_all(&s->running);
+	cancel_all(&s->waiting);
+	for (unsigned i = 0; i < s->n_endpoints; i++) {
+		http_client_free(s->endpoints[i]);
+		free(s->urls[i]);
+	}
+	free(s->prefix);
+	free(s);
+}
+
+static const struct store_ops ops = {
+	.name = "etcd",
+	.close = do_close,
+	.range = do_range,
+	.put = do_put,
+	.del = do_del,
+	.watch = etcd_watch,
+	.unwatch = etcd_unwatch,
+	.compact = do_compact,
+	.lease_grant = do_lease_grant,
+	.lease_keepalive = do_lease_keepalive,
+};
