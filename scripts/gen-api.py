@@ -32,6 +32,7 @@ Every other line is a field of the type or kind above it:
     format=F        dns-label, dns-subdomain, label-value, ip, cidr, ... (api/format.c)
     min=N max=N     of an integer
     key=K[,K...]    list is a map by these members; the first one is also strategic merge's, unless merge=K says otherwise
+    unique          no two elements have the same keys
     set             list of distinct scalars                atomic      apply replaces it whole
     retain-keys     strategic merge drops keys the patch lacks
     refused=WHY     Kubernetes has it, Skep not yet: any value but an absent, empty or allowed one is refused with these words
@@ -52,7 +53,7 @@ SCALARS = {
 FLAGS = {
     "required": "API_REQUIRED", "immutable": "API_IMMUTABLE", "inline": "API_EMBEDDED", "read-only": "API_READ_ONLY",
     "atomic": "API_ATOMIC", "retain-keys": "API_RETAIN_KEYS", "status": "API_STATUS", "no-empty": "API_NO_EMPTY",
-    "always": "API_ALWAYS",
+    "always": "API_ALWAYS", "unique": "API_UNIQUE",
 }
 WORDS = set(FLAGS) | {"set", "no-c"}
 VALUED = {"default", "enum", "format", "min", "max", "key", "merge", "refused", "allow"}

@@ -15,6 +15,8 @@ extern const struct api_type *const api_type_table[];
 
 /* A field's definition by name; NULL if the type has none. */
 const struct api_field *api_type_field(const struct api_type *type, const char *name);
+/* Bytes one element of a list of this field takes in the C struct. */
+size_t api_element_size(const struct api_field *f);
 
 /*
  * Where we are in a document, as a chain of stack frames: nothing is rendered until there is something to report. A frame is a
@@ -31,5 +33,48 @@ char *api_path_str(const struct api_path *path, char *buf, size_t size);
 /* api_errs_add at a path. */
 void api_path_err(struct api_errs *errs, const struct api_path *path, enum api_cause cause, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* Kubernetes' usual refusals: 'Required value', 'Invalid value: "x": why', 'Duplicate value: "x"', ... why may be NULL. */
+void api_err_required(struct api_errs *errs, const struct api_path *path, const char *why);
+void api_err_invalid(struct api_errs *errs, const struct api_path *path, const json_t *value, const char *why);
+void api_err_invalid_str(struct api_errs *errs, const struct api_path *path, const char *value, const char *why);
+void api_err_duplicate(struct api_errs *errs, const struct api_path *path, const json_t *value);
+void api_err_forbidden(struct api_errs *errs, const struct api_path *path, const char *why);
+void api_err_unsupported(struct api_errs *errs, const struct api_path *path, const json_t *value, const char *const *values);
+void api_err_not_found(struct api_errs *errs, const struct api_path *path, const char *value);
+
+/* What is wrong with value in this format (api_field.format), in Kubernetes' words; NULL if nothing. */
+const char *api_format_check(const char *format, const char *value);
+
+struct api_cidr {
+	unsigned char addr[16];
+	int bits;
+	bool v6;
+};
+int api_cidr_parse(const char *s, struct api_cidr *ret);
+/* inner is a smaller range inside outer. */
+bool api_cidr_strictly_within(const struct api_cidr *inner, const struct api_cidr *outer);
+
+/* Absent, null, "", 0, false, [] or {}: what a field that is not set looks like. */
+bool api_json_empty(const json_t *v);
+
+/* The kinds' own rules; each is called with the object checked, pruned and defaulted, and its predecessor or NULL. */
+void api_default_own(const struct api_kind *kind, json_t *obj);
+void api_validate_meta(const struct api_kind *kind, const json_t *obj, struct api_errs *errs);
+void api_validate_labels(const json_t *labels, const struct api_path *path, struct api_errs *errs);
+void api_validate_label_selector(const json_t *selector, const struct api_path *path, struct api_errs *errs);
+void api_validate_pod(const json_t *obj, const json_t *old, struct api_errs *errs);
+/* Template of a workload: its labels and pod spec. restart_always: only that policy makes sense there. */
+void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, bool restart_always, struct api_errs *errs);
+void api_validate_deployment(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_replica_set(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_service(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_network_policy(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_endpoint_slice(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_node(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_config_map(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_secret(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_lease(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_event(const json_t *obj, const json_t *old, struct api_errs *errs);
 
 #endif

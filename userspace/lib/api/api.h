@@ -94,6 +94,7 @@ enum api_field_flags {
 	API_STATUS = 1 << 8,	/* belongs to the status subresource */
 	API_NO_EMPTY = 1 << 9,	/* list must not be empty */
 	API_ALWAYS = 1 << 10,	/* the encoder writes it even when zero */
+	API_UNIQUE = 1 << 11,	/* no two elements have the same keys */
 };
 #define API_NO_OFFSET UINT32_MAX /* the field has no member in the C struct: decoders skip it */
 
@@ -237,6 +238,8 @@ void api_field_selector_free(struct api_field_selector *s);
 /* --- quantities (resource.Quantity) ------------------------------------------------------------------------------------------ */
 int api_quantity_milli(const char *q, int64_t *ret);	/* thousandths, rounded up, saturating; -EINVAL */
 int api_quantity_value(const char *q, int64_t *ret);	/* whole units, rounded up */
+/* As Kubernetes writes it back: "1000m" is "1", "1024Mi" is "1Gi", "0.5" is "500m". -EINVAL. */
+int api_quantity_canonical(const char *q, char *buf, size_t size);
 void api_quantity_format_milli(int64_t milli, char *buf, size_t size); /* decimal SI, canonical: "1500m", "2" */
 
 /* --- representations --------------------------------------------------------------------------------------------------------- */

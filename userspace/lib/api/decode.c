@@ -109,7 +109,7 @@ static int decode_value(struct decoder *d, const struct api_field *f, const json
 	return wrong_type(d, path, "a known type");
 }
 
-static size_t element_size(const struct api_field *f)
+size_t api_element_size(const struct api_field *f)
 {
 	switch ((enum api_field_type)f->type) {
 	case API_BOOL:
@@ -131,7 +131,7 @@ static size_t element_size(const struct api_field *f)
 static int decode_list(struct decoder *d, const struct api_field *f, const json_t *v, void *dst, size_t *ret_n,
 		       const struct api_path *path)
 {
-	size_t size = element_size(f), n = json_array_size(v);
+	size_t size = api_element_size(f), n = json_array_size(v);
 	struct api_path at = { .up = path };
 	char *items;
 	int r;

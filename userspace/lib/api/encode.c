@@ -82,28 +82,9 @@ static bool encode_value(const struct api_field *f, const void *src, bool in_lis
 	return true;
 }
 
-static size_t element_size(const struct api_field *f)
-{
-	switch ((enum api_field_type)f->type) {
-	case API_BOOL:
-		return sizeof(bool);
-	case API_INT32:
-	case API_INT64:
-		return sizeof(int64_t);
-	case API_DOUBLE:
-		return sizeof(double);
-	case API_INT_OR_STRING:
-		return sizeof(struct api_int_or_str);
-	case API_OBJECT:
-		return f->object->size;
-	default:
-		return sizeof(void *);
-	}
-}
-
 static bool encode_list(const struct api_field *f, const void *src, size_t n, json_t **ret)
 {
-	size_t size = element_size(f);
+	size_t size = api_element_size(f);
 	const char *items = *(void *const *)src;
 
 	*ret = NULL;

@@ -112,10 +112,14 @@ static void walk_object(struct scanner *s, const struct api_path *path)
 			s->p = s->end;
 			return;
 		}
-		if (strmap_has(seen, at.name))
-			api_path_err(s->dups, &at, API_C_DUPLICATE_FIELD, "duplicate field");
-		else
-			(void)strmap_set(seen, at.name, s, NULL);
+		if (strmap_has(seen, at.name)) {
+			char field[API_PATH_MAX];
+
+			api_path_err(s->dups, &at, API_C_DUPLICATE_FIELD, "duplicate field \"%s\"",
+				     api_path_str(&at, field, sizeof(field)));
+		} else if (strmap_set(seen, at.name, s, NULL) < 0) {
+			s->p = s->end;
+		}
 		skip_space(s);
 		s->p++; /* : */
 		walk(s, &at);

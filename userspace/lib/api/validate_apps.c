@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules of workloads: the selector selects the template, and the bounds of a rolling update make sense. */
+#include "api-internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/str.h"
+
+static bool expression_holds(const json_t *e, const json_t *labels)
+{
+	const json_t *have = json_object_get(labels, api_get_str(e, "key") ? api_get_str(e, "key") : ""), *v;
+	const char *op = api_get_str(e, "operator");
+	bool among = false;
+	size_t i;
+
+	json_array_foreach(json_object_get(e, "values"), i, v)
+		among |= have && json_equal(have, v);
+	if (streq(op, "In"))
+		return among;
+	if (streq(op, "NotIn"))
+		return !among;
+	return streq(op, "Exists") ? have != NULL : !have;
+}
+
+static bool selects(const json_t *selector, const json_t *labels)
+{
+	const json_t *v, *have;
+	const char *key;
+	size_t i;
+
+	json_object_foreach(json_object_get(selector, "matchLabels"), key, v) {
+		have = json_object_get(labels, key);
+		if (!have || !json_equal(have, v))
+			return false;
+	}
+	json_array_foreach(json_object_get(selector, "matchExpressions"), i, v)
+		if (!expression_holds(v, labels))
+			return false;
+	return true;
+}
+
+static void validate_selector(const json_t *spec, struct api_errs *errs)
+{
+	struct api_path s = { .name = "spec" }, sel = { .up = &s, .name = "selector" };
+	struct api_path t = { .up = &s, .name = "template" }, m = { .up = &t, .name = "metadata" }, l = { .up = &m, .name = "labels" };
+	const json_t *selector = json_object_get(spec, "selector"), *labels = api_get(spec, "template.metadata.labels");
+	size_t before = errs->n;
+
+	if (!selector)
+		return;	/* the table has said so */
+	api_validate_label_selector(selector, &sel, errs);
+	if (!json_object_size(json_object_get(selector, "matchLabels")) &&
+	    !json_array_size(json_object_get(selector, "matchExpressions"))) {
+		api_err_invalid(errs, &sel, selector, "empty selector is invalid for deployment");
+		return;
+	}
+	if (errs->n == before && !selects(selector, labels))
+		api_err_invalid(errs, &l, labels, "`selector` does not match template `labels`");
+}
+
+/* "25%" or 3: *ret_percent says which. Refuses anything else. */
+static bool parse_bound(const json_t *v, const struct api_path *path, int64_t *ret, bool *ret_percent, struct api_errs *errs)
+{
+	const char *s = json_string_value(v);
+	char *end;
+
+	*ret_percent = s != NULL;
+	if (!s) {
+		*ret = json_integer_value(v);
+		if (*ret >= 0)
+			return true;
+		api_err_invalid(errs, path, v, "must be greater than or equal to 0");
+		return false;
+	}
+	*ret = strtol(s, &end, 10);
+	if (end == s || strcmp(end, "%") || *s < '0' || *s > '9' || end - s > 6) {
+		api_err_invalid(errs, path, v, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
+				"'93%', regex used for validation is '[0-9]+%')");
+		return false;
+	}
+	return true;
+}
+
+static void validate_strategy(const json_t *strategy, struct api_errs *errs)
+{
+	struct api_path s = { .name = "spec" }, st = { .up = &s, .name = "strategy" }, ru = { .up = &st, .name = "rollingUpdate" };
+	struct api_path mu = { .up = &ru, .name = "maxUnavailable" }, ms = { .up = &ru, .name = "maxSurge" };
+	const json_t *rolling = json_object_get(strategy, "rollingUpdate");
+	const json_t *unavailable = json_object_get(rolling, "maxUnavailable"), *surge = json_object_get(rolling, "maxSurge");
+	int64_t u = 0, g = 0;
+	bool u_percent, g_percent, ok = true;
+
+	if (streq(api_get_str(strategy, "type"), "Recreate")) {
+		if (rolling)
+			api_err_forbidden(errs, &ru, "may not be specified when strategy `type` is 'Recreate'");
+		return;
+	}
+	if (!rolling || !unavailable || !surge)
+		return;
+	ok &= parse_bound(unavailable, &mu, &u, &u_percent, errs);
+	ok &= parse_bound(surge, &ms, &g, &g_percent, errs);
+	if (!ok)
+		return;
+	if (u_percent && u > 100)
+		api_err_invalid(errs, &mu, unavailable, "must not be greater than 100%");
+	if (!u && !g)
+		api_err_invalid(errs, &mu, unavailable, "may not be 0 when `maxSurge` is 0");
+}
+
+static void validate_template(const json_t *spec, struct api_errs *errs)
+{
+	struct api_path s = { .name = "spec" }, t = { .up = &s, .name = "template" };
+
+	api_validate_pod_template(json_object_get(spec, "template"), &t, true, errs);
+}
+
+void api_validate_deployment(const json_t *obj, const json_t *old, struct api_errs *errs)
+{
+	const json_t *spec = json_object_get(obj, "spec"), *deadline = json_object_get(spec, "progressDeadlineSeconds");
+	struct api_path s = { .name = "spec" }, d = { .up = &s, .name = "progressDeadlineSeconds" };
+
+	(void)old;	/* what may not change, the table says */
+	validate_selector(spec, errs);
+	validate_template(spec, errs);
+	validate_strategy(json_object_get(spec, "strategy"), errs);
+	if (deadline && json_integer_value(deadline) <= api_get_int(spec, "minReadySeconds", 0))
+		api_err_invalid(errs, &d, deadline, "must be greater than minReadySeconds");
+}
+
+void api_validate_replica_set(const json_t *obj, const json_t *old, struct api_errs *errs)
+{
+	const json_t *spec = json_object_get(obj, "spec");
+
+	(void)old;
+	validate_selector(spec, errs);
+	validate_template(spec, errs);
+}

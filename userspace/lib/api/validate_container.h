@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules of a pod's containers, called by validate_pod.c. */
+#ifndef SKEP_API_VALIDATE_CONTAINER_H
+#define SKEP_API_VALIDATE_CONTAINER_H
+
+#include "api-internal.h"
+
+void api_validate_containers(const json_t *containers, const json_t *volumes, bool init, const struct api_path *path,
+			     struct api_errs *errs);
+/* A ".." among the parts of a path. */
+bool api_path_climbs(const char *path);
+
+#endif
