@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Discovery documents from the tables: /api, /apis, resource lists, and the aggregated form (apidiscovery.k8s.io/v2). */
+#include <stdio.h>
+#include <string.h>
+
+#include "../base/str.h"
+#include "api-internal.h"
+
+static const char *const all_verbs[] = { "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch", NULL };
+
+/* A subresource: the kind it speaks, and its verbs. */
+struct sub {
+	const char *name, *group, *version, *kind;
+	const char *verbs[6];
+};
+static const struct sub subs[] = {
+	{ "status", NULL, NULL, NULL, { "get", "patch", "update" } },
+	{ "finalize", NULL, NULL, NULL, { "update" } },
+	{ "scale", "autoscaling", "v1", "Scale", { "get", "patch", "update" } },
+	{ "binding", "", "v1", "Binding", { "create" } },
+	{ "eviction", "policy", "v1", "Eviction", { "create" } },
+	{ "log", NULL, NULL, NULL, { "get" } },
+	{ "exec", "", "v1", "PodExecOptions", { "create", "get" } },
+	{ "attach", "", "v1", "PodAttachOptions", { "create", "get" } },
+	{ "portforward", "", "v1", "PodPortForwardOptions", { "create", "get" } },
+};
+
+static const struct sub *find_sub(const char *name)
+{
+	for (size_t i = 0; i < sizeof(subs) / sizeof(subs[0]); i++)
+		if (streq(subs[i].name, name))
+			return &subs[i];
+	return NULL;
+}
+
+static json_t *strings(const char *const *list)
+{
+	json_t *out = json_array();
+
+	for (; list && *list; list++)
+		json_array_append_new(out, json_string(*list));
+	return out;
+}
+
+json_t *api_discovery_versions(const char *server_address)
+{
+	return json_pack("{s:s,s:[s],s:[{s:s,s:s}]}", "kind", "APIVersions", "versions", "v1", "serverAddressByClientCIDRs", "clientCIDR",
+			 "0.0.0.0/0", "serverAddress", server_address);
+}
+
+/* Calls fn once for each group/version, in order of the table. */
+static void each_version(void (*fn)(void *arg, const struct api_kind *first), void *arg)
+{
+	for (size_t i = 0; i < api_kind_table_len; i++) {
+		const struct api_kind *k = api_kind_table[i];
+		bool seen = false;
+
+		for (size_t j = 0; j < i && !seen; j++)
+			seen = streq(api_kind_table[j]->group, k->group) && streq(api_kind_table[j]->version, k->version);
+		if (!seen)
+			fn(arg, k);
+	}
+}
+
+static void add_group(void *arg, const struct api_kind *k)
+{
+	json_t *groups = arg, *g, *version;
+	char gv[300];
+	size_t i;
+
+	if (!k->group[0])
+		return;
+	snprintf(gv, sizeof(gv), "%s/%s", k->group, k->version);
+	version = json_pack("{s:s,s:s}", "groupVersion", gv, "version", k->version);
+	json_array_foreach(groups, i, g)
+		if (streq(api_get_str(g, "name"), k->group)) {
+			json_array_append_new(json_object_get(g, "versions"), version);
+			return;
+		}
+	json_array_append_new(groups, json_pack("{s:s,s:[O],s:O}", "name", k->group, "versions", version, "preferredVersion", version));
+	json_decref(version);
+}
+
+json_t *api_discovery_groups(void)
+{
+	json_t *groups = json_array();
+
+	each_version(add_group, groups);
+	return json_pack("{s:s,s:s,s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups", groups);
+}
+
+static json_t *resource(const struct api_kind *k)
+{
+	json_t *r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", k->plural, "singularName", k->singular, "namespaced", k->namespaced, "kind",
+			      k->kind, "verbs", strings(all_verbs));
+
+	if (k->short_names && k->short_names[0])
+		json_object_set_new(r, "shortNames", strings(k->short_names));
+	if (k->categories && k->categories[0])
+		json_object_set_new(r, "categories", strings(k->categories));
+	return r;
+}
+
+static json_t *subresource(const struct api_kind *k, const struct sub *s)
+{
+	json_t *r;
+	char name[200];
+
+	snprintf(name, sizeof(name), "%s/%s", k->plural, s->name);
+	r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", name, "singularName", "", "namespaced", k->namespaced, "kind", s->kind ? s->kind : k->kind,
+		      "verbs", strings(s->verbs));
+	if (s->kind) {
+		if (s->group[0])
+			json_object_set_new(r, "group", json_string(s->group));
+		json_object_set_new(r, "version", json_string(s->version));
+	}
+	return r;
+}
+
+json_t *api_discovery_resources(const char *group, const char *version)
+{
+	json_t *resources = json_array();
+	char gv[300];
+
+	for (size_t i = 0; i < api_kind_table_len; i++) {
+		const struct api_kind *k = api_kind_table[i];
+
+		if (!streq(k->group, group) || !streq(k->version, version))
+			continue;
+		json_array_append_new(resources, resource(k));
+		for (const char *const *s = k->subresources; s && *s; s++)
+			if (find_sub(*s))
+				json_array_append_new(resources, subresource(k, find_sub(*s)));
+	}
+	if (!json_array_size(resources)) {
+		json_decref(resources);
+		return NULL;
+	}
+	snprintf(gv, sizeof(gv), "%s%s%s", group, group[0] ? "/" : "", version);
+	return json_pack("{s:s,s:s,s:s,s:o}", "kind", "APIResourceList", "apiVersion", "v1", "groupVersion", gv, "resources", resources);
+}
+
+static json_t *response_kind(const char *group, const char *version, const char *kind)
+{
+	return json_pack("{s:s,s:s,s:s}", "group", group, "version", version, "kind", kind);
+}
+
+static json_t *aggregated_resource(const struct api_kind *k)
+{
+	json_t *list = json_array();
+	json_t *r = json_pack("{s:s,s:o,s:s,s:s,s:o,s:o}", "resource", k->plural, "responseKind", response_kind(k->group, k->version, k->kind),
+			      "scope", k->namespaced ? "Namespaced" : "Cluster", "singularResource", k->singular, "verbs",
+			      strings(all_verbs), "shortNames", strings(k->short_names));
+
+	if (k->categories && k->categories[0])
+		json_object_set_new(r, "categories", strings(k->categories));
+	for (const char *const *name = k->subresources; name && *name; name++) {
+		const struct sub *s = find_sub(*name);
+
+		if (s)
+			json_array_append_new(list, json_pack("{s:s,s:o,s:o}", "subresource", s->name, "responseKind",
+							      s->kind ? response_kind(s->group, s->version, s->kind) :
+									response_kind(k->group, k->version, k->kind),
+							      "verbs", strings(s->verbs)));
+	}
+	if (json_array_size(list))
+		json_object_set(r, "subresources", list);
+	json_decref(list);
+	return r;
+}
+
+struct aggregate {
+	json_t *items;
+	bool core;
+};
+
+static void add_aggregated(void *arg, const struct api_kind *first)
+{
+	struct aggregate *a = arg;
+	json_t *resources, *version, *item, *found = NULL;
+	size_t i;
+
+	if (a->core != !first->group[0])
+		return;
+	resources = json_array();
+	for (i = 0; i < api_kind_table_len; i++)
+		if (streq(api_kind_table[i]->group, first->group) && streq(api_kind_table[i]->version, first->version))
+			json_array_append_new(resources, aggregated_resource(api_kind_table[i]));
+	version = json_pack("{s:s,s:o,s:s}", "version", first->version, "resources", resources, "freshness", "Current");
+	json_array_foreach(a->items, i, item)
+		if (streq(api_get_str(item, "metadata.name"), first->group))
+			found = item;
+	if (found)
+		json_array_append_new(json_object_get(found, "versions"), version);
+	else if (first->group[0])
+		json_array_append_new(a->items, json_pack("{s:{s:s,s:n},s:[o]}", "metadata", "name", first->group, "creationTimestamp",
+							  "versions", version));
+	else
+		json_array_append_new(a->items, json_pack("{s:{s:n},s:[o]}", "metadata", "creationTimestamp", "versions", version));
+}
+
+json_t *api_discovery_aggregated(bool core)
+{
+	struct aggregate a = { json_array(), core };
+
+	each_version(add_aggregated, &a);
+	return json_pack("{s:s,s:s,s:{},s:o}", "kind", "APIGroupDiscoveryList", "apiVersion", "apidiscovery.k8s.io/v2", "metadata", "items",
+			 a.items);
+}
