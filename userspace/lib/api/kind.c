@@ -73,21 +73,3 @@ const struct api_field *api_type_field(const struct api_type *type, const char *
 			return &type->fields[i];
 	return NULL;
 }
-
-const char *api_map_get(const struct api_map *m, const char *key)
-{
-	size_t lo = 0, hi = m->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(key, m->v[mid].key);
-
-		if (!c)
-			return m->v[mid].value;
-		if (c < 0)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return NULL;
-}

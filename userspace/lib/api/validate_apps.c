@@ -8,44 +8,12 @@
 
 #include "../base/str.h"
 
-static bool expression_holds(const json_t *e, const json_t *labels)
-{
-	const json_t *have = json_object_get(labels, api_get_str(e, "key") ? api_get_str(e, "key") : ""), *v;
-	const char *op = api_get_str(e, "operator");
-	bool among = false;
-	size_t i;
-
-	json_array_foreach(json_object_get(e, "values"), i, v)
-		among |= have && json_equal(have, v);
-	if (streq(op, "In"))
-		return among;
-	if (streq(op, "NotIn"))
-		return !among;
-	return streq(op, "Exists") ? have != NULL : !have;
-}
-
-static bool selects(const json_t *selector, const json_t *labels)
-{
-	const json_t *v, *have;
-	const char *key;
-	size_t i;
-
-	json_object_foreach(json_object_get(selector, "matchLabels"), key, v) {
-		have = json_object_get(labels, key);
-		if (!have || !json_equal(have, v))
-			return false;
-	}
-	json_array_foreach(json_object_get(selector, "matchExpressions"), i, v)
-		if (!expression_holds(v, labels))
-			return false;
-	return true;
-}
-
 static void validate_selector(const json_t *spec, struct api_errs *errs)
 {
 	struct api_path s = { .name = "spec" }, sel = { .up = &s, .name = "selector" };
 	struct api_path t = { .up = &s, .name = "template" }, m = { .up = &t, .name = "metadata" }, l = { .up = &m, .name = "labels" };
 	const json_t *selector = json_object_get(spec, "selector"), *labels = api_get(spec, "template.metadata.labels");
+	struct api_selector *parsed = NULL;
 	size_t before = errs->n;
 
 	if (!selector)
@@ -56,8 +24,11 @@ static void validate_selector(const json_t *spec, struct api_errs *errs)
 		api_err_invalid(errs, &sel, selector, "empty selector is invalid for deployment");
 		return;
 	}
-	if (errs->n == before && !selects(selector, labels))
+	if (errs->n > before || api_selector_from_json(selector, &parsed, NULL) < 0)
+		return;
+	if (!api_selector_matches_json(parsed, labels))
 		api_err_invalid(errs, &l, labels, "`selector` does not match template `labels`");
+	api_selector_free(parsed);
 }
 
 /* "25%" or 3: *ret_percent says which. Refuses anything else. */
