@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Socket load balancing, exercised by real sockets of this process in a scratch cgroup, with backends on loopback of a network
+ * namespace of its own; and the maps behind it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "abi/svc.h"
+#include "harness.h"
+
+#define VIP4 "10.96.0.10"
+#define VIP6 "fd00:96::10"
+
+static void in_cgroup(void)
+{
+	char path[160], pid[16];
+	int fd, n;
+
+	node_up();
+	/* Loopback answers on these, so that backends differ by address too. */
+	cr_assert_eq(system("ip addr add 127.0.0.2/8 dev lo && ip addr add fd00:99::1/128 dev lo nodad"), 0);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", fx.cgroup);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	n = snprintf(pid, sizeof(pid), "%d", getpid());
+	cr_assert(fd >= 0 && write(fd, pid, (size_t)n) == n, "%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+static void out_of_cgroup(void)
+{
+	char path[160], pid[16], *end;
+	int fd, n;
+
+	snprintf(path, sizeof(path), "%s", fx.cgroup);
+	end = strrchr(path, '/');
+	if (end) {
+		strcpy(end, "/cgroup.procs");
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		n = snprintf(pid, sizeof(pid), "%d", getpid());
+		if (fd >= 0) {
+			(void)!write(fd, pid, (size_t)n);
+			close(fd);
+		}
+	}
+	node_down();
+}
+
+TestSuite(service, .init = in_cgroup, .fini = out_of_cgroup);
+
+static void set_service(const char *vip, uint16_t port, uint8_t proto, const struct dp_backend *b, size_t n)
+{
+	struct dp_service svc = { addr(vip), port, proto, b, n };
+
+	ok(dp_service_set(fx.dp, &svc, &test_err));
+}
+
+static socklen_t sa(const char *ip, uint16_t port, struct sockaddr_storage *ss)
+{
+	memset(ss, 0, sizeof(*ss));
+	if (strchr(ip, ':')) {
+		struct sockaddr_in6 *s6 = (struct sockaddr_in6 *)ss;
+
+		s6->sin6_family = AF_INET6;
+		s6->sin6_port = htons(port);
+		cr_assert_eq(inet_pton(AF_INET6, ip, &s6->sin6_addr), 1);
+		return sizeof(*s6);
+	}
+	((struct sockaddr_in *)ss)->sin_family = AF_INET;
+	((struct sockaddr_in *)ss)->sin_port = htons(port);
+	cr_assert_eq(inet_pton(AF_INET, ip, &((struct sockaddr_in *)ss)->sin_addr), 1);
+	return sizeof(struct sockaddr_in);
+}
+
+static bool is_at(const struct sockaddr_storage *ss, const char *ip, uint16_t port)
+{
+	struct sockaddr_storage want;
+
+	return !memcmp(ss, &want, sa(ip, port, &want));
+}
+
+/* A bound socket on a port of the kernel's choice, returned in *port. */
+static int server(const char *ip, int type, uint16_t *port)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sa(ip, 0, &ss);
+	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC, 0);
+
+	cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&ss, len) == 0, "bind %s: %s", ip, strerror(errno));
+	if (type == SOCK_STREAM)
+		cr_assert_eq(listen(fd, 4096), 0);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&ss, &len), 0);
+	*port = ntohs(((struct sockaddr_in *)&ss)->sin_port);
+	return fd;
+}
+
+static int dial(const char *ip, uint16_t port, int type)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sa(ip, port, &ss);
+	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC, 0);
+
+	cr_assert(fd >= 0);
+	if (connect(fd, (struct sockaddr *)&ss, len) < 0) {
+		int e = errno;
+
+		close(fd);
+		return -e;
+	}
+	return fd;
+}
+
+static struct dp_backend backend(const char *ip, uint16_t port)
+{
+	return (struct dp_backend){ addr(ip), port };
+}
+
+static void tcp_through(const char *vip, const char *dialled, const char *ip)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	struct dp_backend b;
+	uint16_t port;
+	int s = server(ip, SOCK_STREAM, &port), c, a;
+
+	b = backend(ip, port);
+	set_service(vip, 80, IPPROTO_TCP, &b, 1);
+	c = dial(dialled, 80, SOCK_STREAM);
+	cr_assert(c >= 0, "%s", strerror(-c));
+	a = accept(s, NULL, NULL);
+	cr_assert(a >= 0 && write(c, "x", 1) == 1);
+	/* The program sees what it asked for. */
+	cr_assert_eq(getpeername(c, (struct sockaddr *)&peer, &len), 0);
+	cr_assert(is_at(&peer, dialled, 80));
+	close(a);
+	close(c);
+	close(s);
+}
+
+Test(service, tcp4) { tcp_through(VIP4, VIP4, "127.0.0.1"); }
+Test(service, tcp6) { tcp_through(VIP6, VIP6, "fd00:99::1"); }
+Test(service, tcp_by_v4_mapped_address) { tcp_through(VIP4, "::ffff:" VIP4, "127.0.0.1"); }
+
+Test(service, connections_spread_over_all_backends)
+{
+	struct dp_backend b[3];
+	int s[3], hits[3] = { 0 };
+	uint16_t port;
+
+	for (int i = 0; i < 3; i++) {
+		s[i] = server(i == 2 ? "127.0.0.2" : "127.0.0.1", SOCK_STREAM, &port);
+		b[i] = backend(i == 2 ? "127.0.0.2" : "127.0.0.1", port);
+	}
+	set_service(VIP4, 80, IPPROTO_TCP, b, 3);
+	for (int i = 0; i < 300; i++) {
+		struct pollfd p[3] = { { s[0], POLLIN, 0 }, { s[1], POLLIN, 0 }, { s[2], POLLIN, 0 } };
+		int c = dial(VIP4, 80, SOCK_STREAM);
+
+		cr_assert(c >= 0);
+		cr_assert_eq(poll(p, 3, 5000), 1);
+		for (int k = 0; k < 3; k++) {
+			if (p[k].revents) {
+				hits[k]++;
+				close(accept(s[k], NULL, NULL));
+			}
+		}
+		close(c);
+	}
+	/* Expected 100 each, standard deviation 8. */
+	for (int k = 0; k < 3; k++)
+		cr_assert(hits[k] > 50 && hits[k] < 150, "%d %d %d", hits[0], hits[1], hits[2]);
+}
+
+Test(service, without_backends_connections_are_refused_at_once)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	int fd;
+
+	set_service(VIP4, 80, IPPROTO_TCP, NULL, 0);
+	set_service(VIP6, 80, IPPROTO_TCP, NULL, 0);
+	set_service(VIP4, 53, IPPROTO_UDP, NULL, 0);
+	cr_assert_eq(dial(VIP4, 80, SOCK_STREAM), -ECONNREFUSED);
+	cr_assert_eq(dial(VIP6, 80, SOCK_STREAM), -ECONNREFUSED);
+	cr_assert_eq(dial(VIP4, 53, SOCK_DGRAM), -ECONNREFUSED);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	len = sa(VIP4, 53, &ss);
+	cr_assert(sendto(fd, "q", 1, 0, (struct sockaddr *)&ss, len) == -1 && errno == ECONNREFUSED, "%s", strerror(errno));
+	close(fd);
+}
+
+Test(service, what_is_no_service_is_left_alone)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	struct dp_backend b;
+	uint16_t port, other;
+	int s = server("127.0.0.1", SOCK_STREAM, &port), o = server("127.0.0.1", SOCK_STREAM, &other), c;
+
+	b = backend("127.0.0.1", other);
+	set_service("127.0.0.1", port == 80 ? 81 : 80, IPPROTO_TCP, &b, 1);
+	c = dial("127.0.0.1", port, SOCK_STREAM);
+	cr_assert(c >= 0);
+	cr_assert_eq(getpeername(c, (struct sockaddr *)&peer, &len), 0);
+	cr_assert(is_at(&peer, "127.0.0.1", port));
+	close(c);
+	close(s);
+	close(o);
+}
+
+static void udp_unconnected(const char *vip, const char *ip)
+{
+	struct sockaddr_storage to, from;
+	socklen_t to_len = sa(vip, 53, &to), len;
+	struct dp_backend b[8];
+	struct pollfd p[8];
+	uint16_t port;
+	char buf[8];
+	int c, first = -1;
+
+	for (int i = 0; i < 8; i++) {
+		p[i] = (struct pollfd){ server(ip, SOCK_DGRAM, &port), POLLIN, 0 };
+		b[i] = backend(ip, port);
+	}
+	set_service(vip, 53, IPPROTO_UDP, b, 8);
+	c = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	for (int i = 0; i < 20; i++) {
+		int hit = -1;
+
+		cr_assert_eq(sendto(c, "q", 1, 0, (struct sockaddr *)&to, to_len), 1, "%s", strerror(errno));
+		cr_assert_eq(poll(p, 8, 5000), 1);
+		for (int k = 0; k < 8; k++)
+			if (p[k].revents)
+				hit = k;
+		/* A socket stays with its backend. */
+		cr_assert(first < 0 || first == hit);
+		first = hit;
+		len = sizeof(from);
+		cr_assert_eq(recvfrom(p[hit].fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
+		cr_assert_eq(sendto(p[hit].fd, "a", 1, 0, (struct sockaddr *)&from, len), 1);
+		len = sizeof(from);
+		cr_assert_eq(recvfrom(c, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
+		cr_assert(is_at(&from, vip, 53), "the answer comes from the service");
+	}
+	/* Its backend goes: the next datagram finds another. */
+	b[first] = b[(first + 1) % 8];
+	set_service(vip, 53, IPPROTO_UDP, b, 8);
+	cr_assert_eq(sendto(c, "q", 1, 0, (struct sockaddr *)&to, to_len), 1);
+	cr_assert_eq(poll(p, 8, 5000), 1);
+	cr_assert_eq(p[first].revents, 0);
+	close(c);
+	for (int i = 0; i < 8; i++)
+		close(p[i].fd);
+}
+
+Test(service, udp4_without_connect) { udp_unconnected(VIP4, "127.0.0.1"); }
+Test(service, udp6_without_connect) { udp_unconnected(VIP6, "fd00:99::1"); }
+
+Test(service, udp_connected)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	struct dp_backend b;
+	uint16_t port;
+	char buf[8];
+	int s = server("127.0.0.1", SOCK_DGRAM, &port), c;
+
+	b = backend("127.0.0.1", port);
+	set_service(VIP4, 53, IPPROTO_UDP, &b, 1);
+	c = dial(VIP4, 53, SOCK_DGRAM);
+	cr_assert(c >= 0 && send(c, "q", 1, 0) == 1);
+	cr_assert_eq(recvfrom(s, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
+	cr_assert_eq(sendto(s, "a", 1, 0, (struct sockaddr *)&from, len), 1);
+	len = sizeof(from);
+	cr_assert_eq(recvfrom(c, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
+	cr_assert(is_at(&from, VIP4, 53));
+	close(c);
+	close(s);
+}
+
+static uint64_t entries(const char *map)
+{
+	const struct dp_map_fill *fill;
+	size_t n;
+
+	ok(dp_map_fill(fx.dp, &fill, &n, &test_err));
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(fill[i].name, map))
+			return fill[i].entries;
+	cr_assert(false, "no map %s", map);
+	return 0;
+}
+
+Test(service, sets_are_replaced_whole_and_leave_nothing_behind)
+{
+	cleanup(free) struct dp_service *list = NULL;
+	struct dp_backend b[5];
+	struct dp_service svc;
+	size_t n;
+
+	for (int i = 0; i < 5; i++)
+		b[i] = backend("10.0.1.1", (uint16_t)(8000 + i));
+	set_service(VIP4, 80, IPPROTO_TCP, b, 5);
+	set_service(VIP4, 443, IPPROTO_TCP, b, 2);
+	set_service(VIP4, 80, IPPROTO_UDP, b, 1);
+	cr_assert_eq(entries("services"), 3);
+	cr_assert_eq(entries("backends"), 8);
+	for (int round = 0; round < 50; round++)
+		set_service(VIP4, 80, IPPROTO_TCP, b + round % 3, 2);
+	cr_assert_eq(entries("backends"), 5);
+	ok(dp_service_list(fx.dp, &list, &n, &test_err));
+	cr_assert_eq(n, 3);
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].port != 80 || list[i].proto != IPPROTO_TCP)
+			continue;
+		cr_assert_eq(list[i].n_backends, 2);
+		cr_assert_eq(list[i].backends[0].port, 8000 + 49 % 3);
+	}
+	svc = (struct dp_service){ .vip = addr(VIP4), .port = 80, .proto = IPPROTO_TCP };
+	ok(dp_service_del(fx.dp, &svc, &test_err));
+	ok(dp_service_del(fx.dp, &svc, &test_err));	/* gone is gone */
+	cr_assert_eq(entries("services"), 2);
+	cr_assert_eq(entries("backends"), 3);
+}
+
+Test(service, the_same_set_again_changes_nothing)
+{
+	struct svc_key k = { .vip = addr(VIP4), .port = htons(80), .proto = IPPROTO_TCP };
+	struct dp_backend b = backend("10.0.1.1", 8000);
+	struct svc_value v, w;
+
+	set_service(VIP4, 80, IPPROTO_TCP, &b, 1);
+	cr_assert_eq(bpf_map_lookup_elem(fx.dp->map_fd[MAP_SERVICES], &k, &v), 0);
+	set_service(VIP4, 80, IPPROTO_TCP, &b, 1);
+	cr_assert_eq(bpf_map_lookup_elem(fx.dp->map_fd[MAP_SERVICES], &k, &w), 0);
+	cr_assert(!memcmp(&v, &w, sizeof(v)));
+}
+
+Test(service, bad_services_are_refused)
+{
+	struct dp_backend v6 = backend("fd00::1", 80), zero = backend("10.0.0.1", 0);
+	struct dp_service svc = { addr(VIP4), 80, IPPROTO_TCP, &v6, 1 };
+
+	cr_assert_eq(dp_service_set(fx.dp, &svc, &test_err), -EINVAL);
+	svc.backends = &zero;
+	cr_assert_eq(dp_service_set(fx.dp, &svc, &test_err), -EINVAL);
+	svc.n_backends = 0;
+	svc.proto = IPPROTO_SCTP;
+	cr_assert_eq(dp_service_set(fx.dp, &svc, &test_err), -EINVAL);
+	svc.proto = IPPROTO_TCP;
+	svc.port = 0;
+	cr_assert_eq(dp_service_set(fx.dp, &svc, &test_err), -EINVAL);
+	cr_assert_eq(entries("services"), 0);
+}
+
+/* Connections all the while a service is replaced: each must succeed, whatever instant it falls on. */
+Test(service, no_connection_fails_while_backends_are_replaced)
+{
+	struct dp_backend b[2];
+	uint16_t port;
+	int s = server("127.0.0.1", SOCK_STREAM, &port);
+	pid_t child;
+
+	b[0] = backend("127.0.0.1", port);
+	b[1] = b[0];
+	set_service(VIP4, 80, IPPROTO_TCP, b, 1);
+	child = fork();
+	if (child == 0) {
+		for (int i = 0; i < 3000; i++) {
+			int c = dial(VIP4, 80, SOCK_STREAM);
+
+			if (c < 0)
+				_exit(1);
+			close(c);
+		}
+		_exit(0);
+	}
+	for (;;) {
+		struct dp_service svc = { addr(VIP4), 80, IPPROTO_TCP, b, 1 };
+		struct pollfd p = { s, POLLIN, 0 };
+		int status;
+
+		svc.n_backends = 2;
+		ok(dp_service_set(fx.dp, &svc, &test_err));
+		svc.n_backends = 1;
+		ok(dp_service_set(fx.dp, &svc, &test_err));
+		while (poll(&p, 1, 0) == 1)
+			close(accept(s, NULL, NULL));
+		if (waitpid(child, &status, WNOHANG) == child) {
+			cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+			break;
+		}
+	}
+	close(s);
+}
