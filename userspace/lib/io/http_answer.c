@@ -160,6 +160,9 @@ int http_stream_start(struct http_req *req, int status, const char *content_type
 		return -EPIPE;
 	req->state = REQ_STREAMING;
 	answer(req, status, content_type, -1, NULL);
+	/* Without a body it is over: a producer that writes until enough is pending would write for ever. */
+	if (req->head_only)
+		req->state = REQ_DONE;
 	conn_dirty(req->conn);
 	return req_gone(req) ? -EPIPE : 0;
 }
@@ -207,7 +210,7 @@ int http_stream_write_buf(struct http_req *req, struct http_buf *buf)
 {
 	if (req_gone(req) || req->state != REQ_STREAMING)
 		return -EPIPE;
-	return req->head_only ? 0 : stream_queue(req, buf);
+	return stream_queue(req, buf);
 }
 
 int http_stream_write(struct http_req *req, const void *data, size_t len)
@@ -261,7 +264,7 @@ void http_stream_end(struct http_req *req)
 	req->state = REQ_DONE;
 	if (http_req_is_h2(req))
 		h2_resume(req);
-	else if (req->chunked && !req->head_only)
+	else if (req->chunked)
 		conn_queue_copy(req->conn, "0\r\n\r\n", 5);
 	conn_dirty(req->conn);
 }

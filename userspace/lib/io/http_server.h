@@ -88,7 +88,8 @@ void http_respond(struct http_req *req, int status, const char *content_type, co
 void http_respond_buf(struct http_req *req, int status, const char *content_type, struct http_buf *body);
 
 /* Streamed answer (chunked on HTTP/1.1). Returns -EPIPE once the stream is dead, -EAGAIN never: data is queued and a reader
- * slower than max_pending is cut off (on_close runs from the loop, not inside the write). */
+ * slower than max_pending is cut off (on_close runs from the loop, not inside the write). HEAD ends with http_stream_start():
+ * writes return -EPIPE, on_close follows. */
 int http_stream_start(struct http_req *req, int status, const char *content_type);
 int http_stream_write(struct http_req *req, const void *data, size_t len);
 int http_stream_write_buf(struct http_req *req, struct http_buf *buf); /* takes a reference */
