@@ -196,6 +196,23 @@ void http_call_resume(struct http_call *call)
 	call->c->depth--;
 }
 
+void http_call_pause(struct http_call *call, bool pause)
+{
+	struct http_client *c = call->c;
+
+	if (call->in_done || !call->multi)
+		return;
+	/* Going on may call the write function at once: that is libcurl on the stack. */
+	c->depth++;
+	c->in_curl++;
+	curl_easy_pause(call->easy, (pause ? CURLPAUSE_RECV : CURLPAUSE_RECV_CONT) |
+				    (call->upload_paused ? CURLPAUSE_SEND : CURLPAUSE_SEND_CONT));
+	c->in_curl--;
+	c->depth--;
+	if (!pause)
+		http_client_flush(c);
+}
+
 static size_t on_upload(char *buf, size_t size, size_t n, void *arg)
 {
 	struct http_call *call = arg;

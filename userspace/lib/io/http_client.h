@@ -68,6 +68,8 @@ struct http_call_config {
  */
 struct http_call *http_call_start(struct http_client *c, const struct http_call_config *config);
 void http_call_cancel(struct http_call *call);
+/* Stop and go on reading the answer: back-pressure of a consumer slower than the peer. A little may still come after a pause. */
+void http_call_pause(struct http_call *call, bool pause);
 
 /*
  * Blocking convenience for the CLI: waits for this call only, the client's loop does not run. on_data and on_header are called,

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the API server's files share. Three things live here: struct apiserver (the process), struct resource (the cache of one
+ * kind: its objects, its recent events, its watchers) and struct call (one request on its way to an answer).
+ */
+#ifndef SKEP_APISERVER_INTERNAL_H
+#define SKEP_APISERVER_INTERNAL_H
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include "../../lib/api/api.h"
+#include "../../lib/base/list.h"
+#include "../../lib/base/strbuf.h"
+#include "../../lib/base/strmap.h"
+#include "../../lib/io/http_client.h"
+#include "../../lib/io/http_server.h"
+#include "../../lib/io/metrics.h"
+#include "../store/store.h"
+#include "apiserver.h"
+
+/* --- cache.c: objects as bytes ---------------------------------------------------------------------------------------------- */
+
+/* One state of one object, shared by the cache, the event ring and readers. Immutable. */
+struct object {
+	unsigned refs;
+	int64_t rev;
+	struct http_buf *json;	/* as clients see it, with resourceVersion */
+	json_t *index;		/* metadata's name, namespace and labels, and the selectable fields */
+	const char *name;	/* within key */
+	char key[];		/* "namespace/name" or "name" */
+};
+struct object *object_ref(struct object *o);
+void object_unref(struct object *o);
+static inline void object_unrefp(struct object **o)
+{
+	object_unref(*o);
+}
+
+enum watch_type { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED, WATCH_N_TYPES };
+
+/* cur NULL: deletion; prev NULL: creation. */
+struct event {
+	int64_t rev;
+	struct object *cur, *prev;
+	struct http_buf *enc[WATCH_N_TYPES];	/* made when first asked for, then shared by all watchers */
+};
+
+struct watcher;
+struct resource {
+	struct apiserver *s;
+	const struct api_kind *kind;
+	char api_version[96];
+	char prefix[160];	/* in the store: "/apps/deployments/" */
+	char head[192];		/* every value starts so: {"kind":"Deployment","apiVersion":"apps/v1","metadata":{ */
+	size_t head_len;
+	struct object **objs;	/* ascending by key */
+	size_t n, cap;
+	struct event *ring;	/* ring_cap events, oldest at ring_first */
+	size_t ring_cap, ring_first, ring_n, ring_bytes;
+	int64_t ring_from;	/* every event after this revision is in the ring */
+	struct list watchers;
+	size_t n_watchers;
+	void (*on_change)(struct resource *r, const struct object *cur, const struct object *prev); /* allocators; may be NULL */
+};
+
+int cache_init(struct apiserver *s, struct err *err);
+void cache_done(struct apiserver *s);
+void cache_start(struct apiserver *s);	/* reads the store, then follows it */
+struct resource *cache_resource(struct apiserver *s, const char *group, const char *plural);
+/* Borrowed; NULL if absent. ns NULL: cluster-scoped. */
+struct object *cache_get(const struct resource *r, const char *ns, const char *name);
+size_t cache_lower_bound(const struct resource *r, const char *key);
+/* Value as stored + its revision. NULL: out of memory or not an object. */
+struct object *object_new(const struct resource *r, const char *key, const void *value, size_t len, int64_t rev);
+/* The object's JSON with another resourceVersion (deletions carry the revision of the deletion). */
+struct http_buf *object_json_at(const struct resource *r, const struct object *o, int64_t rev);
+/* What goes into the store: fixed head first, no resourceVersion. 0 or -ENOMEM. obj loses metadata.resourceVersion. */
+int object_encode(const struct resource *r, json_t *obj, struct strbuf *out);
+struct http_buf *event_encoding(const struct resource *r, struct event *ev, enum watch_type type);
+/* The event of index i in the ring, oldest first. */
+static inline struct event *ring_at(const struct resource *r, size_t i)
+{
+	return &r->ring[(r->ring_first + i) % r->ring_cap];
+}
+
+/* --- the process -------------------------------------------------------------------------------------------------------------- */
+
+struct cidr {
+	int family;		/* AF_INET, AF_INET6; 0: none */
+	unsigned char base[16];
+	int len;
+};
+struct ipalloc;
+
+struct apiserver {
+	struct loop *loop;
+	struct apiserver_config config;
+	struct store *store;
+	bool single_writer;	/* embedded store: what we acknowledged is all there is */
+	struct http_server *http;
+	struct http_client_config kubelet;
+	int ports[APISERVER_MAX_LISTEN];
+	int n_ports;
+
+	struct resource *resources;
+	size_t n_resources;
+	struct strmap *by_prefix;	/* "/apps/deployments/" -> struct resource * */
+	struct strmap *by_plural;	/* "apps/deployments" -> struct resource * */
+	int64_t rev;			/* the cache has every event up to here */
+	int64_t written_rev;		/* highest revision acknowledged to us */
+	bool loaded;
+	struct store_watch *feed;
+	struct loop_timer feed_retry;
+	struct strbuf load_from;	/* next key of a load in progress */
+	int64_t load_rev;
+	unsigned load_generation;
+	struct list waiters;		/* calls waiting for the cache, by wait_link */
+	bool bootstrapped;
+	struct loop_timer bootstrap_retry;
+
+	struct ipalloc *ips;
+	struct loop_timer compact_timer;
+	int64_t compact_rev;
+	struct loop_timer health_timer;
+	bool store_ok;
+	char store_error[256];
+
+	struct list calls;		/* every struct call alive */
+	size_t n_calls;
+	bool stopping;
+	void (*stopped_fn)(void *arg);
+	void *stopped_arg;
+
+	struct metric *m_requests, *m_seconds, *m_watchers, *m_store, *m_objects, *m_events;
+};
+
+/* --- call.c: one request -------------------------------------------------------------------------------------------------------- */
+
+#define MAX_GROUPS 16
+struct identity {
+	const char *user;	/* "system:anonymous" without a certificate */
+	const char *groups[MAX_GROUPS + 1];
+	size_t n_groups;
+	bool authenticated;
+	char *mem;		/* holds the strings: a call outlives its connection */
+};
+
+enum repr { REPR_JSON, REPR_TABLE, REPR_META, REPR_YAML };
+
+struct call;
+typedef void call_fn(struct call *c);
+
+/* What a change() decides: write c->obj, delete the key, leave things (answer with the present object), or it has answered. */
+enum change { CHANGE_WRITE, CHANGE_DELETE, CHANGE_NONE, CHANGE_ANSWERED };
+
+struct call {
+	struct apiserver *s;
+	struct http_req *req;	/* NULL: the client is gone, or an inner call */
+	unsigned refs;
+	bool answered;
+	struct list link;
+	uint64_t start_ns;
+	struct identity who;
+
+	/* what is asked */
+	const char *verb;	/* "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" */
+	struct resource *res;	/* NULL: not a resource request */
+	char group[128], version[32], resource[128];
+	char ns[256], name[256], sub[64];
+	char *rest;		/* what follows the subresource, "" if nothing */
+	enum repr repr;
+	bool dry_run;
+	char *labels_text, *fields_text; /* for continue tokens and messages */
+	struct api_selector *labels;
+	struct api_field_selector *fields;
+	const char *only_name;	/* metadata.name demanded by path or field selector */
+
+	/* waiting for the cache */
+	struct list wait_link;
+	struct loop_timer wait_timer;
+	int64_t wait_rev;
+	call_fn *wait_fn;
+
+	/* read, change, write */
+	enum change (*change)(struct call *c);
+	bool creating;		/* the key must be absent */
+	json_t *body;		/* object or patch of the request */
+	json_t *old;		/* present object, with resourceVersion; NULL: absent */
+	int64_t old_rev;
+	json_t *obj;		/* what will be written */
+	json_t *reply;		/* answer with this instead of the object written (scale) */
+	int64_t want_rev;	/* resourceVersion demanded; 0: any */
+	int tries;
+	int success_code;
+	bool generated_name;
+	bool write_pending;
+	uint64_t store_ns;
+	struct strbuf encoded;
+	char key[704];		/* in the store */
+	struct delete_options *del;
+	char *held[4];		/* addresses reserved until the write is in the cache or has failed */
+	size_t n_held;
+
+	/* inner calls (deletecollection, bootstrap) */
+	struct call *parent;
+	void (*finish)(struct call *c, int code, const char *body, size_t len);
+	void *data;		/* of the handler: watcher, proxy, collection */
+	void (*data_free)(struct call *c); /* with the last reference */
+	void (*on_close)(struct call *c); /* the client is gone or the answer is out */
+};
+
+struct call *call_new(struct apiserver *s, struct http_req *req);
+struct call *call_ref(struct call *c);
+void call_unref(struct call *c);
+static inline bool call_dead(const struct call *c)
+{
+	return c->answered || (!c->req && !c->finish);
+}
+void call_started_stream(struct call *c, int code);	/* counts a request whose answer is a stream */
+
+/* Answers: exactly one per call; nothing happens if the client is gone. */
+void call_json(struct call *c, int code, json_t *body);			/* steals */
+void call_bytes(struct call *c, int code, const char *type, const void *data, size_t len);
+void call_buf(struct call *c, int code, struct http_buf *buf);		/* borrows; application/json */
+void call_status(struct call *c, int code, const char *reason, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void call_not_found(struct call *c);					/* pods "x" not found */
+void call_conflict(struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void call_invalid(struct call *c, const struct api_errs *errs);
+void call_invalid1(struct call *c, enum api_cause cause, const char *field, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void call_oom(struct call *c);
+void call_store_error(struct call *c, int r, const struct err *err);
+const char *call_query(struct call *c, const char *name);	/* NULL for inner calls */
+bool call_query_true(struct call *c, const char *name);
+const char *call_resource_name(const struct call *c, char *buf, size_t size); /* "deployments.apps", "pods" */
+
+/* --- represent.c: answers with objects, in the form the client asked for --------------------------------------------------- */
+
+/* 0, or -1 and a 406 has been sent. */
+int call_negotiate(struct call *c);
+void call_object_buf(struct call *c, int code, struct http_buf *json);	/* borrows */
+void call_object_json(struct call *c, int code, json_t *obj);		/* borrows */
+/* List of whole objects (borrowed buffers). cont "" = last page; remaining < 0 = unknown. */
+void call_list(struct call *c, struct http_buf *const *items, size_t n, int64_t rev, const char *cont, int64_t remaining);
+json_t *partial_metadata(const json_t *obj);
+
+/* --- body.c ------------------------------------------------------------------------------------------------------------------- */
+
+/* Parses and checks the body as `type` of `kind`; on failure it has answered and returns -1. */
+int call_read_object(struct call *c, const struct api_kind *kind, const char *api_version, const struct api_type *type,
+		     json_t **ret);
+/* JSON or YAML without a schema. */
+int call_read_any(struct call *c, json_t **ret, struct api_errs *dups);
+/* Unknown and duplicate fields according to fieldValidation; -1: answered. */
+int call_field_errors(struct call *c, const struct api_kind *kind, const struct api_errs *errs);
+
+/* --- route.c, authn.c, authz.c, discovery.c ---------------------------------------------------------------------------------- */
+
+void route_request(struct http_req *req, void *arg);
+int authn_identify(struct http_req *req, struct identity *ret);
+int identity_copy(struct identity *dst, const struct identity *src);
+void identity_done(struct identity *who);
+bool identity_in_group(const struct identity *who, const char *group);
+
+enum verdict { AUTHZ_DENY, AUTHZ_ALLOW };
+struct authz_request {
+	const struct identity *who;
+	const char *verb, *group, *resource, *sub, *ns, *name;
+	const char *path;	/* non-resource request; else NULL */
+	const char *field_node;	/* spec.nodeName demanded by the field selector, or NULL */
+};
+enum verdict authz_decide(const struct authz_request *a);
+/* Node of system:node:<name>, NULL if it is not a node. */
+const char *authz_node_of(const struct identity *who);
+
+bool discovery_handle(struct call *c, const char *path); /* true: answered */
+
+/* --- registry_*.c ---------------------------------------------------------------------------------------------------------------- */
+
+void cache_wait(struct call *c, int64_t rev, int timeout_ms, call_fn *fn); /* fn now or later; answers 504 itself */
+void cache_wait_fresh(struct call *c, call_fn *fn);	/* until what was acknowledged before now is in the cache */
+void cache_wake(struct apiserver *s);
+
+void registry_get(struct call *c);
+void registry_list(struct call *c);
+void registry_watch(struct call *c);
+void registry_create(struct call *c);
+void registry_update(struct call *c);
+void registry_patch(struct call *c);
+void registry_delete(struct call *c);
+void registry_delete_collection(struct call *c);
+
+/* Reads the object of c->key and runs c->change on it, again as long as others write in between. */
+void registry_mutate(struct call *c);
+void registry_read(struct call *c, call_fn *fn);	/* fills old and old_rev */
+void registry_set_key(struct call *c);
+/* After change decided CHANGE_WRITE and all checks passed: c->obj is put. */
+bool object_matches(const struct call *c, const struct object *o);
+int call_selectors(struct call *c);	/* parses labelSelector and fieldSelector; -1: answered */
+/* resourceVersion parameter: 0 absent or "0" (*ret_zero), -1: answered. */
+int call_resource_version(struct call *c, int64_t *ret_rev, bool *ret_zero);
+
+/* create.c: checks and fields of a new object in c->body; -1: answered. */
+int object_prepare_create(struct call *c, json_t *obj);
+/* update.c: what an update may change. -1: answered. */
+int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool status);
+int object_check_namespace(struct call *c);
+
+/* delete.c */
+struct delete_options {
+	bool has_grace;
+	int64_t grace_s;
+	const char *policy;	/* "Background", "Foreground", "Orphan" or NULL; static text */
+	char uid[64];
+	int64_t rev;
+};
+int delete_options_read(struct call *c, struct delete_options *ret);
+enum change delete_change(struct call *c);
+bool deletion_finished(const struct api_kind *kind, const json_t *obj); /* terminating and nothing holds it any longer */
+
+/* watch.c */
+void watch_dispatch(struct resource *r, struct event *ev);
+void watch_end_all(struct apiserver *s);
+
+/* --- rest_*.c: what single kinds need -------------------------------------------------------------------------------------------- */
+
+int pod_prepare_create(struct call *c, json_t *obj);
+void pod_binding(struct call *c);
+void pod_eviction(struct call *c);
+int service_prepare_create(struct call *c, json_t *obj);
+int service_prepare_update(struct call *c, json_t *obj, const json_t *old);
+void service_release_held(struct call *c);
+void service_changed(struct resource *r, const struct object *cur, const struct object *prev);
+int namespace_prepare_create(json_t *obj);
+void namespace_finalize(struct call *c);
+void scale_handle(struct call *c);
+void proxy_log(struct call *c);
+void proxy_stream(struct call *c);	/* exec, attach, portforward */
+void bootstrap_start(struct apiserver *s);
+
+/* ipalloc.c: the service addresses in use, followed from the cache, plus reservations of writes under way. */
+int ipalloc_new(const char *cidrs, struct ipalloc **ret, struct err *err);
+void ipalloc_free(struct ipalloc *a);
+int ipalloc_n_families(const struct ipalloc *a);
+int ipalloc_family(const struct ipalloc *a, int i);	/* AF_INET, AF_INET6 */
+const char *ipalloc_cidr_text(const struct ipalloc *a, int family);	/* NULL: family not served */
+bool ipalloc_contains(const struct ipalloc *a, int family, const char *ip);
+/* 0; -EADDRINUSE; -ERANGE not in the range; -EINVAL not an address. */
+int ipalloc_take(struct ipalloc *a, int family, const char *ip);
+int ipalloc_take_any(struct ipalloc *a, int family, char *ret_ip /* INET6_ADDRSTRLEN */);
+void ipalloc_hold(struct ipalloc *a, const char *ip);	/* one more count, whoever has it */
+void ipalloc_release(struct ipalloc *a, const char *ip);
+void ipalloc_first(const struct ipalloc *a, int i, char *ret_ip);		/* base + 1: the `kubernetes` Service */
+
+/* object.c: helpers on JSON trees */
+void obj_set_str(json_t *obj, const char *path, const char *value);
+json_t *obj_meta(json_t *obj);	/* metadata, made if missing */
+void obj_now(char *buf);	/* RFC 3339 of now */
+bool obj_has_finalizer(const json_t *obj, const char *name);
+void obj_random_suffix(char *buf, size_t n);
+
+#endif

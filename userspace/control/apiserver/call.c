@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request from its arrival to its answer. A call is counted: one reference is the connection's (or the inner caller's), one is
+ * held by each operation under way, so that a client that goes away never pulls memory from under a store's callback.
+ */
+#include "apiserver-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/base/cleanup.h"
+#include "../../lib/base/clock.h"
+#include "../../lib/base/log.h"
+#include "../../lib/base/str.h"
+
+static void on_req_close(struct http_req *req, void *data);
+
+struct call *call_new(struct apiserver *s, struct http_req *req)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->s = s;
+	c->req = req;
+	c->refs = 1;
+	c->start_ns = clock_mono_ns();
+	c->verb = "";
+	list_init(&c->wait_link);
+	strbuf_init(&c->encoded);
+	list_push_back(&s->calls, &c->link);
+	s->n_calls++;
+	if (req)
+		http_req_set_data(req, c, on_req_close);
+	return c;
+}
+
+struct call *call_ref(struct call *c)
+{
+	c->refs++;
+	return c;
+}
+
+void call_unref(struct call *c)
+{
+	struct apiserver *s = c->s;
+
+	if (--c->refs)
+		return;
+	if (c->data_free)
+		c->data_free(c);
+	loop_timer_cancel(&c->wait_timer);
+	list_remove(&c->wait_link);
+	list_remove(&c->link);
+	service_release_held(c);
+	identity_done(&c->who);
+	api_selector_free(c->labels);
+	api_field_selector_free(c->fields);
+	free(c->labels_text);
+	free(c->fields_text);
+	free(c->rest);
+	free(c->del);
+	json_decref(c->body);
+	json_decref(c->old);
+	json_decref(c->obj);
+	json_decref(c->reply);
+	strbuf_done(&c->encoded);
+	if (c->parent)
+		call_unref(c->parent);
+	free(c);
+	if (--s->n_calls == 0 && s->stopping && s->stopped_fn) {
+		void (*fn)(void *arg) = TAKE(s->stopped_fn);
+
+		(void)loop_post(s->loop, fn, s->stopped_arg);
+	}
+}
+
+static void on_req_close(struct http_req *req, void *data)
+{
+	struct call *c = data;
+
+	(void)req;
+	c->req = NULL;
+	if (c->on_close)
+		c->on_close(c);
+	call_unref(c);
+}
+
+static void count(struct call *c, int code)
+{
+	char code_text[16];
+	const char *resource = c->resource[0] ? c->resource : "";
+
+	snprintf(code_text, sizeof(code_text), "%d", code);
+	metric_add(c->s->m_requests, 1, c->verb, resource, code_text);
+	if (!streq(c->verb, "watch"))
+		metric_observe(c->s->m_seconds, (double)(clock_mono_ns() - c->start_ns) / 1e9, c->verb, resource);
+}
+
+void call_started_stream(struct call *c, int code)
+{
+	c->answered = true;
+	count(c, code);
+}
+
+void call_bytes(struct call *c, int code, const char *type, const void *data, size_t len)
+{
+	if (call_dead(c))
+		return;
+	c->answered = true;
+	if (c->finish) {
+		c->finish(c, code, data, len);
+		return;
+	}
+	count(c, code);
+	http_respond(c->req, code, type, data, len);
+}
+
+void call_buf(struct call *c, int code, struct http_buf *buf)
+{
+	if (call_dead(c))
+		return;
+	if (c->finish) {
+		call_bytes(c, code, "application/json", buf->data, buf->len);
+		return;
+	}
+	c->answered = true;
+	count(c, code);
+	http_respond_buf(c->req, code, "application/json", buf);
+}
+
+void call_json(struct call *c, int code, json_t *body)
+{
+	cleanup(free) char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+	json_decref(body);
+	if (!text) {
+		static const char oom[] = "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\","
+					  "\"message\":\"out of memory\",\"reason\":\"InternalError\",\"code\":500}";
+
+		call_bytes(c, 500, "application/json", oom, sizeof(oom) - 1);
+		return;
+	}
+	call_bytes(c, code, "application/json", text, strlen(text));
+}
+
+void call_oom(struct call *c)
+{
+	call_json(c, 500, NULL);
+}
+
+static const struct api_kind *call_kind(const struct call *c)
+{
+	return c->res ? c->res->kind : NULL;
+}
+
+void call_status(struct call *c, int code, const char *reason, const char *fmt, ...)
+{
+	cleanup(strbuf_done) struct strbuf text = STRBUF_INIT;
+	json_t *st;
+	va_list ap;
+
+	va_start(ap, fmt);
+	strbuf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	if (call_kind(c) && c->name[0])
+		st = api_status_for(code, reason, call_kind(c), c->name, text.buf);
+	else
+		st = api_status(code, reason, text.buf);
+	if (code == 429 || code == 503 || code == 504) {
+		if (st)
+			(void)api_set(st, "details.retryAfterSeconds", json_integer(1));
+		if (c->req && !c->answered && code != 504)
+			http_add_header(c->req, "Retry-After", "1");
+	}
+	call_json(c, code, st);
+}
+
+const char *call_resource_name(const struct call *c, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s%s%s", c->resource, c->group[0] ? "." : "", c->group);
+	return buf;
+}
+
+void call_not_found(struct call *c)
+{
+	char buf[256];
+
+	call_status(c, 404, "NotFound", "%s \"%s\" not found", call_resource_name(c, buf, sizeof(buf)), c->name);
+}
+
+void call_conflict(struct call *c, const char *fmt, ...)
+{
+	cleanup(strbuf_done) struct strbuf text = STRBUF_INIT;
+	char buf[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	strbuf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	call_status(c, 409, "Conflict", "Operation cannot be fulfilled on %s%s%s \"%s\": %s",
+		    call_resource_name(c, buf, sizeof(buf)), c->sub[0] && !streq(c->sub, "status") ? "/" : "",
+		    c->sub[0] && !streq(c->sub, "status") ? c->sub : "", c->name, text.buf);
+}
+
+void call_invalid(struct call *c, const struct api_errs *errs)
+{
+	call_json(c, 422, api_status_invalid(call_kind(c), c->name, errs));
+}
+
+void call_invalid1(struct call *c, enum api_cause cause, const char *field, const char *fmt, ...)
+{
+	struct api_errs errs = { 0 };
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	api_errs_add(&errs, cause, field, "%s", text);
+	call_invalid(c, &errs);
+	api_errs_done(&errs);
+}
+
+void call_store_error(struct call *c, int r, const struct err *err)
+{
+	const char *why = err && err->code ? err->msg : strerror(-r);
+
+	switch (r) {
+	case -EAGAIN:
+		call_status(c, 503, "ServiceUnavailable", "the store is unavailable: %s", why);
+		break;
+	case -ENOSPC:
+		call_status(c, 507, "InternalError", "the store is full: %s", why);
+		break;
+	case -E2BIG:
+		call_status(c, 413, "RequestEntityTooLarge", "the object is too large for the store: %s", why);
+		break;
+	default:
+		log_error("store: %s", why);
+		call_status(c, 500, "InternalError", "Internal error occurred: store: %s", why);
+	}
+}
+
+const char *call_query(struct call *c, const char *name)
+{
+	return c->req ? http_req_query(c->req, name) : NULL;
+}
+
+bool call_query_true(struct call *c, const char *name)
+{
+	const char *v = call_query(c, name);
+
+	return v && (streq(v, "1") || streq(v, "true") || streq(v, "True") || streq(v, "t") || streq(v, "T"));
+}

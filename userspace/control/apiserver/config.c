@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flags of skep-apiserver. */
+#include "apiserver.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../lib/base/str.h"
+
+#ifndef SKEP_VERSION
+#define SKEP_VERSION "unknown"
+#endif
+
+static const char usage[] =
+	"Usage: skep-apiserver --store STORE --tls-cert FILE --tls-key FILE --client-ca FILE [--listen ADDRESS]... [options]\n"
+	"\n"
+	"Serves the Kubernetes API over HTTPS.\n"
+	"\n"
+	"  --listen ADDRESS         address:port, [address]:port or unix:/path; may be repeated. Sockets passed by systemd\n"
+	"                           (LISTEN_FDS) are served as well\n"
+	"  --store STORE            sqlite:DIRECTORY, or etcd:http(s)://host:port[,...]\n"
+	"  --etcd-ca FILE           CA of etcd's certificate\n"
+	"  --etcd-cert FILE         client certificate for etcd\n"
+	"  --etcd-key FILE          and its key\n"
+	"  --tls-cert FILE          serving certificate\n"
+	"  --tls-key FILE           and its key\n"
+	"  --client-ca FILE         CA of clients' certificates (CN = user, O = groups)\n"
+	"  --kubelet-client-cert FILE, --kubelet-client-key FILE, --kubelet-ca FILE\n"
+	"                           identity towards the agents, for logs and exec, and the CA of theirs\n"
+	"  --service-cidrs CIDRS    addresses of services, at most one range of each family (10.96.0.0/12,fd00:10:96::/112)\n"
+	"  --advertise IP:PORT,...  where pods reach the API servers: endpoints of the Service `kubernetes`\n"
+	"  --help, --version\n";
+
+static int readable(const char *flag, const char *path, struct err *err)
+{
+	if (path && access(path, R_OK) < 0)
+		return err_set(err, errno, "%s '%s': %m", flag, path);
+	return 0;
+}
+
+static int check(const struct apiserver_config *c, struct err *err)
+{
+	const struct {
+		const char *flag, *path;
+	} files[] = {
+		{ "--tls-cert", c->tls.cert_file },		{ "--tls-key", c->tls.key_file },
+		{ "--client-ca", c->tls.ca_file },		{ "--etcd-ca", c->etcd_tls.ca_file },
+		{ "--etcd-cert", c->etcd_tls.cert_file },	{ "--etcd-key", c->etcd_tls.key_file },
+		{ "--kubelet-client-cert", c->kubelet.cert_file }, { "--kubelet-client-key", c->kubelet.key_file },
+		{ "--kubelet-ca", c->kubelet.ca_file },
+	};
+
+	if (!c->store)
+		return err_set(err, EINVAL, "--store is missing; see --help");
+	if (!c->tls.cert_file || !c->tls.key_file || !c->tls.ca_file)
+		return err_set(err, EINVAL, "--tls-cert, --tls-key and --client-ca are needed; see --help");
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		int r = readable(files[i].flag, files[i].path, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int apiserver_config_parse(int argc, char **argv, struct apiserver_config *config, struct err *err)
+{
+	enum { LISTEN = 1000, STORE, ETCD_CA, ETCD_CERT, ETCD_KEY, TLS_CERT, TLS_KEY, CLIENT_CA, KUBELET_CERT, KUBELET_KEY, KUBELET_CA,
+	       SERVICE_CIDRS, ADVERTISE, HELP, VERSION };
+	static const struct option options[] = {
+		{ "listen", 1, NULL, LISTEN },		     { "store", 1, NULL, STORE },
+		{ "etcd-ca", 1, NULL, ETCD_CA },	     { "etcd-cert", 1, NULL, ETCD_CERT },
+		{ "etcd-key", 1, NULL, ETCD_KEY },	     { "tls-cert", 1, NULL, TLS_CERT },
+		{ "tls-key", 1, NULL, TLS_KEY },	     { "client-ca", 1, NULL, CLIENT_CA },
+		{ "kubelet-client-cert", 1, NULL, KUBELET_CERT }, { "kubelet-client-key", 1, NULL, KUBELET_KEY },
+		{ "kubelet-ca", 1, NULL, KUBELET_CA },	     { "service-cidrs", 1, NULL, SERVICE_CIDRS },
+		{ "advertise", 1, NULL, ADVERTISE },	     { "help", 0, NULL, HELP },
+		{ "version", 0, NULL, VERSION },	     { 0 },
+	};
+	int opt;
+
+	*config = (struct apiserver_config){ .socket_activation = true };
+	optind = 0;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		switch (opt) {
+		case LISTEN:
+			if (config->n_listen == APISERVER_MAX_LISTEN)
+				return err_set(err, EINVAL, "--listen: at most %d addresses", APISERVER_MAX_LISTEN);
+			config->listen[config->n_listen++] = optarg;
+			break;
+		case STORE:
+			config->store = optarg;
+			break;
+		case ETCD_CA:
+			config->etcd_tls.ca_file = optarg;
+			break;
+		case ETCD_CERT:
+			config->etcd_tls.cert_file = optarg;
+			break;
+		case ETCD_KEY:
+			config->etcd_tls.key_file = optarg;
+			break;
+		case TLS_CERT:
+			config->tls.cert_file = optarg;
+			break;
+		case TLS_KEY:
+			config->tls.key_file = optarg;
+			break;
+		case CLIENT_CA:
+			config->tls.ca_file = optarg;
+			break;
+		case KUBELET_CERT:
+			config->kubelet.cert_file = optarg;
+			break;
+		case KUBELET_KEY:
+			config->kubelet.key_file = optarg;
+			break;
+		case KUBELET_CA:
+			config->kubelet.ca_file = optarg;
+			break;
+		case SERVICE_CIDRS:
+			config->service_cidrs = optarg;
+			break;
+		case ADVERTISE:
+			config->advertise = optarg;
+			break;
+		case HELP:
+			fputs(usage, stdout);
+			return 1;
+		case VERSION:
+			puts("skep-apiserver " SKEP_VERSION);
+			return 1;
+		case ':':
+			return err_set(err, EINVAL, "%s needs a value; see --help", argv[optind - 1]);
+		default:
+			return err_set(err, EINVAL, "unknown option %s; see --help", argv[optind - 1]);
+		}
+	}
+	if (optind < argc)
+		return err_set(err, EINVAL, "unexpected argument '%s'; see --help", argv[optind]);
+	return check(config, err);
+}

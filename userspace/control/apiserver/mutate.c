@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Read, change, write: the one way objects reach the store. change() looks at the present object and decides; the write demands
+ * that the key is still as read. When somebody else was faster the store tells what is there now and change() decides again.
+ */
+#include "apiserver-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/base/cleanup.h"
+#include "../../lib/base/clock.h"
+#include "../../lib/base/str.h"
+
+#define MAX_TRIES 10
+
+static void decide(struct call *c);
+static void on_put(void *arg, int r, const struct store_txn_result *res, const struct err *err);
+static void on_del(void *arg, int r, const struct store_txn_result *res, const struct err *err);
+
+void registry_set_key(struct call *c)
+{
+	snprintf(c->key, sizeof(c->key), "%s%s%s%s", c->res->prefix, c->res->kind->namespaced ? c->ns : "",
+		 c->res->kind->namespaced ? "/" : "", c->name);
+}
+
+/* c->old from the value of the store (NULL: absent). */
+static int set_old(struct call *c, const void *value, size_t len, int64_t rev)
+{
+	char rv[24];
+
+	json_decref(c->old);
+	c->old = NULL;
+	c->old_rev = 0;
+	if (!value)
+		return 0;
+	if (api_json_parse(value, len, &c->old, NULL, NULL) < 0)
+		return -EIO;
+	snprintf(rv, sizeof(rv), "%lld", (long long)rev);
+	obj_set_str(c->old, "metadata.resourceVersion", rv);
+	c->old_rev = rev;
+	return 0;
+}
+
+static void read_cached(struct call *c)
+{
+	struct object *o = cache_get(c->res, c->res->kind->namespaced ? c->ns : NULL, c->name);
+
+	if (set_old(c, o ? o->json->data : NULL, o ? o->json->len : 0, o ? o->rev : 0) < 0)
+		call_oom(c);
+	else
+		decide(c);
+}
+
+static void on_read(void *arg, int r, const struct store_range *range, const struct err *err)
+{
+	struct call *c = arg;
+	const struct store_kv *kv = r == 0 && range->n ? &range->kvs[0] : NULL;
+
+	if (r < 0)
+		call_store_error(c, r, err);
+	else if (set_old(c, kv ? kv->value : NULL, kv ? kv->value_len : 0, kv ? kv->mod_rev : 0) < 0)
+		call_oom(c);
+	else
+		decide(c);
+	call_unref(c);
+}
+
+void registry_mutate(struct call *c)
+{
+	registry_set_key(c);
+	/* A creation needs no present object, but its namespace from the cache. */
+	if (c->s->single_writer || c->creating)
+		cache_wait_fresh(c, read_cached);
+	else
+		c->s->store->ops->range(c->s->store, c->key, "", 0, 1, false, on_read, call_ref(c));
+}
+
+static void answer_object(struct call *c, struct http_buf *json)
+{
+	if (c->reply)
+		call_json(c, c->success_code ? c->success_code : 200, TAKE(c->reply));
+	else
+		call_object_buf(c, c->success_code ? c->success_code : 200, json);
+}
+
+/* The object as it is, unwritten: dry runs and changes that change nothing. */
+static void answer_unwritten(struct call *c, json_t *obj)
+{
+	if (c->reply)
+		call_json(c, c->success_code ? c->success_code : 200, TAKE(c->reply));
+	else
+		call_object_json(c, c->success_code ? c->success_code : 200, obj);
+}
+
+static void decide(struct call *c)
+{
+	struct apiserver *s = c->s;
+
+	if (!c->req && !c->finish)
+		return;
+	json_decref(c->obj);
+	c->obj = NULL;
+	json_decref(c->reply);
+	c->reply = NULL;
+	switch (c->change(c)) {
+	case CHANGE_ANSWERED:
+		break;
+	case CHANGE_NONE:
+		answer_unwritten(c, c->old);
+		break;
+	case CHANGE_WRITE:
+		if (c->dry_run) {
+			answer_unwritten(c, c->obj);
+			break;
+		}
+		if (object_encode(c->res, c->obj, &c->encoded) < 0) {
+			call_oom(c);
+			break;
+		}
+		c->store_ns = clock_mono_ns();
+		s->store->ops->put(s->store, c->key, c->old_rev, c->encoded.buf, c->encoded.len, 0, on_put, call_ref(c));
+		break;
+	case CHANGE_DELETE:
+		if (c->dry_run) {
+			answer_unwritten(c, c->obj ? c->obj : c->old);
+			break;
+		}
+		c->store_ns = clock_mono_ns();
+		s->store->ops->del(s->store, c->key, c->old_rev, on_del, call_ref(c));
+		break;
+	}
+}
+
+/* Somebody wrote in between. */
+static void lost_race(struct call *c, const struct store_kv *current)
+{
+	service_release_held(c);
+	if (c->creating && current) {
+		if (c->generated_name && c->tries++ < MAX_TRIES) {
+			char buf[16];
+			size_t len = strlen(c->name);
+
+			obj_random_suffix(buf, 5);
+			memcpy(c->name + len - 5, buf, 5);
+			registry_set_key(c);
+			(void)set_old(c, NULL, 0, 0);
+			decide(c);
+			return;
+		}
+		{
+			char name[256];
+
+			call_status(c, 409, "AlreadyExists", "%s \"%s\" already exists",
+				    call_resource_name(c, name, sizeof(name)), c->name);
+		}
+		return;
+	}
+	if (++c->tries > MAX_TRIES) {
+		call_conflict(c, "the object has been modified; please apply your changes to the latest version and try again");
+		return;
+	}
+	if (set_old(c, current ? current->value : NULL, current ? current->value_len : 0, current ? current->mod_rev : 0) < 0)
+		call_oom(c);
+	else
+		decide(c);
+}
+
+static void wrote(struct call *c, int64_t rev, const char *op)
+{
+	if (rev > c->s->written_rev)
+		c->s->written_rev = rev;
+	metric_observe(c->s->m_store, (double)(clock_mono_ns() - c->store_ns) / 1e9, op);
+}
+
+static void on_put(void *arg, int r, const struct store_txn_result *res, const struct err *err)
+{
+	struct call *c = arg;
+
+	if (r < 0) {
+		call_store_error(c, r, err);
+	} else if (!res->succeeded) {
+		lost_race(c, res->current);
+	} else {
+		size_t head = c->res->head_len;
+		struct http_buf *b;
+		char rv[64];
+		int n = snprintf(rv, sizeof(rv), "\"resourceVersion\":\"%lld\",", (long long)res->rev);
+
+		wrote(c, res->rev, "put");
+		b = http_buf_new(NULL, c->encoded.len + (size_t)n);
+		if (b) {
+			memcpy(b->data, c->encoded.buf, head);
+			memcpy(b->data + head, rv, (size_t)n);
+			memcpy(b->data + head + n, c->encoded.buf + head, c->encoded.len - head);
+			if (c->reply) {
+				char text[24];
+
+				snprintf(text, sizeof(text), "%lld", (long long)res->rev);
+				if (json_object_get(c->reply, "metadata") && api_get_str(c->reply, "metadata.name"))
+					obj_set_str(c->reply, "metadata.resourceVersion", text);
+			}
+			answer_object(c, b);
+			http_buf_unref(b);
+		} else {
+			call_oom(c);
+		}
+	}
+	call_unref(c);
+}
+
+static void on_del(void *arg, int r, const struct store_txn_result *res, const struct err *err)
+{
+	struct call *c = arg;
+
+	if (r < 0) {
+		call_store_error(c, r, err);
+	} else if (!res->succeeded) {
+		lost_race(c, res->current);
+	} else {
+		json_t *last = c->obj ? c->obj : c->old;
+		char rv[24];
+
+		wrote(c, res->rev, "delete");
+		snprintf(rv, sizeof(rv), "%lld", (long long)res->rev);
+		if (last)
+			obj_set_str(last, "metadata.resourceVersion", rv);
+		answer_unwritten(c, last);
+	}
+	call_unref(c);
+}

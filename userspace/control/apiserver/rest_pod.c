@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is special about pods: their first status, tolerations everybody gets, QoS, binding to a node, eviction. */
+#include "apiserver-internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/base/cleanup.h"
+#include "../../lib/base/clock.h"
+#include "../../lib/base/str.h"
+
+#define TOLERATION_S 300
+
+static bool same_quantity(const char *a, const char *b)
+{
+	int64_t x, y;
+
+	return a && b && api_quantity_milli(a, &x) == 0 && api_quantity_milli(b, &y) == 0 && x == y;
+}
+
+static void qos_of(const json_t *containers, bool *guaranteed, bool *any)
+{
+	static const char *const names[] = { "cpu", "memory" };
+	json_t *ct;
+	size_t i;
+
+	json_array_foreach(containers, i, ct) {
+		for (size_t n = 0; n < 2; n++) {
+			json_t *req = json_object_get(api_get(ct, "resources.requests"), names[n]);
+			json_t *lim = json_object_get(api_get(ct, "resources.limits"), names[n]);
+			int64_t v;
+
+			if ((req && api_quantity_milli(json_string_value(req), &v) == 0 && v > 0) ||
+			    (lim && api_quantity_milli(json_string_value(lim), &v) == 0 && v > 0))
+				*any = true;
+			if (!lim || (req && !same_quantity(json_string_value(req), json_string_value(lim))))
+				*guaranteed = false;
+		}
+	}
+}
+
+static const char *qos_class(const json_t *pod)
+{
+	bool guaranteed = true, any = false;
+
+	qos_of(api_get(pod, "spec.containers"), &guaranteed, &any);
+	qos_of(api_get(pod, "spec.initContainers"), &guaranteed, &any);
+	return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
+}
+
+static bool tolerates(const json_t *tolerations, const char *key)
+{
+	json_t *t;
+	size_t i;
+
+	json_array_foreach(tolerations, i, t) {
+		const char *k = api_get_str(t, "key"), *effect = api_get_str(t, "effect");
+
+		if ((!k || !*k || streq(k, key)) && (!effect || !*effect || streq(effect, "NoExecute")))
+			return true;
+	}
+	return false;
+}
+
+/* Kubernetes' DefaultTolerationSeconds admission: a node that is gone for five minutes loses its pods. */
+static int add_tolerations(json_t *pod)
+{
+	static const char *const keys[] = { "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable" };
+	json_t *list = api_get(pod, "spec.tolerations");
+
+	if (!list && api_set(pod, "spec.tolerations", json_array()) < 0)
+		return -1;
+	list = api_get(pod, "spec.tolerations");
+	for (size_t i = 0; i < 2; i++)
+		if (!tolerates(list, keys[i]) &&
+		    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:i}", "key", keys[i], "operator", "Exists", "effect",
+							  "NoExecute", "tolerationSeconds", TOLERATION_S)) < 0)
+			return -1;
+	return 0;
+}
+
+int pod_prepare_create(struct call *c, json_t *obj)
+{
+	json_t *status = json_pack("{s:s,s:s}", "phase", "Pending", "qosClass", qos_class(obj));
+
+	if (!status || json_object_set_new(obj, "status", status) < 0 ||
+	    (json_is_object(json_object_get(obj, "spec")) && add_tolerations(obj) < 0)) {
+		call_oom(c);
+		return -1;
+	}
+	return 0;
+}
+
+/* --- binding ------------------------------------------------------------------------------------------------------------------------- */
+
+static enum change binding_change(struct call *c)
+{
+	const char *node = api_get_str(c->body, "target.name"), *had, *uid = api_get_str(c->body, "metadata.uid");
+	char now[CLOCK_RFC3339_SIZE];
+	json_t *conditions, *cond;
+	size_t i;
+
+	if (!c->old) {
+		call_not_found(c);
+		return CHANGE_ANSWERED;
+	}
+	if (uid && *uid && !streq(uid, api_get_str(c->old, "metadata.uid"))) {
+		call_conflict(c, "Precondition failed: UID in precondition: %.64s, UID in object meta: %s", uid,
+			      api_get_str(c->old, "metadata.uid"));
+		return CHANGE_ANSWERED;
+	}
+	if (api_get_str(c->old, "metadata.deletionTimestamp")) {
+		call_conflict(c, "pod %s is being deleted, cannot be assigned to a host", c->name);
+		return CHANGE_ANSWERED;
+	}
+	had = api_get_str(c->old, "spec.nodeName");
+	if (had && *had) {
+		call_conflict(c, "pod %s is already assigned to node \"%s\"", c->name, had);
+		return CHANGE_ANSWERED;
+	}
+	c->obj = json_deep_copy(c->old);
+	if (!c->obj) {
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
+	obj_set_str(c->obj, "spec.nodeName", node);
+	obj_now(now);
+	conditions = api_get(c->obj, "status.conditions");
+	json_array_foreach(conditions, i, cond)
+		if (streq(api_get_str(cond, "type"), "PodScheduled")) {
+			json_array_remove(conditions, i);
+			break;
+		}
+	if (!conditions) {
+		(void)api_set(c->obj, "status.conditions", json_array());
+		conditions = api_get(c->obj, "status.conditions");
+	}
+	json_array_append_new(conditions, json_pack("{s:s,s:s,s:s}", "type", "PodScheduled", "status", "True", "lastTransitionTime", now));
+	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:i}", "kind", "Status", "apiVersion", "v1", "metadata", "status", "Success", "code", 201);
+	return CHANGE_WRITE;
+}
+
+void pod_binding(struct call *c)
+{
+	const char *kind, *node, *name;
+
+	if (call_read_any(c, &c->body, NULL) < 0)
+		return;
+	if (!json_is_object(c->body)) {
+		call_status(c, 400, "BadRequest", "the body is not a Binding object");
+		return;
+	}
+	kind = api_get_str(c->body, "target.kind");
+	node = api_get_str(c->body, "target.name");
+	name = api_get_str(c->body, "metadata.name");
+	if (!c->name[0])
+		snprintf(c->name, sizeof(c->name), "%.250s", name ? name : "");
+	if (!c->name[0] || (name && *name && !streq(name, c->name))) {
+		call_status(c, 400, "BadRequest", "name in URL does not match name in Binding object");
+		return;
+	}
+	if (!node || !*node || (kind && *kind && !streq(kind, "Node"))) {
+		struct api_errs errs = { 0 };
+
+		if (!node || !*node)
+			api_errs_add(&errs, API_C_REQUIRED, "target.name", "Required value");
+		else
+			api_errs_add(&errs, API_C_NOT_SUPPORTED, "target.kind",
+				     "Unsupported value: \"%.64s\": supported values: \"Node\"", kind);
+		call_invalid(c, &errs);
+		api_errs_done(&errs);
+		return;
+	}
+	c->success_code = 201;
+	c->change = binding_change;
+	registry_mutate(c);
+}
+
+/* --- eviction: a delete whose options come in an Eviction object -------------------------------------------------------------------- */
+
+static enum change eviction_change(struct call *c)
+{
+	enum change ch = delete_change(c);
+
+	if (ch == CHANGE_ANSWERED)
+		return ch;
+	json_decref(c->reply);
+	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:i}", "kind", "Status", "apiVersion", "v1", "metadata", "status", "Success", "code", 201);
+	return ch;
+}
+
+void pod_eviction(struct call *c)
+{
+	json_t *grace;
+
+	if (call_read_any(c, &c->body, NULL) < 0)
+		return;
+	c->del = calloc(1, sizeof(*c->del));
+	if (!c->del || !json_is_object(c->body)) {
+		call_status(c, 400, "BadRequest", "the body is not an Eviction object");
+		return;
+	}
+	grace = api_get(c->body, "deleteOptions.gracePeriodSeconds");
+	if (json_is_integer(grace) && json_integer_value(grace) >= 0) {
+		c->del->has_grace = true;
+		c->del->grace_s = json_integer_value(grace);
+	}
+	if (json_array_size(api_get(c->body, "deleteOptions.dryRun")))
+		c->dry_run = true;
+	c->success_code = 201;
+	c->change = eviction_change;
+	registry_mutate(c);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* autoscaling/v1 Scale of what has spec.replicas: read, replaced or patched as an object of its own, written into its owner. */
+#include "apiserver-internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "../../lib/base/cleanup.h"
+#include "../../lib/base/str.h"
+
+/* LabelSelector as text: "a=b,c in (d,e)". */
+static void selector_text(const json_t *selector, struct strbuf *out)
+{
+	json_t *v, *x;
+	const char *key;
+	size_t i, j;
+
+	json_object_foreach(json_object_get(selector, "matchLabels"), key, v)
+		strbuf_addf(out, "%s%s=%s", out->len ? "," : "", key, json_string_value(v) ? json_string_value(v) : "");
+	json_array_foreach(json_object_get(selector, "matchExpressions"), i, v) {
+		const char *k = api_get_str(v, "key"), *op = api_get_str(v, "operator");
+
+		if (!k || !op)
+			continue;
+		strbuf_adds(out, out->len ? "," : "");
+		if (streq(op, "Exists")) {
+			strbuf_adds(out, k);
+		} else if (streq(op, "DoesNotExist")) {
+			strbuf_addf(out, "!%s", k);
+		} else {
+			strbuf_addf(out, "%s %s (", k, streq(op, "In") ? "in" : "notin");
+			json_array_foreach(json_object_get(v, "values"), j, x)
+				strbuf_addf(out, "%s%s", j ? "," : "", json_string_value(x));
+			strbuf_addc(out, ')');
+		}
+	}
+}
+
+static json_t *scale_of(const json_t *obj)
+{
+	cleanup(strbuf_done) struct strbuf sel = STRBUF_INIT;
+	json_t *scale;
+
+	selector_text(api_get(obj, "spec.selector"), &sel);
+	scale = json_pack("{s:s,s:s,s:{s:s?,s:s?,s:s?,s:s?,s:s?},s:{s:I},s:{s:I,s:s}}", "kind", "Scale", "apiVersion", "autoscaling/v1",
+			  "metadata", "name", api_get_str(obj, "metadata.name"), "namespace", api_get_str(obj, "metadata.namespace"),
+			  "uid", api_get_str(obj, "metadata.uid"), "resourceVersion", api_get_str(obj, "metadata.resourceVersion"),
+			  "creationTimestamp", api_get_str(obj, "metadata.creationTimestamp"), "spec", "replicas",
+			  (json_int_t)api_get_int(obj, "spec.replicas", 1), "status", "replicas",
+			  (json_int_t)api_get_int(obj, "status.replicas", 0), "selector", sel.buf);
+	return scale;
+}
+
+static void get_now(struct call *c)
+{
+	struct object *o = cache_get(c->res, c->ns, c->name);
+	json_t *obj = NULL;
+
+	if (!o) {
+		call_not_found(c);
+		return;
+	}
+	if (api_json_parse(o->json->data, o->json->len, &obj, NULL, NULL) < 0) {
+		call_oom(c);
+		return;
+	}
+	call_json(c, 200, scale_of(obj));
+	json_decref(obj);
+}
+
+static int patched(struct call *c, const json_t *scale, json_t **ret)
+{
+	const char *type = http_req_header(c->req, "content-type");
+	struct err err = ERR_INIT;
+	int r;
+
+	if (type && !strncasecmp(type, "application/json-patch+json", 27))
+		r = json_is_array(c->body) ? api_patch_json(scale, c->body, ret, &err) : err_set(&err, 22, "a JSON patch is an array");
+	else
+		r = json_is_object(c->body) ? api_patch_merge(scale, c->body, ret, &err)
+					    : err_set(&err, 22, "a merge patch is an object");
+	if (r < 0)
+		call_status(c, 400, "BadRequest", "%s", err.msg);
+	return r;
+}
+
+static enum change scale_change(struct call *c)
+{
+	json_t *scale, *want = NULL, *replicas;
+	const char *rv;
+
+	if (!c->old) {
+		call_not_found(c);
+		return CHANGE_ANSWERED;
+	}
+	scale = scale_of(c->old);
+	if (!scale) {
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
+	if (streq(c->verb, "patch")) {
+		int r = patched(c, scale, &want);
+
+		json_decref(scale);
+		if (r < 0)
+			return CHANGE_ANSWERED;
+	} else {
+		json_decref(scale);
+		want = json_incref(c->body);
+	}
+	replicas = api_get(want, "spec.replicas");
+	if (replicas && (!json_is_integer(replicas) || json_integer_value(replicas) < 0 || json_integer_value(replicas) > INT32_MAX)) {
+		call_status(c, json_is_integer(replicas) ? 422 : 400, json_is_integer(replicas) ? "Invalid" : "BadRequest",
+			    "Scale.autoscaling \"%s\" is invalid: spec.replicas: Invalid value: must be a whole number from 0 to 2147483647",
+			    c->name);
+		json_decref(want);
+		return CHANGE_ANSWERED;
+	}
+	rv = api_get_str(want, "metadata.resourceVersion");
+	if (rv && *rv && !streq(rv, api_get_str(c->old, "metadata.resourceVersion"))) {
+		call_conflict(c, "the object has been modified; please apply your changes to the latest version and try again");
+		json_decref(want);
+		return CHANGE_ANSWERED;
+	}
+	c->obj = json_deep_copy(c->old);
+	if (c->obj)
+		(void)api_set(c->obj, "spec.replicas", json_integer(replicas ? json_integer_value(replicas) : 0));
+	json_decref(want);
+	c->reply = c->obj ? scale_of(c->obj) : NULL;
+	if (!c->reply) {
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
+	if (json_equal(c->obj, c->old))
+		return CHANGE_NONE;
+	(void)api_set(c->obj, "metadata.generation", json_integer(api_get_int(c->old, "metadata.generation", 0) + 1));
+	return CHANGE_WRITE;
+}
+
+void scale_handle(struct call *c)
+{
+	const char *kind, *version;
+
+	c->repr = REPR_JSON;
+	if (streq(c->verb, "get")) {
+		cache_wait_fresh(c, get_now);
+		return;
+	}
+	if (streq(c->verb, "patch")) {
+		const char *type = http_req_header(c->req, "content-type");
+
+		if (type && !strncasecmp(type, "application/apply-patch", 23)) {
+			call_status(c, 415, "UnsupportedMediaType", "server-side apply is not available on this server");
+			return;
+		}
+	}
+	if (call_read_any(c, &c->body, NULL) < 0)
+		return;
+	if (streq(c->verb, "update")) {
+		kind = api_get_str(c->body, "kind");
+		version = api_get_str(c->body, "apiVersion");
+		if (!json_is_object(c->body) || (kind && *kind && !streq(kind, "Scale")) ||
+		    (version && *version && !streq(version, "autoscaling/v1"))) {
+			call_status(c, 400, "BadRequest", "the body is not an autoscaling/v1 Scale object");
+			return;
+		}
+	}
+	c->change = scale_change;
+	registry_mutate(c);
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a request line to the function that answers it: who asks, what for (verb, resource, name, subresource), may they, and in
+ * which form. Everything here happens before the first look at the body.
+ */
+#include "apiserver-internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/base/cleanup.h"
+#include "../../lib/base/str.h"
+
+#define MAX_CALLS 20000	/* in flight, watches included */
+
+struct path {
+	const char *seg[10];	/* further ones stay in the last */
+	size_t n;
+};
+
+/* Splits in place; empty segments are refused (-1). A trailing slash is fine. */
+static int split(char *p, struct path *ret)
+{
+	ret->n = 0;
+	if (*p == '/')
+		p++;
+	while (*p) {
+		char *slash = strchr(p, '/');
+
+		if (ret->n == sizeof(ret->seg) / sizeof(ret->seg[0]) || slash == p)
+			return -1;
+		ret->seg[ret->n++] = p;
+		if (ret->n == sizeof(ret->seg) / sizeof(ret->seg[0]) || !slash)
+			break;
+		*slash = '\0';
+		p = slash + 1;
+	}
+	return 0;
+}
+
+static int copy(char *dst, size_t size, const char *src)
+{
+	size_t len = strlen(src);
+
+	if (len >= size)
+		return -1;
+	memcpy(dst, src, len + 1);
+	return 0;
+}
+
+/* Fills group, version, resource, ns, name, sub. 1: a resource request; 0: something else; -1: no such thing. */
+static int parse_resource(struct call *c, const char *path)
+{
+	cleanup(free) char *buf = strdup(path);
+	struct path p;
+	size_t i;
+
+	if (!buf || split(buf, &p) < 0)
+		return -1;
+	if (p.n >= 3 && streq(p.seg[0], "api")) {
+		i = 2;
+	} else if (p.n >= 4 && streq(p.seg[0], "apis")) {
+		if (copy(c->group, sizeof(c->group), p.seg[1]) < 0)
+			return -1;
+		i = 3;
+	} else {
+		return 0;
+	}
+	if (copy(c->version, sizeof(c->version), p.seg[i - 1]) < 0)
+		return -1;
+	if (streq(p.seg[i], "namespaces") && p.n > i + 1 && !c->group[0] &&
+	    (p.n == i + 2 || streq(p.seg[i + 2], "status") || streq(p.seg[i + 2], "finalize"))) {
+		/* the namespace itself; its requests are within it, as Kubernetes has it */
+		if (copy(c->ns, sizeof(c->ns), p.seg[i + 1]) < 0)
+			return -1;
+	} else if (streq(p.seg[i], "namespaces") && p.n > i + 2) {
+		if (copy(c->ns, sizeof(c->ns), p.seg[i + 1]) < 0)
+			return -1;
+		i += 2;
+	}
+	if (copy(c->resource, sizeof(c->resource), p.seg[i]) < 0)
+		return -1;
+	if (p.n > i + 1 && copy(c->name, sizeof(c->name), p.seg[i + 1]) < 0)
+		return -1;
+	if (p.n > i + 2 && copy(c->sub, sizeof(c->sub), p.seg[i + 2]) < 0)
+		return -1;
+	if (p.n > i + 3)
+		return -1;
+	return 1;
+}
+
+static const char *verb_of(struct call *c, const char *method)
+{
+	bool one = c->name[0];
+
+	if (streq(method, "GET") || streq(method, "HEAD")) {
+		if (streq(c->sub, "exec") || streq(c->sub, "attach") || streq(c->sub, "portforward"))
+			return "create"; /* they change things, whatever the method */
+		if (!c->sub[0] && call_query_true(c, "watch"))
+			return "watch";
+		return one ? "get" : "list";
+	}
+	if (streq(method, "POST"))
+		return "create";
+	if (streq(method, "PUT"))
+		return "update";
+	if (streq(method, "PATCH"))
+		return "patch";
+	if (streq(method, "DELETE"))
+		return one ? "delete" : "deletecollection";
+	return NULL;
+}
+
+static void forbid(struct call *c, const char *path)
+{
+	const char *group = c->group, *sep = c->sub[0] ? "/" : "";
+	char where[320] = "";
+
+	if (path) {
+		call_status(c, 403, "Forbidden", "forbidden: User \"%s\" cannot %s path \"%s\"", c->who.user, c->verb, path);
+		return;
+	}
+	if (c->ns[0])
+		snprintf(where, sizeof(where), " in the namespace \"%s\"", c->ns);
+	else
+		snprintf(where, sizeof(where), " at the cluster scope");
+	{
+		char resource[256];
+
+		call_resource_name(c, resource, sizeof(resource));
+		call_status(c, 403, "Forbidden",
+			    "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group \"%s\"%s", resource,
+			    c->name[0] ? " \"" : "", c->name, c->name[0] ? "\"" : "", c->who.user, c->verb, c->resource, sep, c->sub,
+			    group, where);
+	}
+}
+
+static bool allowed(struct call *c, const char *path)
+{
+	struct authz_request a = {
+		.who = &c->who, .verb = c->verb, .group = c->group, .resource = c->resource, .sub = c->sub, .ns = c->ns,
+		.name = c->name, .path = path,
+	};
+
+	return authz_decide(&a) == AUTHZ_ALLOW;
+}
+
+static void method_not_allowed(struct call *c)
+{
+	call_status(c, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+}
+
+static bool kind_has_sub(const struct api_kind *kind, const char *sub)
+{
+	for (const char *const *p = kind->subresources; p && *p; p++)
+		if (streq(*p, sub))
+			return true;
+	return false;
+}
+
+static void dispatch_sub(struct call *c)
+{
+	bool read = streq(c->verb, "get"), write = streq(c->verb, "update") || streq(c->verb, "patch");
+
+	if (streq(c->sub, "status")) {
+		if (read)
+			registry_get(c);
+		else if (streq(c->verb, "update"))
+			registry_update(c);
+		else if (streq(c->verb, "patch"))
+			registry_patch(c);
+		else
+			method_not_allowed(c);
+	} else if (streq(c->sub, "scale")) {
+		if (read || write)
+			scale_handle(c);
+		else
+			method_not_allowed(c);
+	} else if (streq(c->sub, "binding")) {
+		if (streq(c->verb, "create"))
+			pod_binding(c);
+		else
+			method_not_allowed(c);
+	} else if (streq(c->sub, "eviction")) {
+		if (streq(c->verb, "create"))
+			pod_eviction(c);
+		else
+			method_not_allowed(c);
+	} else if (streq(c->sub, "log")) {
+		if (read)
+			proxy_log(c);
+		else
+			method_not_allowed(c);
+	} else if (streq(c->sub, "exec") || streq(c->sub, "attach") || streq(c->sub, "portforward")) {
+		if (streq(c->verb, "create"))
+			proxy_stream(c);
+		else
+			method_not_allowed(c);
+	} else if (streq(c->sub, "finalize")) {
+		if (streq(c->verb, "update"))
+			namespace_finalize(c);
+		else
+			method_not_allowed(c);
+	} else {
+		call_status(c, 404, "NotFound", "the server could not find the requested resource");
+	}
+}
+
+static void dispatch(struct call *c)
+{
+	static const struct {
+		const char *verb;
+		call_fn *fn;
+		bool named;
+	} table[] = {
+		{ "get", registry_get, true },		 { "list", registry_list, false },
+		{ "create", registry_create, false },	 { "update", registry_update, true },
+		{ "patch", registry_patch, true },	 { "delete", registry_delete, true },
+		{ "deletecollection", registry_delete_collection, false },
+	};
+
+	if (c->sub[0]) {
+		dispatch_sub(c);
+		return;
+	}
+	if (streq(c->verb, "watch")) {
+		registry_watch(c);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (!streq(table[i].verb, c->verb))
+			continue;
+		/* writes need their namespace; reads may span all */
+		if (table[i].named != !!c->name[0] ||
+		    (c->res->kind->namespaced && !c->ns[0] && !streq(c->verb, "list")))
+			break;
+		table[i].fn(c);
+		return;
+	}
+	method_not_allowed(c);
+}
+
+static void route_resource(struct call *c, const char *method)
+{
+	char buf[256];
+
+	c->verb = verb_of(c, method);
+	if (!c->verb) {
+		c->verb = "";
+		method_not_allowed(c);
+		return;
+	}
+	/* bindings is a way to write pods/binding, not a kind of its own */
+	if (!c->group[0] && streq(c->version, "v1") && streq(c->resource, "bindings") && !c->name[0]) {
+		c->res = cache_resource(c->s, "", "pods");
+		if (!allowed(c, NULL)) {
+			forbid(c, NULL);
+		} else if (!streq(c->verb, "create") || !c->ns[0]) {
+			method_not_allowed(c);
+		} else {
+			snprintf(c->resource, sizeof(c->resource), "pods");
+			snprintf(c->sub, sizeof(c->sub), "binding");
+			if (c->res)
+				pod_binding(c);
+			else
+				call_status(c, 404, "NotFound", "the server could not find the requested resource");
+		}
+		return;
+	}
+	c->res = cache_resource(c->s, c->group, c->resource);
+	if (c->res && (!streq(c->res->kind->version, c->version) || (c->sub[0] && !kind_has_sub(c->res->kind, c->sub))))
+		c->res = NULL;
+	if (!allowed(c, NULL)) {
+		struct resource *res = TAKE(c->res);
+
+		if (c->who.authenticated)
+			forbid(c, NULL);
+		else
+			call_status(c, 401, "Unauthorized", "Unauthorized");
+		c->res = res;
+		return;
+	}
+	if (!c->res || (c->ns[0] && !c->res->kind->namespaced && !streq(c->resource, "namespaces"))) {
+		c->res = NULL;
+		snprintf(buf, sizeof(buf), "the server could not find the requested resource");
+		call_status(c, 404, "NotFound", "%s", buf);
+		return;
+	}
+	if (!c->res->kind->namespaced)
+		c->ns[0] = '\0';
+	if (call_negotiate(c) < 0)
+		return;
+	if (!c->s->loaded) {
+		call_status(c, 503, "ServiceUnavailable", "the server is reading its store; try again");
+		return;
+	}
+	{
+		const char *dry = call_query(c, "dryRun");
+
+		if (dry && *dry && !streq(dry, "All")) {
+			call_status(c, 422, "Invalid", "dryRun: Unsupported value: \"%.100s\": supported values: \"All\"", dry);
+			return;
+		}
+		c->dry_run = dry && *dry;
+	}
+	dispatch(c);
+}
+
+static void route_other(struct call *c, const char *method, const char *path)
+{
+	c->verb = streq(method, "GET") || streq(method, "HEAD") ? "get" : streq(method, "POST") ? "post" : "other";
+	if (!allowed(c, path)) {
+		if (c->who.authenticated)
+			forbid(c, path);
+		else
+			call_status(c, 401, "Unauthorized", "Unauthorized");
+		return;
+	}
+	if (!discovery_handle(c, path))
+		call_status(c, 404, "NotFound", "the server could not find the requested resource");
+}
+
+void route_request(struct http_req *req, void *arg)
+{
+	struct apiserver *s = arg;
+	struct call *c;
+	const char *path = http_req_path(req), *method = http_req_method(req);
+
+	if (s->n_calls >= MAX_CALLS || s->stopping) {
+		http_add_header(req, "Retry-After", "1");
+		http_respond(req, s->stopping ? 503 : 429, "text/plain", "too many requests\n", 18);
+		return;
+	}
+	c = call_new(s, req);
+	if (!c) {
+		http_respond(req, 500, "text/plain", "out of memory\n", 14);
+		return;
+	}
+	call_ref(c);
+	if (authn_identify(req, &c->who) < 0) {
+		call_oom(c);
+		call_unref(c);
+		return;
+	}
+	switch (parse_resource(c, path)) {
+	case 1:
+		route_resource(c, method);
+		break;
+	case 0:
+		route_other(c, method, path);
+		break;
+	default:
+		call_status(c, 404, "NotFound", "the server could not find the requested resource");
+	}
+	call_unref(c);
+}

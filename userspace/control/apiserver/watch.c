@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Watches. A watcher goes through up to three stages: the objects there are (if it asked for no revision), what the ring holds
+ * after its revision, then live. In the first two it is paced by its connection; live events are written as they come, and a
+ * reader slower than the server's max_pending is cut off by it. An event is encoded once and its bytes shared by all watchers.
+ */
+#include "apiserver-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/base/cleanup.h"
+#include "../../lib/base/clock.h"
+#include "../../lib/base/str.h"
+
+#define CATCH_UP_BYTES (256u << 10)	/* queued at most on a connection that catches up */
+#define TIMEOUT_MIN_S 1800		/* when the client sets none: 30 to 60 minutes, as Kubernetes */
+#define BOOKMARK_S 60
+
+struct watcher {
+	struct list link;	/* in its resource */
+	struct call *c;
+	struct object **initial; /* stage 1: what was there, from `pos` on */
+	size_t n_initial, pos;
+	int64_t rev;		/* everything up to here has been sent or is not wanted */
+	bool live;
+	bool bookmarks, end_mark; /* end_mark: say when the initial events are out */
+	bool table_columns_sent;
+	struct loop_timer timer;
+	int64_t ends_ms, bookmark_ms;
+};
+
+static void watch_start(struct call *c);
+static void pump(struct watcher *w);
+static void on_drain(struct http_req *req, void *data);
+static void on_timer(struct loop_timer *timer);
+
+static void watcher_free(struct call *c)
+{
+	struct watcher *w = TAKE(c->data);
+
+	if (!w)
+		return;
+	for (size_t i = w->pos; i < w->n_initial; i++)
+		object_unref(w->initial[i]);
+	free(w->initial);
+	loop_timer_cancel(&w->timer);
+	list_remove(&w->link);
+	c->res->n_watchers--;
+	metric_set(c->s->m_watchers, (double)c->res->n_watchers, c->resource);
+	free(w);
+}
+
+static void watch_closed(struct call *c)
+{
+	watcher_free(c);
+}
+
+void registry_watch(struct call *c)
+{
+	int64_t rev;
+	bool zero;
+
+	if (call_selectors(c) < 0 || call_resource_version(c, &rev, &zero) < 0)
+		return;
+	if (c->repr == REPR_YAML)
+		c->repr = REPR_JSON;
+	c->want_rev = rev;
+	if (call_query_true(c, "sendInitialEvents")) {
+		const char *match = call_query(c, "resourceVersionMatch");
+
+		if (!streq(match, "NotOlderThan")) {
+			call_invalid1(c, API_C_FORBIDDEN, "resourceVersionMatch",
+				      "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+			return;
+		}
+		if (rev)
+			cache_wait(c, rev, 3000, watch_start);
+		else if (zero)
+			watch_start(c);
+		else
+			cache_wait_fresh(c, watch_start);
+		return;
+	}
+	/* Without a revision the watch starts at the newest state; "0" takes what there is. */
+	if (rev || zero)
+		watch_start(c);
+	else
+		cache_wait_fresh(c, watch_start);
+}
+
+static int take_initial(struct watcher *w)
+{
+	struct resource *r = w->c->res;
+
+	w->initial = malloc((r->n ? r->n : 1) * sizeof(*w->initial));
+	if (!w->initial)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->n; i++)
+		if (object_matches(w->c, r->objs[i]))
+			w->initial[w->n_initial++] = object_ref(r->objs[i]);
+	return 0;
+}
+
+static void watch_start(struct call *c)
+{
+	const char *timeout = call_query(c, "timeoutSeconds");
+	bool initial = call_query_true(c, "sendInitialEvents") || c->want_rev == 0;
+	int bookmark_s = c->s->config.bookmark_interval_s ? c->s->config.bookmark_interval_s : BOOKMARK_S;
+	struct watcher *w;
+	int64_t s = 0;
+
+	if (timeout && *timeout && str_to_i64(timeout, 0, INT32_MAX, &s) < 0) {
+		call_status(c, 400, "BadRequest", "timeoutSeconds: Invalid value: \"%.64s\": must be a number of seconds", timeout);
+		return;
+	}
+	if (!initial && c->want_rev < c->res->ring_from) {
+		call_status(c, 410, "Expired", "too old resource version: %lld (%lld)", (long long)c->want_rev,
+			    (long long)c->res->ring_from);
+		return;
+	}
+	w = calloc(1, sizeof(*w));
+	if (!w) {
+		call_oom(c);
+		return;
+	}
+	w->c = c;
+	w->timer.fn = on_timer;
+	w->timer.arg = w;
+	w->bookmarks = call_query_true(c, "allowWatchBookmarks");
+	w->end_mark = w->bookmarks && call_query_true(c, "sendInitialEvents");
+	c->data = w;
+	list_push_back(&c->res->watchers, &w->link);
+	c->res->n_watchers++;
+	metric_set(c->s->m_watchers, (double)c->res->n_watchers, c->resource);
+	if (initial && take_initial(w) < 0) {
+		watcher_free(c);
+		call_oom(c);
+		return;
+	}
+	w->rev = initial ? c->s->rev : c->want_rev;
+	if (!s)
+		s = TIMEOUT_MIN_S + (int64_t)(clock_mono_ns() / 1000 % TIMEOUT_MIN_S);
+	w->ends_ms = clock_mono_ms() + s * 1000;
+	w->bookmark_ms = clock_mono_ms() + bookmark_s * 1000;
+	c->on_close = watch_closed;
+	call_started_stream(c, 200);
+	if (http_stream_start(c->req, 200, "application/json") < 0)
+		return; /* on_close follows */
+	(void)loop_timer_set(c->s->loop, &w->timer,
+			     (w->bookmarks && w->bookmark_ms < w->ends_ms ? w->bookmark_ms : w->ends_ms) - clock_mono_ms());
+	pump(w);
+}
+
+/* --- events ------------------------------------------------------------------------------------------------------------------------ */
+
+static int write_json(struct watcher *w, json_t *object, const char *type)
+{
+	json_t *ev = object ? json_pack("{s:s,s:O}", "type", type, "object", object) : NULL;
+	cleanup(free) char *text = ev ? json_dumps(ev, JSON_COMPACT) : NULL;
+	int r = -ENOMEM;
+
+	json_decref(ev);
+	if (text) {
+		size_t len = strlen(text);
+
+		text[len] = '\n'; /* in place of the NUL: one write, one chunk */
+		r = http_stream_write(w->c->req, text, len + 1);
+	}
+	return r;
+}
+
+/* Forms that few clients ask for are made per watcher. */
+static int write_other(struct watcher *w, struct http_buf *json, const char *type)
+{
+	json_t *obj = NULL, *out, *items;
+	int r;
+
+	if (api_json_parse(json->data, json->len, &obj, NULL, NULL) < 0)
+		return -ENOMEM;
+	if (w->c->repr == REPR_META) {
+		out = partial_metadata(obj);
+	} else {
+		const char *include = call_query(w->c, "includeObject");
+
+		items = json_pack("[O]", obj);
+		out = items ? api_table(w->c->res->kind, items,
+					include && (streq(include, "None") || streq(include, "Object")) ? include : "Metadata",
+					clock_real_ms())
+			    : NULL;
+		json_decref(items);
+		if (out) {
+			obj_set_str(out, "metadata.resourceVersion", api_get_str(obj, "metadata.resourceVersion"));
+			/* columns come once */
+			if (w->table_columns_sent)
+				json_object_set_new(out, "columnDefinitions", json_null());
+			w->table_columns_sent = true;
+		}
+	}
+	r = write_json(w, out, type);
+	json_decref(out);
+	json_decref(obj);
+	return r;
+}
+
+static int write_initial(struct watcher *w, struct object *o)
+{
+	static const char head[] = "{\"type\":\"ADDED\",\"object\":";
+	struct http_buf *b;
+	int r;
+
+	if (w->c->repr != REPR_JSON)
+		return write_other(w, o->json, "ADDED");
+	b = http_buf_new(NULL, sizeof(head) - 1 + o->json->len + 2);
+	if (!b)
+		return -ENOMEM;
+	memcpy(b->data, head, sizeof(head) - 1);
+	memcpy(b->data + sizeof(head) - 1, o->json->data, o->json->len);
+	memcpy(b->data + sizeof(head) - 1 + o->json->len, "}\n", 2);
+	r = http_stream_write_buf(w->c->req, b);
+	http_buf_unref(b);
+	return r;
+}
+
+static void write_event(struct watcher *w, struct event *ev)
+{
+	static const char *const names[] = { "ADDED", "MODIFIED", "DELETED" };
+	bool now = ev->cur && object_matches(w->c, ev->cur), before = ev->prev && object_matches(w->c, ev->prev);
+	enum watch_type type = now ? (before ? WATCH_MODIFIED : WATCH_ADDED) : WATCH_DELETED;
+	struct http_buf *b;
+
+	if (!now && !before)
+		return;
+	metric_add(w->c->s->m_events, 1, w->c->resource);
+	if (w->c->repr == REPR_JSON) {
+		b = event_encoding(w->c->res, ev, type);
+		if (b)
+			(void)http_stream_write_buf(w->c->req, b);
+		return;
+	}
+	b = type == WATCH_DELETED ? object_json_at(w->c->res, ev->prev, ev->rev) : http_buf_ref(ev->cur->json);
+	if (b) {
+		(void)write_other(w, b, names[type]);
+		http_buf_unref(b);
+	}
+}
+
+static void write_bookmark(struct watcher *w, int64_t rev, bool initial_end)
+{
+	char rv[24];
+	json_t *obj;
+
+	snprintf(rv, sizeof(rv), "%lld", (long long)rev);
+	obj = json_pack("{s:s,s:s,s:{s:s,s:n}}", "kind", w->c->repr == REPR_META ? "PartialObjectMetadata" : w->c->res->kind->kind,
+			"apiVersion", w->c->repr == REPR_META ? "meta.k8s.io/v1" : w->c->res->api_version, "metadata",
+			"resourceVersion", rv, "creationTimestamp");
+	if (obj && initial_end)
+		json_object_set_new(json_object_get(obj, "metadata"), "annotations",
+				    json_pack("{s:s}", "k8s.io/initial-events-end", "true"));
+	(void)write_json(w, obj, "BOOKMARK");
+	json_decref(obj);
+}
+
+static void end(struct watcher *w)
+{
+	http_stream_end(w->c->req); /* on_close follows */
+	w->live = false;
+	list_remove(&w->link);
+	loop_timer_cancel(&w->timer);
+}
+
+/* Stages 1 and 2, as far as the connection takes it now. */
+static void pump(struct watcher *w)
+{
+	struct resource *r = w->c->res;
+	struct http_req *req = w->c->req;
+
+	while (w->pos < w->n_initial) {
+		struct object *o = w->initial[w->pos];
+
+		if (http_stream_pending(req) > CATCH_UP_BYTES)
+			goto later;
+		w->pos++;
+		if (write_initial(w, o) == -EPIPE) {
+			object_unref(o);
+			return;
+		}
+		object_unref(o);
+	}
+	if (w->end_mark) {
+		w->end_mark = false;
+		write_bookmark(w, w->rev, true);
+	}
+	if (w->rev < r->ring_from) {
+		/* It read so slowly that the ring went past it. */
+		json_t *st = api_status(410, "Expired", "too old resource version: the watch fell behind");
+
+		(void)write_json(w, st, "ERROR");
+		json_decref(st);
+		end(w);
+		return;
+	}
+	for (size_t i = 0; i < r->ring_n; i++) {
+		struct event *ev = ring_at(r, i);
+
+		if (ev->rev <= w->rev)
+			continue;
+		if (http_stream_pending(req) > CATCH_UP_BYTES)
+			goto later;
+		write_event(w, ev);
+		/* Events of one revision (none of ours has two per kind, but etcd's may) must not be split by a pause. */
+		if (i + 1 == r->ring_n || ring_at(r, i + 1)->rev != ev->rev)
+			w->rev = ev->rev;
+	}
+	w->live = true;
+	http_stream_on_drain(req, 0, NULL);
+	return;
+later:
+	http_stream_on_drain(req, CATCH_UP_BYTES / 4, on_drain);
+}
+
+static void on_drain(struct http_req *req, void *data)
+{
+	struct call *c = data;
+
+	(void)req;
+	if (c->data && !((struct watcher *)c->data)->live)
+		pump(c->data);
+}
+
+void watch_dispatch(struct resource *r, struct event *ev)
+{
+	list_for_each_safe(pos, tmp, &r->watchers) {
+		struct watcher *w = list_entry(pos, struct watcher, link);
+
+		if (w->live && ev->rev > w->rev)
+			write_event(w, ev);
+	}
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+	struct watcher *w = timer->arg;
+	struct apiserver *s = w->c->s;
+	int64_t now = clock_mono_ms(), next;
+	int bookmark_s = s->config.bookmark_interval_s ? s->config.bookmark_interval_s : BOOKMARK_S;
+
+	if (w->bookmarks && w->live && (now >= w->bookmark_ms || now >= w->ends_ms))
+		write_bookmark(w, s->rev > w->rev ? s->rev : w->rev, false);
+	if (now >= w->ends_ms) {
+		end(w);
+		return;
+	}
+	if (now >= w->bookmark_ms)
+		w->bookmark_ms = now + bookmark_s * 1000;
+	next = w->bookmarks && w->bookmark_ms < w->ends_ms ? w->bookmark_ms : w->ends_ms;
+	(void)loop_timer_set(s->loop, timer, next - now);
+}
+
+void watch_end_all(struct apiserver *s)
+{
+	for (size_t i = 0; i < s->n_resources; i++)
+		list_for_each_safe(pos, tmp, &s->resources[i].watchers)
+			end(list_entry(pos, struct watcher, link));
+}
