@@ -85,7 +85,7 @@ static int compile(const struct dp_policy *policy, struct entries *e, struct err
 	e->items = calloc(policy->n_rules * 3 + 2, sizeof(*e->items));
 	if (!e->items)
 		return err_set(err, ENOMEM, "out of memory");
-	/* A direction that is open allows all: its rules would change nothing but which one is named. */
+	/* A direction that is open allows all, whatever its rules say. */
 	if (!policy->isolated_ingress)
 		put_open(e, POLICY_INGRESS);
 	if (!policy->isolated_egress)
@@ -95,6 +95,8 @@ static int compile(const struct dp_policy *policy, struct entries *e, struct err
 
 		if (rule->direction > DP_EGRESS || rule->port_bits > 16)
 			return err_set(err, EINVAL, "policy rule %zu: direction %u, port bits %u", i, rule->direction, rule->port_bits);
+		if (!(rule->direction == DP_INGRESS ? policy->isolated_ingress : policy->isolated_egress))
+			continue;
 		if (rule->proto == 0 && rule->port_bits > 0) {
 			put(e, rule, IPPROTO_TCP);
 			put(e, rule, IPPROTO_UDP);
