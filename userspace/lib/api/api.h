@@ -224,6 +224,9 @@ int api_selector_parse(const char *text, struct api_selector **ret, struct err *
 int api_selector_from_json(const json_t *label_selector, struct api_selector **ret, struct err *err);
 bool api_selector_matches(const struct api_selector *s, const struct api_map *labels);
 bool api_selector_matches_json(const struct api_selector *s, const json_t *labels); /* labels may be NULL */
+/* The same straight on a decoded LabelSelector; NULL matches nothing, an empty one everything. */
+struct api_label_selector;
+bool api_label_selector_matches(const struct api_label_selector *s, const struct api_map *labels);
 bool api_selector_empty(const struct api_selector *s);	/* matches everything */
 void api_selector_free(struct api_selector *s);
 

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/str.h"
 #include "api.h"
+#include "api/api_types.h"
 
 enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_ABSENT };
 
@@ -345,4 +347,29 @@ bool api_selector_matches_json(const struct api_selector *s, const json_t *label
 bool api_selector_empty(const struct api_selector *s)
 {
 	return !s->nothing && !s->n;
+}
+
+bool api_label_selector_matches(const struct api_label_selector *s, const struct api_map *labels)
+{
+	if (!s)
+		return false;
+	for (size_t i = 0; i < s->match_labels.n; i++)
+		if (!streq(api_map_get(labels, s->match_labels.v[i].key), s->match_labels.v[i].value))
+			return false;
+	for (size_t i = 0; i < s->n_match_expressions; i++) {
+		const struct api_label_selector_requirement *r = &s->match_expressions[i];
+		const char *value = api_map_get(labels, r->key);
+		bool in = false;
+
+		if (streq(r->operator, "Exists") || streq(r->operator, "DoesNotExist")) {
+			if (!value == streq(r->operator, "Exists"))
+				return false;
+			continue;
+		}
+		for (size_t k = 0; value && !in && k < r->n_values; k++)
+			in = streq(r->values[k], value);
+		if (in != streq(r->operator, "In"))
+			return false;
+	}
+	return true;
 }
