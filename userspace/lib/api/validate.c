@@ -14,12 +14,23 @@
 
 /* --- the words ------------------------------------------------------------------------------------------------------------- */
 
-/* A value as field.Error prints it. */
-static char *value_text(const json_t *v)
+static int add_to_strbuf(const char *data, size_t len, void *sb)
 {
+	strbuf_add(sb, data, len);
+	return 0;
+}
+
+/* 'What: value', the value as field.Error prints it, then ': why' if there is a why. */
+static void value_err(struct api_errs *errs, const struct api_path *path, enum api_cause cause, const char *what, const json_t *v,
+		      const char *why)
+{
+	cleanup(strbuf_done) struct strbuf sb = STRBUF_INIT;
+
 	if (!v)
-		return strdup("null");
-	return json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+		strbuf_adds(&sb, "null");
+	else if (json_dump_callback(v, add_to_strbuf, &sb, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) < 0)
+		strbuf_clear(&sb);
+	api_path_err(errs, path, cause, "%s: %s%s%s", what, sb.buf, why ? ": " : "", why ? why : "");
 }
 
 void api_err_required(struct api_errs *errs, const struct api_path *path, const char *why)
@@ -29,9 +40,7 @@ void api_err_required(struct api_errs *errs, const struct api_path *path, const 
 
 void api_err_invalid(struct api_errs *errs, const struct api_path *path, const json_t *value, const char *why)
 {
-	cleanup(free) char *text = value_text(value);
-
-	api_path_err(errs, path, API_C_INVALID, "Invalid value: %s: %s", text ? text : "?", why);
+	value_err(errs, path, API_C_INVALID, "Invalid value", value, why);
 }
 
 void api_err_invalid_str(struct api_errs *errs, const struct api_path *path, const char *value, const char *why)
@@ -44,9 +53,7 @@ void api_err_invalid_str(struct api_errs *errs, const struct api_path *path, con
 
 void api_err_duplicate(struct api_errs *errs, const struct api_path *path, const json_t *value)
 {
-	cleanup(free) char *text = value_text(value);
-
-	api_path_err(errs, path, API_C_DUPLICATE, "Duplicate value: %s", text ? text : "?");
+	value_err(errs, path, API_C_DUPLICATE, "Duplicate value", value, NULL);
 }
 
 void api_err_forbidden(struct api_errs *errs, const struct api_path *path, const char *why)
@@ -62,12 +69,11 @@ void api_err_not_found(struct api_errs *errs, const struct api_path *path, const
 void api_err_unsupported(struct api_errs *errs, const struct api_path *path, const json_t *value, const char *const *values)
 {
 	cleanup(strbuf_done) struct strbuf sb = STRBUF_INIT;
-	cleanup(free) char *text = value_text(value);
 
 	for (const char *const *v = values; *v; v++)
 		if (**v)
-			strbuf_addf(&sb, "%s\"%s\"", sb.len ? ", " : "", *v);
-	api_path_err(errs, path, API_C_NOT_SUPPORTED, "Unsupported value: %s: supported values: %s", text ? text : "?", sb.buf);
+			strbuf_addf(&sb, "%s\"%s\"", sb.len ? ", " : "supported values: ", *v);
+	value_err(errs, path, API_C_NOT_SUPPORTED, "Unsupported value", value, sb.buf);
 }
 
 /* --- values ---------------------------------------------------------------------------------------------------------------- */
