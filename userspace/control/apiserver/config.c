@@ -76,7 +76,8 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "etcd-key", 1, NULL, ETCD_KEY },	     { "tls-cert", 1, NULL, TLS_CERT },
 		{ "tls-key", 1, NULL, TLS_KEY },	     { "client-ca", 1, NULL, CLIENT_CA },
 		{ "kubelet-client-cert", 1, NULL, KUBELET_CERT }, { "kubelet-client-key", 1, NULL, KUBELET_KEY },
-		{ "kubelet-ca", 1, NULL, KUBELET_CA },	     { "service-cidrs", 1, NULL, SERVICE_CIDRS },
+		{ "kubelet-ca", 1, NULL, KUBELET_CA },	     { "kubelet-client-ca", 1, NULL, KUBELET_CA },
+			     { "service-cidrs", 1, NULL, SERVICE_CIDRS },
 		{ "advertise", 1, NULL, ADVERTISE },	     { "help", 0, NULL, HELP },
 		{ "version", 0, NULL, VERSION },	     { 0 },
 	};
