@@ -69,6 +69,9 @@ struct http_server {
 	SSL_CTX *ssl_ctx;
 	nghttp2_session_callbacks *h2_callbacks;
 	nghttp2_option *h2_option;
+	nghttp2_mem h2_mem; /* see http2.c: sessions share one frame buffer */
+	char *h2_frame_buf;
+	bool h2_frame_wanted; /* a session is being made and has not got it yet */
 	struct list listeners;
 	struct list conns;
 	unsigned n_conns;
@@ -76,6 +79,8 @@ struct http_server {
 	struct list wait_header, wait_idle;
 	struct loop_timer wait_timer;
 	struct loop_timer accept_timer; /* set: accepting rests because descriptors ran out */
+	struct loop_timer trim_timer;	/* set: handshakes were made since memory was given back */
+	unsigned handshakes;
 	struct list dirty;		/* connections that conn_settle() must see */
 	struct loop_timer chores;
 	size_t body_bytes; /* request bodies held */
@@ -84,6 +89,7 @@ struct http_server {
 	char *read_buf, *write_buf;
 };
 
+void server_handshaken(struct http_server *s);
 const char *server_date(struct http_server *s); /* IMF-fixdate for now */
 
 /* --- connection ------------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,7 @@
 
 #define MAX_EXTRA_HEADERS 32
 #define FRAME_ROOM	  (16384 + 9) /* our largest frame */
+#define FRAME_BUF_SIZE	  20480
 #define DROP_FACTOR	  4 /* so many of max_body are read and dropped behind an early answer */
 
 static struct http_req *stream_req(nghttp2_session *h2, int32_t id)
@@ -146,12 +147,58 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t code, void 
 	return 0;
 }
 
+/*
+ * Each session allocates a 16 KB buffer when it is made, in which it builds the frame that mem_send returns. We copy a frame
+ * before anything else is asked of nghttp2, and nghttp2 does not look at one again that it has returned, so that one buffer
+ * serves all sessions of a server: with 10,000 connections, 160 MB less. Further buffers of a session (CONTINUATION) are its
+ * own, as is everything when a version of nghttp2 asks for another size.
+ */
+static void *mem_malloc(size_t size, void *arg)
+{
+	struct http_server *s = arg;
+
+	if (s->h2_frame_wanted && size >= 16384 && size <= FRAME_BUF_SIZE) {
+		s->h2_frame_wanted = false;
+		return s->h2_frame_buf;
+	}
+	return malloc(size);
+}
+
+static void mem_free(void *p, void *arg)
+{
+	if (p != ((struct http_server *)arg)->h2_frame_buf)
+		free(p);
+}
+
+static void *mem_calloc(size_t n, size_t size, void *arg)
+{
+	(void)arg;
+	return calloc(n, size);
+}
+
+static void *mem_realloc(void *p, size_t size, void *arg)
+{
+	struct http_server *s = arg;
+	void *copy;
+
+	if (!p)
+		return mem_malloc(size, arg);
+	if (p != s->h2_frame_buf)
+		return realloc(p, size);
+	copy = malloc(size);
+	if (copy)
+		memcpy(copy, p, size < FRAME_BUF_SIZE ? size : FRAME_BUF_SIZE);
+	return copy;
+}
+
 int h2_server_init(struct http_server *s)
 {
 	nghttp2_session_callbacks *cb;
 
-	if (nghttp2_session_callbacks_new(&s->h2_callbacks) || nghttp2_option_new(&s->h2_option))
+	s->h2_frame_buf = malloc(FRAME_BUF_SIZE);
+	if (!s->h2_frame_buf || nghttp2_session_callbacks_new(&s->h2_callbacks) || nghttp2_option_new(&s->h2_option))
 		return -ENOMEM;
+	s->h2_mem = (nghttp2_mem){ s, mem_malloc, mem_free, mem_calloc, mem_realloc };
 	cb = s->h2_callbacks;
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
@@ -166,6 +213,7 @@ void h2_server_done(struct http_server *s)
 {
 	nghttp2_session_callbacks_del(s->h2_callbacks);
 	nghttp2_option_del(s->h2_option);
+	free(s->h2_frame_buf);
 }
 
 int h2_start(struct http_conn *c)
@@ -175,9 +223,14 @@ int h2_start(struct http_conn *c)
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->server->config.max_header },
 	};
 
+	struct http_server *s = c->server;
+	int r;
+
 	c->mode = CONN_HTTP2;
-	if (nghttp2_session_server_new2(&c->h2, c->server->h2_callbacks, c, c->server->h2_option) ||
-	    nghttp2_submit_settings(c->h2, NGHTTP2_FLAG_NONE, iv, sizeof(iv) / sizeof(iv[0])))
+	s->h2_frame_wanted = true;
+	r = nghttp2_session_server_new3(&c->h2, s->h2_callbacks, c, s->h2_option, &s->h2_mem);
+	s->h2_frame_wanted = false;
+	if (r || nghttp2_submit_settings(c->h2, NGHTTP2_FLAG_NONE, iv, sizeof(iv) / sizeof(iv[0])))
 		return -ENOMEM;
 	return 0;
 }

@@ -551,6 +551,7 @@ static void handshake(struct http_conn *c)
 		}
 		return;
 	}
+	server_handshaken(c->server);
 	if (!keep_subject(c)) {
 		conn_doom(c);
 		return;
