@@ -116,6 +116,23 @@ static void echo_raw(struct http_req *req, void *data, const void *bytes, size_t
 		http_hijack_close(req);
 }
 
+/* Takes one piece, then rests for a moment. */
+static void echo_resting(struct http_req *req, void *data, const void *bytes, size_t len)
+{
+	struct state *s = data;
+
+	http_hijack_write(req, bytes, len);
+	http_hijack_pause(req, true);
+	loop_timer_set(http_req_loop(req), &s->timer, 1);
+}
+
+static void resume(struct loop_timer *t)
+{
+	struct state *s = t->arg;
+
+	http_hijack_pause(s->req, false);
+}
+
 static void ws_message(struct ws *ws, void *arg, const void *data, size_t len, bool binary)
 {
 	(void)arg;
@@ -189,6 +206,9 @@ static void handle(struct http_req *req, void *arg)
 		static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
 
 		cr_assert_eq(http_hijack(req, head, sizeof(head) - 1, echo_raw), 0);
+	} else if (streq(path, "/resting") && http_req_wants_upgrade(req, "echo")) {
+		s->timer.fn = resume;
+		cr_assert_eq(http_hijack(req, "HTTP/1.1 101 X\r\n\r\n", 18, echo_resting), 0);
 	} else if (streq(path, "/ws")) {
 		const char *known[] = { "v5.channel.k8s.io", NULL };
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lib/io: the HTTP/1 server, byte by byte. */
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -392,6 +395,64 @@ Test(http1, an_upgrade_gets_every_byte, .init = start, .fini = srv_stop)
 	expect("GET /hello HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"
 	       "GET /later HTTP/1.1\r\nHost: x\r\n" END,
 	       "\r\n\r\nlater");
+}
+
+Test(http1, a_paused_upgrade_loses_nothing, .init = start, .fini = srv_stop)
+{
+	enum { N = 3 << 20 };
+	char *sent = malloc(N), *got = malloc(N);
+	int fd = cl_connect(), at = 0, back = 0;
+
+	for (int i = 0; i < N; i++)
+		sent[i] = (char)(i * 31 + i / 1000);
+	cl_say(fd, "GET /resting HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+	free(cl_read(fd, "\r\n\r\n"));
+	while (back < N) {
+		struct pollfd p = { .fd = fd, .events = (short)(POLLIN | (at < N ? POLLOUT : 0)) };
+		ssize_t n;
+
+		cr_assert_eq(poll(&p, 1, 20000), 1);
+		if (p.revents & POLLOUT && (n = send(fd, sent + at, (size_t)(N - at), MSG_DONTWAIT)) > 0)
+			at += (int)n;
+		if (p.revents & POLLIN) {
+			n = recv(fd, got + back, (size_t)(N - back), MSG_DONTWAIT);
+			cr_assert(n > 0);
+			back += (int)n;
+		}
+	}
+	cr_assert(!memcmp(sent, got, N));
+	free(sent);
+	free(got);
+	close(fd);
+	srv_wait(&srv.closed, 1);
+}
+
+Test(http1, running_out_of_descriptors_is_survived, .init = start, .fini = srv_stop)
+{
+	enum { N = 8 };
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)srv.port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct rlimit old, tight;
+	int fd[N];
+
+	for (int i = 0; i < N; i++)
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	getrlimit(RLIMIT_NOFILE, &old);
+	tight = old;
+	tight.rlim_cur = (rlim_t)fd[N - 1] + 3; /* two connections at a time */
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	for (int i = 0; i < N; i++) {
+		cr_assert_eq(connect(fd[i], (struct sockaddr *)&sa, sizeof(sa)), 0);
+		cl_say(fd[i], "GET /hello HTTP/1.1\r\nHost: x\r\n" END);
+	}
+	for (int i = 0; i < N; i++) {
+		char *a = cl_read(fd[i], NULL);
+
+		cr_expect(strstr(a, "\r\n\r\nhello"), "%d: %s", i, a);
+		free(a);
+		close(fd[i]); /* lets the next in */
+	}
+	setrlimit(RLIMIT_NOFILE, &old);
 }
 
 Test(http1, unix_socket)

@@ -3,7 +3,8 @@
  * What the HTTP server's files share. Who does what:
  *
  *	http_server.c	listeners, accepting, timeouts, the list of connections with work to do
- *	http_conn.c	one connection: TLS, reading, the output queue, life and death
+ *	http_conn.c	one connection: TLS, reading, flushing, life and death
+ *	http_out.c	the queue of outgoing buffers
  *	http1.c		HTTP/1 requests and answers on a connection; hijacking
  *	http2.c		the same for HTTP/2
  *	http_req.c	what a handler reads from a request

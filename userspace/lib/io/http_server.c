@@ -25,6 +25,7 @@
 
 #define ACCEPTS_PER_EVENT 64
 #define ACCEPT_REST_MS	  100 /* when descriptors ran out */
+#define CHORES_AT_ONCE	  256
 #define TRIM_AFTER_MS	  10000
 #define TRIM_HANDSHAKES	  64
 #define KEEPALIVE_IDLE_S  30  /* a watcher whose machine vanished is noticed after about a minute */
@@ -118,10 +119,9 @@ void http_server_free(struct http_server *s)
 	while ((l = list_first(&s->listeners, struct http_listener, node)))
 		listener_free(l);
 	while ((c = list_first(&s->conns, struct http_conn, node))) {
-		if (c->mode == CONN_HTTP2) {
+		if (c->mode == CONN_HTTP2)
 			h2_goaway(c);
-			conn_flush(c);
-		}
+		conn_flush(c); /* what the sockets still take */
 		conn_free(c);
 	}
 	loop_timer_cancel(&s->chores);
@@ -375,18 +375,15 @@ static void on_trim_timer(struct loop_timer *t)
 
 /* --- chores and timeouts ---------------------------------------------------------------------------------------------- */
 
+/* A bounded part at a time: an event for 10,000 watchers must not keep everybody else waiting. */
 static void on_chores(struct loop_timer *t)
 {
 	struct http_server *s = t->arg;
-	struct list now;
 
-	/* What becomes dirty meanwhile waits for the next round; a connection may be freed while it waits on `now`. */
-	if (list_empty(&s->dirty))
-		return;
-	list_insert_between(&now, s->dirty.prev, &s->dirty);
-	list_remove(&s->dirty);
-	while (!list_empty(&now))
-		conn_chore(list_entry(now.next, struct http_conn, dirty_node));
+	for (int i = 0; i < CHORES_AT_ONCE && !list_empty(&s->dirty); i++)
+		conn_chore(list_first(&s->dirty, struct http_conn, dirty_node));
+	if (!list_empty(&s->dirty) && !loop_timer_pending(t))
+		(void)loop_timer_set(s->loop, t, 0);
 }
 
 static int64_t wait_ms(const struct http_server *s, enum conn_wait wait)
