@@ -17,13 +17,17 @@ static __always_inline void remember_peer(__u64 cookie, const struct svc_key *sv
 	struct sock_peer_key key = { .cookie = cookie, .backend_ip = b->ip, .backend_port = b->port };
 	struct sock_peer_value value = { .vip = svc->vip, .port = svc->port }, *old;
 
-	old = bpf_map_lookup_elem(&sock_peers, &key);
-	if (old && ip_eq(&old->vip, &value.vip) && old->port == value.port)
+	if (svc->proto == IPPROTO_TCP) {
+		bpf_map_update_elem(&tcp_peers, &key, &value, BPF_ANY);
 		return;
-	bpf_map_update_elem(&sock_peers, &key, &value, BPF_ANY);
+	}
+	/* With every datagram: mostly it is there. */
+	old = bpf_map_lookup_elem(&udp_peers, &key);
+	if (!old || !ip_eq(&old->vip, &value.vip) || old->port != value.port)
+		bpf_map_update_elem(&udp_peers, &key, &value, BPF_ANY);
 }
 
-/* ALLOW (and *to filled if *translate), or REFUSE with the error that the system call returns. */
+/* ALLOW, and to->backend filled (port 0: not a service); or REFUSE with the error that the system call returns. */
 static __noinline_prog int connect_to(struct bpf_sock_addr *ctx, struct svc_key *key, struct lb_choice *to)
 {
 	switch (lb_choose(key, bpf_get_prandom_u32(), to)) {
@@ -82,7 +86,10 @@ static __noinline_prog bool believed_peer(struct bpf_sock_addr *ctx, struct sock
 	struct sock_peer_value *v;
 
 	key->cookie = bpf_get_socket_cookie(ctx);
-	v = bpf_map_lookup_elem(&sock_peers, key);
+	if (ctx->protocol == IPPROTO_TCP)
+		v = bpf_map_lookup_elem(&tcp_peers, key);
+	else
+		v = bpf_map_lookup_elem(&udp_peers, key);
 	if (!v)
 		return false;
 	*ret = *v;

@@ -7,8 +7,9 @@
  * Map `backends` (hash, key service, generation, index): written by the agent before `services` names the generation, removed
  * after. Missing entry: the generation was replaced this instant; the service is read again. Full: the agent's call fails, the
  * service keeps its present backends.
- * Map `sock_peers` (LRU, key socket and backend): written at connect and sendmsg, read at recvmsg and getpeername. Missing entry:
- * the peer's real address is shown. Full: the least recently used goes.
+ * Maps `tcp_peers` and `udp_peers` (LRU per CPU, key socket and backend): written at connect and sendmsg, read at recvmsg and
+ * getpeername. Missing entry: the peer's real address is shown. Full: the least recently used of the same CPU goes. Two, so that
+ * a storm of TCP connections, for which this is cosmetic, cannot evict what a waiting UDP client needs.
  * Map `udp_choices` (LRU, key socket and front end): an unconnected UDP socket's backend, written and read at sendmsg. Missing
  * entry, or of another generation: chosen anew. Full: the least recently used goes.
  */
@@ -37,9 +38,18 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_COMMON_LRU);
 	__type(key, struct sock_peer_key);
 	__type(value, struct sock_peer_value);
-} sock_peers SEC(".maps");
+} tcp_peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_COMMON_LRU);
+	__type(key, struct sock_peer_key);
+	__type(value, struct sock_peer_value);
+} udp_peers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

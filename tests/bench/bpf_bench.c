@@ -65,9 +65,9 @@ static void check(int r, const char *what)
 static void report(const char *name, double value, const char *unit, double floor)
 {
 	if (floor > 0)
-		printf("%-56s %9.1f %-6s %+9.1f\n", name, value, unit, value - floor);
+		printf("%-56s %9.2f %-6s %+9.2f\n", name, value, unit, value - floor);
 	else
-		printf("%-56s %9.1f %-6s\n", name, value, unit);
+		printf("%-56s %9.2f %-6s\n", name, value, unit);
 	fflush(stdout);
 	if (!bench.json)
 		return;

@@ -52,6 +52,7 @@ struct ip_addr addr(const char *text);
 /* proto: IPPROTO_TCP, UDP, SCTP; ICMP and ICMPV6 give an echo request with sport as identifier. Checksums are right. */
 struct pkt pkt_l4(const char *src, const char *dst, uint8_t proto, uint16_t sport, uint16_t dport);
 struct pkt pkt_tcp(const char *src, const char *dst, uint16_t sport, uint16_t dport, uint8_t flags);
+struct pkt pkt_icmp(const char *src, const char *dst, uint8_t proto, uint16_t id, uint8_t type);
 void pkt_macs(struct pkt *p, const uint8_t *dst, const uint8_t *src);
 /* A "destination unreachable" from src to dst that quotes p. */
 struct pkt pkt_icmp_error(const char *src, const char *dst, const struct pkt *quoted);

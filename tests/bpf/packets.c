@@ -202,6 +202,15 @@ struct pkt pkt_tcp(const char *src, const char *dst, uint16_t sport, uint16_t dp
 	return build(src, dst, IPPROTO_TCP, sport, dport, flags);
 }
 
+struct pkt pkt_icmp(const char *src, const char *dst, uint8_t proto, uint16_t id, uint8_t type)
+{
+	struct pkt p = build(src, dst, proto, id, 0, 0);
+
+	p.data[l4_off(&p)] = type;
+	finish(&p);
+	return p;
+}
+
 struct pkt pkt_icmp_error(const char *src, const char *dst, const struct pkt *quoted)
 {
 	size_t quote = quoted->len - ETH;

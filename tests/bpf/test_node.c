@@ -47,13 +47,7 @@ static void out_and_back(uint8_t proto, const char *pod, const char *world, cons
 
 	/* The answer. */
 	if (echo) {
-		p = pkt_l4(world, node_ip, proto, v.sport, 0);
-		p.data[14 + (proto == IPPROTO_ICMP ? 20 : 40)] = proto == IPPROTO_ICMP ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY;
-		/* Type 8 became 0, or 128 became 129: the checksum changes by that much. */
-		if (proto == IPPROTO_ICMP)
-			p.data[14 + 22] = (uint8_t)(p.data[14 + 22] + 8);
-		else
-			p.data[14 + 42]--;
+		p = pkt_icmp(world, node_ip, proto, v.sport, proto == IPPROTO_ICMP ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
 		cr_assert(pkt_checksums_ok(&p));
 	} else if (proto == IPPROTO_TCP) {
 		p = pkt_tcp(world, node_ip, 80, v.sport, TH_SYN | TH_ACK);

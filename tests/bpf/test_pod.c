@@ -113,10 +113,7 @@ Test(pod, arp_passes_only_with_the_pods_own_addresses)
 
 static struct pkt icmp6(const char *src, const char *dst, uint8_t type)
 {
-	struct pkt p = pkt_l4(src, dst, IPPROTO_ICMPV6, 0, 0);
-
-	p.data[14 + 40] = type;
-	return p;
+	return pkt_icmp(src, dst, IPPROTO_ICMPV6, 0, type);
 }
 
 Test(pod, neighbour_discovery_passes_and_other_multicast_does_not)

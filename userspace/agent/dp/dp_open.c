@@ -26,6 +26,8 @@
 #define DEFAULT_BACKENDS 131072u
 #define DEFAULT_FLOWS 131072u
 
+#define PEERS_PER_CPU_LEAST 2048u
+
 #define NAT_PORT_MIN 61000u
 #define NAT_PORTS_LEAST 1024u
 
@@ -275,6 +277,17 @@ static uint32_t or_default(uint32_t wish, uint32_t dflt)
 	return wish ? wish : dflt;
 }
 
+/* An LRU list per CPU: the kernel rounds up to a multiple, and no list may be short. */
+static uint32_t per_cpu_capacity(uint32_t wish)
+{
+	uint32_t n_cpus = (uint32_t)libbpf_num_possible_cpus(), each;
+
+	if ((int32_t)n_cpus <= 0)
+		return wish;
+	each = wish / n_cpus;
+	return (each < PEERS_PER_CPU_LEAST ? PEERS_PER_CPU_LEAST : each) * n_cpus;
+}
+
 static void set_capacities(struct dp *dp, const struct dp_config *config)
 {
 	uint32_t flows = or_default(config->max_flows, DEFAULT_FLOWS);
@@ -289,7 +302,8 @@ static void set_capacities(struct dp *dp, const struct dp_config *config)
 	dp->capacity[MAP_FLOWS] = flows;
 	dp->capacity[MAP_NAT_IN] = flows < 8 ? 4 : flows / 2;
 	dp->capacity[MAP_NAT_OUT] = flows < 8 ? 4 : flows / 2;
-	dp->capacity[MAP_SOCK_PEERS] = flows < 8 ? 4 : flows / 2;
+	dp->capacity[MAP_TCP_PEERS] = per_cpu_capacity(flows / 2);
+	dp->capacity[MAP_UDP_PEERS] = per_cpu_capacity(flows / 2);
 }
 
 int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
