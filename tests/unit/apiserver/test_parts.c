@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What decides without a server: the authorization table, the address allocator, flags. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "../../../userspace/control/apiserver/apiserver-internal.h"
+
+static enum verdict decide(const char *user, const char *group, const char *verb, const char *api_group, const char *resource,
+			   const char *sub, const char *ns, const char *name)
+{
+	struct identity who = { .user = user, .groups = { group }, .n_groups = group ? 1 : 0, .authenticated = true };
+	struct authz_request a = { .who = &who, .verb = verb, .group = api_group, .resource = resource, .sub = sub, .ns = ns, .name = name };
+
+	return authz_decide(&a);
+}
+
+Test(authz, table)
+{
+	static const struct {
+		const char *user, *group, *verb, *api_group, *resource, *sub, *ns, *name;
+		enum verdict want;
+	} t[] = {
+		{ "x", "system:masters", "delete", "apps", "deployments", "", "a", "b", AUTHZ_ALLOW },
+		{ "x", NULL, "get", "", "pods", "", "a", "b", AUTHZ_DENY },
+		{ "system:kube-scheduler", NULL, "create", "", "pods", "binding", "a", "b", AUTHZ_ALLOW },
+		{ "system:kube-scheduler", NULL, "list", "", "pods", "", "", "", AUTHZ_ALLOW },
+		{ "system:kube-scheduler", NULL, "update", "", "pods", "", "a", "b", AUTHZ_DENY },
+		{ "system:kube-scheduler", NULL, "get", "", "secrets", "", "a", "b", AUTHZ_DENY },
+		{ "system:kube-controller-manager", NULL, "update", "apps", "deployments", "status", "a", "b", AUTHZ_ALLOW },
+		{ "system:kube-controller-manager", NULL, "update", "", "namespaces", "finalize", "", "b", AUTHZ_ALLOW },
+		{ "system:kube-controller-manager", NULL, "create", "", "pods", "exec", "a", "b", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "watch", "", "pods", "", "", "", AUTHZ_ALLOW },
+		{ "system:node:n1", NULL, "watch", "", "pods", "", "", "", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "patch", "", "nodes", "status", "", "n1", AUTHZ_ALLOW },
+		{ "system:node:n1", "system:nodes", "patch", "", "nodes", "status", "", "n2", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "delete", "", "nodes", "", "", "n1", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-node-lease", "n1", AUTHZ_ALLOW },
+		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-node-lease", "n2", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-system", "n1", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "create", "", "pods", "", "a", "b", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "create", "", "pods", "binding", "a", "b", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "create", "", "events", "", "a", "b", AUTHZ_ALLOW },
+		{ "system:node:", "system:nodes", "get", "", "pods", "", "a", "b", AUTHZ_DENY },
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		cr_assert(decide(t[i].user, t[i].group, t[i].verb, t[i].api_group, t[i].resource, t[i].sub, t[i].ns, t[i].name) == t[i].want,
+			  "row %zu", i);
+}
+
+Test(authz, anonymous_sees_health_and_version_only)
+{
+	struct identity who = { .user = "system:anonymous", .groups = { "system:unauthenticated" }, .n_groups = 1 };
+	struct authz_request a = { .who = &who, .verb = "get", .group = "", .resource = "", .sub = "", .ns = "", .name = "" };
+	static const char *const open[] = { "/version", "/livez", "/readyz", "/healthz" }, *const closed[] = { "/metrics", "/api", "/apis", "/x" };
+
+	for (size_t i = 0; i < 4; i++) {
+		a.path = open[i];
+		cr_assert(authz_decide(&a) == AUTHZ_ALLOW);
+		a.path = closed[i];
+		cr_assert(authz_decide(&a) == AUTHZ_DENY);
+	}
+}
+
+Test(ipalloc, takes_each_address_once_and_all_of_them)
+{
+	struct ipalloc *a;
+	struct err err = ERR_INIT;
+	char ip[INET6_ADDRSTRLEN], first[INET6_ADDRSTRLEN];
+
+	cr_assert(ipalloc_new("10.0.0.0/29,fd00::/112", &a, &err) == 0);
+	ipalloc_first(a, 0, first);
+	cr_assert_str_eq(first, "10.0.0.1");
+	for (int i = 0; i < 6; i++) {
+		cr_assert(ipalloc_take_any(a, AF_INET, ip) == 0);
+		cr_assert(ipalloc_contains(a, AF_INET, ip));
+		cr_assert(ipalloc_take(a, AF_INET, ip) == -EADDRINUSE);
+	}
+	cr_assert(ipalloc_take_any(a, AF_INET, ip) == -ENOSPC);
+	ipalloc_release(a, "10.0.0.3");
+	cr_assert(ipalloc_take_any(a, AF_INET, ip) == 0);
+	cr_assert_str_eq(ip, "10.0.0.3");
+	/* two holders: free after both */
+	ipalloc_hold(a, "10.0.0.3");
+	ipalloc_release(a, "10.0.0.3");
+	cr_assert(ipalloc_take(a, AF_INET, "10.0.0.3") == -EADDRINUSE);
+	ipalloc_release(a, "10.0.0.3");
+	cr_assert(ipalloc_take(a, AF_INET, "10.0.0.3") == 0);
+	cr_assert(ipalloc_take(a, AF_INET, "10.0.0.0") == -ERANGE);
+	cr_assert(ipalloc_take(a, AF_INET, "10.0.0.7") == -ERANGE);
+	cr_assert(ipalloc_take(a, AF_INET, "10.0.1.1") == -ERANGE);
+	cr_assert(ipalloc_take(a, AF_INET, "x") == -EINVAL);
+	cr_assert(ipalloc_take_any(a, AF_INET6, ip) == 0);
+	cr_assert(ipalloc_contains(a, AF_INET6, ip));
+	/* one address, however it is written */
+	cr_assert(ipalloc_take(a, AF_INET6, "fd00:0:0::00ab") == 0);
+	cr_assert(ipalloc_take(a, AF_INET6, "fd00::ab") == -EADDRINUSE);
+	ipalloc_free(a);
+}
+
+Test(ipalloc, refuses_bad_ranges)
+{
+	static const char *const bad[] = { "", "10.0.0.0", "10.0.0.0/33", "10.0.0.1/24", "10.0.0.0/24,10.1.0.0/24", "x/8",
+					   "10.0.0.0/8,fd00::/64,10.0.0.0/8", "10.0.0.0/31" };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct ipalloc *a;
+		struct err err = ERR_INIT;
+
+		cr_assert(ipalloc_new(bad[i], &a, &err) < 0, "%s", bad[i]);
+		cr_assert(err.msg[0]);
+	}
+}
+
+Test(config, flags)
+{
+	struct apiserver_config c;
+	struct err err = ERR_INIT;
+	char *none[] = { "x", NULL }, *unknown[] = { "x", "--nope", NULL }, *stray[] = { "x", "y", NULL }, *valueless[] = { "x", "--store", NULL };
+	char *missing[] = { "x", "--store=sqlite:/x", "--tls-cert=/nope", "--tls-key=/nope", "--client-ca=/nope", NULL };
+	char *good[] = { "x", "--store=sqlite:/x", "--tls-cert=/dev/null", "--tls-key=/dev/null", "--client-ca=/dev/null", "--listen",
+			 "127.0.0.1:1", "--listen=[::1]:2", "--service-cidrs=10.0.0.0/8", NULL };
+
+	cr_assert(apiserver_config_parse(1, none, &c, &err) < 0 && strstr(err.msg, "--store"));
+	cr_assert(apiserver_config_parse(2, unknown, &c, &err) < 0 && strstr(err.msg, "--nope"));
+	cr_assert(apiserver_config_parse(2, stray, &c, &err) < 0 && strstr(err.msg, "'y'"));
+	cr_assert(apiserver_config_parse(2, valueless, &c, &err) < 0 && strstr(err.msg, "needs a value"));
+	cr_assert(apiserver_config_parse(5, missing, &c, &err) < 0 && strstr(err.msg, "--tls-cert '/nope'"));
+	cr_assert(apiserver_config_parse(9, good, &c, &err) == 0, "%s", err.msg);
+	cr_assert(c.n_listen == 2);
+	cr_assert_str_eq(c.listen[1], "[::1]:2");
+	cr_assert(c.socket_activation);
+}
