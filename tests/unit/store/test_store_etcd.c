@@ -26,6 +26,7 @@ Test(store_etcd_faults, goes_to_the_next_endpoint_when_one_refuses, .timeout = 3
 	cr_assert(t_put(&f, "/a", 0, "x").succeeded); /* nothing was sent to the first: safe to try the second */
 	cr_assert_eq(t_prefix(&f, "/")->n, 1);
 	t_wait_events(&f, &w, 1);
+	t_unwatch(&f, &w);
 	fx_stop(&f);
 }
 
@@ -51,6 +52,7 @@ Test(store_etcd_faults, watches_go_on_without_gap_when_etcd_comes_back, .timeout
 	t_wait_events(&f, &w, 4);
 	cr_assert_eq(w.r, 0);
 	cr_assert_eq(w.last_rev, r);
+	t_unwatch(&f, &w);
 	fx_stop(&f);
 }
 

@@ -17,6 +17,8 @@ struct http_client {
 	CURLM *multi;
 	CURLM *sync_multi;		/* made at the first http_call_sync() */
 	struct loop_timer timer;	/* libcurl's */
+	struct loop_timer kick;		/* somebody in `starting` may go, or... */
+	bool poke;			/* ...a stream was cancelled: see push_resets() */
 	struct list calls;		/* in the multi */
 	struct list starting;		/* to be added once libcurl is left */
 	struct list dead;		/* cancelled inside libcurl: to be removed once it is left */
@@ -28,6 +30,14 @@ struct http_client {
 	bool resume;			/* some call has upload bytes again */
 	/* libcurl before 8.0 mishandles a second request on an h2 connection made with prior knowledge (curl#10634). */
 	bool no_reuse;
+	/*
+	 * Over TLS calls share connections, but libcurl opens one for each call that finds none with a free stream, also if many
+	 * are started at once. So one call at a time, the leader, may open a connection; the others wait in `starting` until it
+	 * stands, and then count on so many streams of it.
+	 */
+	struct http_call *leader;
+	size_t n_active, capacity;	/* calls given to libcurl; streams to count on */
+	bool ungated;			/* a leader failed, or the peer has no HTTP/2: everybody goes at once */
 
 	char *base_url;			/* without trailing '/' */
 	char *host, *path;		/* host: without brackets; path: prefix, "" or "/x" */
@@ -54,6 +64,7 @@ struct http_call {
 	char *url, *method;
 	struct strbuf body;		/* the answer */
 	int status;			/* of the final answer; 0: not yet */
+	bool active;			/* counts in c->n_active */
 	bool stopped;			/* on_data said so */
 	bool too_big;
 	bool idle_hit;
@@ -82,7 +93,8 @@ void http_client_leave(struct http_client *c);
 CURLM *http_multi_new(const struct http_client *c);
 void http_client_flush(struct http_client *c);			/* may free c unless the caller holds a level of depth */
 bool http_client_take_done(struct http_client *c, CURLM *multi);	/* caller holds a level of depth; true if a call ended */
-void http_call_add(struct http_call *call);			/* to its multi */
+void http_call_add(struct http_call *call);			/* to its multi, out of the waiting */
+bool http_call_may_start(struct http_call *call);
 void http_call_finish(struct http_call *call, CURLcode code);	/* on_done, free */
 void http_call_free(struct http_call *call);
 void http_call_resume(struct http_call *call);			/* upload bytes for libcurl, if it waits for them */

@@ -21,6 +21,7 @@
 #define SKEP_VERSION "unknown"
 #endif
 #define MAX_BODY_DEFAULT (64u << 20)
+#define STREAMS_PER_CONNECTION 90	/* libcurl counts on 100 until the server has said what it takes */
 #define MAX_UPLOAD_QUEUE (64u << 20)
 
 struct http_call_sync_state {
@@ -54,11 +55,78 @@ static struct http_call *start(struct http_client *c, const struct http_call_con
 	call = call_new(c, config, upload);
 	if (!call)
 		return NULL;
-	if (c->in_curl)
-		list_push_back(&c->starting, &call->node);
-	else
+	list_push_back(&c->starting, &call->node);
+	if (!c->in_curl && list_first(&c->starting, struct http_call, node) == call && http_call_may_start(call))
 		http_call_add(call);
 	return call;
+}
+
+bool http_call_may_start(struct http_call *call)
+{
+	struct http_client *c = call->c;
+
+	if (!c->https || c->ungated || c->n_active < c->capacity)
+		return true;
+	if (c->leader)
+		return false;
+	c->leader = call;
+	return true;
+}
+
+/* Those who wait are looked at on the next turn: this may be a caller's cancel, out of which no callback shall come. */
+static void kick(struct http_client *c)
+{
+	if (!list_empty(&c->starting))
+		(void)loop_timer_set(c->loop, &c->kick, 0);
+}
+
+/* new_connections: made for the leader; < 0: it failed. A leader that found a free stream after all adds nothing. */
+static void leader_done(struct http_client *c, long new_connections)
+{
+	c->leader = NULL;
+	if (new_connections > 0)
+		c->capacity += STREAMS_PER_CONNECTION;
+	else if (new_connections < 0)
+		c->ungated = true;
+	kick(c);
+}
+
+static void activate(struct http_call *call)
+{
+	call->active = true;
+	call->c->n_active++;
+}
+
+static void deactivate(struct http_call *call)
+{
+	struct http_client *c = call->c;
+
+	if (!call->active)
+		return;
+	call->active = false;
+	if (c->leader == call)
+		leader_done(c, -1);
+	if (--c->n_active == 0) { /* nothing holds the connections any more: count anew */
+		c->capacity = 0;
+		c->ungated = false;
+	}
+	kick(c);
+}
+
+static int on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+	struct http_call *call = arg;
+	long made = 0;
+
+	(void)ip;
+	(void)local_ip;
+	(void)port;
+	(void)local_port;
+	if (call->c->leader == call) {
+		curl_easy_getinfo(call->easy, CURLINFO_NUM_CONNECTS, &made);
+		leader_done(call->c, made);
+	}
+	return call->in_done ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static void on_idle(struct loop_timer *timer)
@@ -96,7 +164,9 @@ void http_call_add(struct http_call *call)
 	struct http_client *c = call->c;
 
 	call->multi = c->multi;
+	list_remove(&call->node);
 	list_push_back(&c->calls, &call->node);
+	activate(call);
 	call->idle.arg = call;
 	if (curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {
 		call->multi = NULL;
@@ -119,6 +189,10 @@ void http_call_cancel(struct http_call *call)
 	c = call->c;
 	call->in_done = true;
 	list_remove(&call->node);
+	if (call->active && c->https && !c->ungated && call->status && !c->freed) {
+		c->poke = true;
+		(void)loop_timer_set(c->loop, &c->kick, 0);
+	}
 	if (call->sync) {
 		call->sync->done = true;
 		call->sync->r = err_set(call->sync->err, ECANCELED, "cancelled");
@@ -138,6 +212,7 @@ void http_call_free(struct http_call *call)
 	if (!call)
 		return;
 	list_remove(&call->node);
+	deactivate(call);
 	if (call->c->loop)
 		loop_timer_cancel(&call->idle);
 	if (call->multi)
@@ -265,6 +340,8 @@ static bool header_status(struct http_call *call, const char *line)
 		return false;
 	sp = strchr(line, ' ');
 	status = sp ? atoi(sp + 1) : 0;
+	if (str_starts(line, "HTTP/1"))
+		call->c->ungated = true;
 	if (status >= 200 && status <= 999) {
 		call->status = status;
 		if (call->config.on_status)
@@ -444,6 +521,8 @@ static int set_options(struct http_call *call)
 		curl_easy_setopt(e, CURLOPT_CONNECT_TO, c->connect_to);
 	if (c->https) {
 		curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L); /* rather a stream of a connection being made than one more */
+		curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected);
+		curl_easy_setopt(e, CURLOPT_PREREQDATA, call);
 		set_tls_options(call);
 	}
 	if (c->no_reuse && !c->https) {
@@ -542,6 +621,7 @@ void http_call_finish(struct http_call *call, CURLcode code)
 	}
 	call->in_done = true;
 	list_remove(&call->node);
+	deactivate(call);
 	if (call->sync) {
 		struct http_call_sync_state *sync = call->sync;
 

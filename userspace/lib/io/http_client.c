@@ -85,6 +85,30 @@ static void on_timer(struct loop_timer *timer)
 	act(timer->arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/*
+ * libcurl (7.88) only queues the frame that ends a cancelled stream, until the next request goes over the connection: the peer
+ * would go on with a watch or a log that nobody reads. So a request of no consequence follows, one for all cancelled in a turn.
+ */
+static void push_resets(struct http_client *c)
+{
+	struct http_call_config config = { .method = "HEAD", .path = "/livez", .timeout_ms = 5000 };
+
+	c->poke = false;
+	if (c->n_active < c->capacity)
+		(void)http_call_start(c, &config);
+}
+
+static void on_kick(struct loop_timer *timer)
+{
+	struct http_client *c = timer->arg;
+
+	http_client_enter(c);
+	if (c->poke)
+		push_resets(c);
+	http_client_flush(c);
+	http_client_leave(c);
+}
+
 static int want_timer(CURLM *multi, long timeout_ms, void *arg)
 {
 	struct http_client *c = arg;
@@ -152,6 +176,8 @@ int http_client_new(struct loop *loop, const struct http_client_config *config, 
 	list_init(&c->upgrades);
 	c->timer.fn = on_timer;
 	c->timer.arg = c;
+	c->kick.fn = on_kick;
+	c->kick.arg = c;
 	r = copy_config(c, config);
 	if (r < 0)
 		return err_set(err, -r, "out of memory");
@@ -183,6 +209,7 @@ CURLM *http_multi_new(const struct http_client *c)
 	if (!multi)
 		return NULL;
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, c->no_reuse ? CURLPIPE_NOTHING : CURLPIPE_MULTIPLEX);
+	curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000L); /* the server says what it takes */
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 16L);
 	return multi;
 }
@@ -217,8 +244,10 @@ static void destroy(struct http_client *c)
 		list_remove(n);
 		free(s);
 	}
-	if (c->loop)
+	if (c->loop) {
 		loop_timer_cancel(&c->timer);
+		loop_timer_cancel(&c->kick);
+	}
 	curl_slist_free_all(c->connect_to);
 	for (size_t i = 0; c->headers && c->headers[i]; i++)
 		free(c->headers[i]);
@@ -250,8 +279,7 @@ void http_client_flush(struct http_client *c)
 		again = false;
 		while ((call = list_first(&c->dead, struct http_call, node)))
 			http_call_free(call);
-		while (!c->freed && (call = list_first(&c->starting, struct http_call, node))) {
-			list_remove(&call->node);
+		while (!c->freed && (call = list_first(&c->starting, struct http_call, node)) && http_call_may_start(call)) {
 			http_call_add(call);
 			again = true;
 		}
