@@ -434,7 +434,9 @@ static bool try_again(struct etcd_op *op, const struct grpc_status *status)
 	if (status->code != 14 && status->code != 4 && !status->unsent)
 		return false;
 	etcd_leave_endpoint(op->s, op->endpoint);
-	return (status->unsent || idempotent) && op->tries < op->s->n_endpoints;
+	if (idempotent) /* once more than there are endpoints: a pooled connection may have died unnoticed */
+		return op->tries <= op->s->n_endpoints;
+	return status->unsent && op->tries < op->s->n_endpoints;
 }
 
 static void failed(struct etcd_op *op, const struct grpc_status *status)
