@@ -203,6 +203,29 @@ Test(read, a_revision_that_left_the_ring_is_gone)
 	fx_watch_done(&w);
 }
 
+Test(read, a_watch_resumes_after_a_restart_of_the_server)
+{
+	struct fx_watch w;
+	char path[128];
+	json_t *l;
+
+	make(2);
+	l = fx_expect(&f, 200, "GET", CMS, NULL);
+	snprintf(path, sizeof(path), CMS "?watch=1&resourceVersion=%s", api_get_str(l, "metadata.resourceVersion"));
+	json_decref(l);
+	fx_do(&f, 200, "PATCH", CMS "/cm-00", "{\"data\":{\"a\":\"b\"}}");
+	fx_do(&f, 200, "DELETE", CMS "/cm-01", NULL);
+	fx_stop(&f);
+	fx_start(&f);
+	fx_do(&f, 201, "POST", CMS, CM("after", ""));
+	fx_watch_start(&f, &w, ADMIN, path, NULL);
+	cr_assert(w.status == 200);
+	fx_watch_expect(&w, "MODIFIED", "cm-00");
+	fx_watch_expect(&w, "DELETED", "cm-01");
+	fx_watch_expect(&w, "ADDED", "after");
+	fx_watch_done(&w);
+}
+
 Test(read, many_watchers_get_the_same)
 {
 	enum { N = 50 };

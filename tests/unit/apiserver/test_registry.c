@@ -455,6 +455,21 @@ Test(registry, service_addresses_are_given_kept_and_never_twice)
 	json_decref(o);
 }
 
+Test(registry, events_are_written_and_updated)
+{
+#define EVENTS "/api/v1/namespaces/default/events"
+	json_t *o;
+
+	fx_do(&f, 201, "POST", EVENTS,
+	      "{\"kind\":\"Event\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"e\"},\"involvedObject\":{\"kind\":\"Pod\",\"name\":\"p\","
+	      "\"namespace\":\"default\"},\"reason\":\"Testing\",\"message\":\"m\",\"count\":1,\"type\":\"Normal\"}");
+	fx_do(&f, 200, "PATCH", EVENTS "/e", "{\"count\":2}");
+	o = fx_expect(&f, 200, "GET", EVENTS "?fieldSelector=involvedObject.name%3Dp", NULL);
+	cr_assert(json_array_size(json_object_get(o, "items")) == 1);
+	cr_assert(api_get_int(json_array_get(json_object_get(o, "items"), 0), "count", 0) == 2);
+	json_decref(o);
+}
+
 Test(registry, what_was_written_is_there_after_a_restart)
 {
 	json_t *a = fx_expect(&f, 201, "POST", CMS, CM("a", "\"k\":\"v\"")), *b;

@@ -60,6 +60,7 @@ struct resource {
 	struct event *ring;	/* ring_cap events, oldest at ring_first */
 	size_t ring_cap, ring_first, ring_n, ring_bytes;
 	int64_t ring_from;	/* every event after this revision is in the ring */
+	int64_t ring_dropped;	/* revision of the last event that left it */
 	struct list watchers;
 	size_t n_watchers;
 	void (*on_change)(struct resource *r, const struct object *cur, const struct object *prev); /* allocators; may be NULL */
@@ -115,7 +116,7 @@ struct apiserver {
 	struct loop_timer feed_retry;
 	struct strbuf load_from;	/* next key of a load in progress */
 	int64_t load_rev;
-	unsigned load_generation;
+	int64_t history_from;	/* first revision of the events fetched for the rings; 0: none are being fetched */
 	struct list waiters;		/* calls waiting for the cache, by wait_link */
 	bool bootstrapped;
 	struct loop_timer bootstrap_retry;
@@ -123,6 +124,7 @@ struct apiserver {
 	struct ipalloc *ips;
 	struct loop_timer compact_timer;
 	int64_t compact_rev;
+	int64_t event_lease, event_lease_ms; /* events put now go away with this lease; when it was granted */
 	struct loop_timer health_timer;
 	bool store_ok;
 	char store_error[256];

@@ -20,6 +20,7 @@
 #define RING_DEFAULT 4096
 #define RING_MAX_BYTES (8u << 20)	/* per kind, counted once per event */
 #define RETRY_MS 500
+#define HISTORY 2000	/* revisions before the start that watches may resume from, if the store has them */
 #define FIRST_KEY "/"
 #define LAST_KEY "0"			/* '/' + 1: the end of all keys that start with '/' */
 
@@ -27,6 +28,7 @@ static void load_page(struct apiserver *s);
 static void on_page(void *arg, int r, const struct store_range *range, const struct err *err);
 static void on_feed(void *arg, int r, int64_t rev, const struct store_event *events, size_t n, const struct err *err);
 static void feed_broken(struct apiserver *s, int r, const struct err *err);
+static void history_over(struct apiserver *s);
 static void on_retry(struct loop_timer *timer);
 static void ring_push(struct resource *r, int64_t rev, struct object *cur, struct object *prev);
 static void ring_clear(struct resource *r);
@@ -228,9 +230,15 @@ static void on_page(void *arg, int r, const struct store_range *range, const str
 	s->rev = s->load_rev;
 	if (s->written_rev < s->rev)
 		s->written_rev = s->rev;
-	for (size_t i = 0; i < s->n_resources; i++)
+	for (size_t i = 0; i < s->n_resources; i++) {
 		s->resources[i].ring_from = s->rev;
-	s->feed = s->store->ops->watch(s->store, FIRST_KEY, LAST_KEY, s->rev + 1, on_feed, s);
+		s->resources[i].ring_dropped = 0;
+	}
+	/* What happened shortly before goes into the rings, so that a restart of the server does not send every client back to
+	 * listing. */
+	if (s->rev > 1)
+		s->history_from = s->rev > HISTORY ? s->rev - HISTORY : 1;
+	s->feed = s->store->ops->watch(s->store, FIRST_KEY, LAST_KEY, s->history_from ? s->history_from : s->rev + 1, on_feed, s);
 	if (!s->feed) {
 		struct err e = ERR_INIT;
 
@@ -250,6 +258,7 @@ static void feed_broken(struct apiserver *s, int r, const struct err *err)
 	if (s->feed)
 		s->store->ops->unwatch(TAKE(s->feed));
 	s->loaded = false;
+	s->history_from = 0;
 	(void)loop_timer_set(s->loop, &s->feed_retry, RETRY_MS);
 }
 
@@ -261,6 +270,37 @@ static void on_retry(struct loop_timer *timer)
 	for (size_t i = 0; i < s->n_resources; i++)
 		resource_clear(&s->resources[i]);
 	cache_start(s);
+}
+
+/* An event older than what was loaded: for the ring only. */
+static void remember(struct apiserver *s, int64_t rev, const struct store_event *e)
+{
+	const char *rest;
+	struct resource *res = resource_of_key(s, e->kv.key, &rest);
+	cleanup(object_unref) struct object *o = NULL, *prev = NULL;
+
+	if (!res)
+		return;
+	if (e->type == STORE_PUT)
+		o = object_new(res, rest, e->kv.value, e->kv.value_len, e->kv.mod_rev);
+	if (e->prev_value)
+		prev = object_new(res, rest, e->prev_value, e->prev_len, e->prev_mod_rev);
+	if (!o && !prev) {
+		/* Its former value is compacted away: nobody can be told of this end. */
+		res->ring_dropped = rev;
+		return;
+	}
+	ring_push(res, rev, o, prev);
+}
+
+static void history_over(struct apiserver *s)
+{
+	for (size_t i = 0; i < s->n_resources; i++) {
+		struct resource *r = &s->resources[i];
+
+		r->ring_from = r->ring_dropped >= s->history_from ? r->ring_dropped : s->history_from - 1;
+	}
+	s->history_from = 0;
 }
 
 static void apply(struct apiserver *s, int64_t rev, const struct store_event *e)
@@ -295,9 +335,27 @@ static void on_feed(void *arg, int r, int64_t rev, const struct store_event *eve
 
 	if (r < 0) {
 		s->feed = NULL; /* the store ended it */
+		if (r == -ESTALE && s->history_from) {
+			/* No history: follow from what was loaded. */
+			for (size_t i = 0; i < s->n_resources; i++)
+				ring_clear(&s->resources[i]);
+			s->history_from = 0;
+			s->feed = s->store->ops->watch(s->store, FIRST_KEY, LAST_KEY, s->load_rev + 1, on_feed, s);
+			if (s->feed)
+				return;
+		}
 		feed_broken(s, r, err);
 		return;
 	}
+	if (s->history_from && rev <= s->load_rev) {
+		for (size_t i = 0; i < n; i++)
+			remember(s, rev, &events[i]);
+		if (rev == s->load_rev)
+			history_over(s);
+		return;
+	}
+	if (s->history_from)
+		history_over(s);
 	for (size_t i = 0; i < n; i++)
 		apply(s, rev, &events[i]);
 	if (rev > s->rev)
@@ -324,7 +382,9 @@ static void ring_drop_oldest(struct resource *r)
 {
 	struct event *ev = ring_at(r, 0);
 
-	r->ring_from = ev->rev;
+	r->ring_dropped = ev->rev;
+	if (!r->s->history_from)
+		r->ring_from = ev->rev;
 	r->ring_bytes -= event_bytes(ev);
 	event_clear(ev);
 	r->ring_first = (r->ring_first + 1) % r->ring_cap;
@@ -350,7 +410,8 @@ static void ring_push(struct resource *r, int64_t rev, struct object *cur, struc
 	r->ring_n++;
 	r->ring_bytes += event_bytes(ev);
 	/* Dispatch before trimming: a watcher that is up to date gets an event of any size. */
-	watch_dispatch(r, ev);
+	if (!r->s->history_from)
+		watch_dispatch(r, ev);
 	while (r->ring_n > 1 && r->ring_bytes > RING_MAX_BYTES)
 		ring_drop_oldest(r);
 }

@@ -15,10 +15,14 @@
 #include "../../lib/base/str.h"
 
 #define MAX_TRIES 10
+#define EVENT_TTL_S 3600
+#define EVENT_LEASE_SHARED_MS 60000	/* events of one minute share a lease, as in Kubernetes */
 
 static void decide(struct call *c);
 static void on_put(void *arg, int r, const struct store_txn_result *res, const struct err *err);
 static void on_del(void *arg, int r, const struct store_txn_result *res, const struct err *err);
+static void put(struct call *c, int64_t lease);
+static void put_event(struct call *c);
 
 void registry_set_key(struct call *c)
 {
@@ -120,8 +124,10 @@ static void decide(struct call *c)
 			call_oom(c);
 			break;
 		}
-		c->store_ns = clock_mono_ns();
-		s->store->ops->put(s->store, c->key, c->old_rev, c->encoded.buf, c->encoded.len, 0, on_put, call_ref(c));
+		if (streq(c->res->kind->plural, "events"))
+			put_event(c);
+		else
+			put(c, 0);
 		break;
 	case CHANGE_DELETE:
 		if (c->dry_run) {
@@ -132,6 +138,39 @@ static void decide(struct call *c)
 		s->store->ops->del(s->store, c->key, c->old_rev, on_del, call_ref(c));
 		break;
 	}
+}
+
+static void put(struct call *c, int64_t lease)
+{
+	struct store *st = c->s->store;
+
+	c->store_ns = clock_mono_ns();
+	st->ops->put(st, c->key, c->old_rev, c->encoded.buf, c->encoded.len, lease, on_put, call_ref(c));
+}
+
+static void on_lease(void *arg, int r, int64_t lease, const struct err *err)
+{
+	struct call *c = arg;
+
+	if (r < 0) {
+		call_store_error(c, r, err);
+	} else {
+		c->s->event_lease = lease;
+		c->s->event_lease_ms = clock_mono_ms();
+		put(c, lease);
+	}
+	call_unref(c);
+}
+
+/* Events go away an hour after they were last written. */
+static void put_event(struct call *c)
+{
+	struct apiserver *s = c->s;
+
+	if (s->event_lease && clock_mono_ms() - s->event_lease_ms < EVENT_LEASE_SHARED_MS)
+		put(c, s->event_lease);
+	else
+		s->store->ops->lease_grant(s->store, EVENT_TTL_S + EVENT_LEASE_SHARED_MS / 1000, on_lease, call_ref(c));
 }
 
 /* Somebody wrote in between. */

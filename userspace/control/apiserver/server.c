@@ -94,7 +94,7 @@ static int start_listening(struct apiserver *s, struct err *err)
 	struct http_server_config config = {
 		.tls = s->config.tls.cert_file ? &s->config.tls : NULL,
 		.client_certs = s->config.tls.ca_file != NULL,
-		.max_pending = 32u << 20, /* a list of all pods of a big cluster, with watchers paced besides */
+		.max_pending = 8u << 20, /* a burst of events to one watcher; beyond it lists again */
 		.handler = route_request,
 		.arg = s,
 	};
