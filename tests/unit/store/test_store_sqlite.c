@@ -3,8 +3,10 @@
 #include "fixture.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,6 +112,60 @@ Test(store_sqlite_files, compaction_shrinks_the_tables, .timeout = 30)
 	cr_assert_eq(rows, 3); /* /a, /b, /b */
 	cr_assert_eq(t_prefix(&f, "/")->n, 2);
 	fx_stop(&f);
+}
+
+/* A file system of this test's own, in a mount namespace that ends with its process. */
+Test(store_sqlite_files, a_full_disk_fails_writes_and_nothing_else, .timeout = 30)
+{
+	struct fixture f = { 0 };
+	static struct t_result burst[64];
+	char key[32], big[2000];
+	int n = 0, failed = 0;
+	int64_t rev;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("mounting a small file system needs root");
+	strcpy(f.dir, "/tmp/skep-unit-store-XXXXXX");
+	cr_assert(mkdtemp(f.dir));
+	cr_assert_eq(mount("skep-test", f.dir, "tmpfs", 0, "size=512k"), 0);
+	f.loop = loop_new();
+	fx_open(&f);
+	rev = t_put(&f, "/first", 0, "x").rev;
+	memset(big, 'b', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	memset(burst, 0, sizeof(burst));
+	while (!failed) {
+		/* several in one transaction: they fail together, and what was acknowledged before stays */
+		for (int i = 0; i < 8; i++, n++) {
+			snprintf(key, sizeof(key), "/k/%05d", n);
+			burst[i] = (struct t_result){ 0 };
+			f.s->ops->put(f.s, key, 0, big, strlen(big), 0, on_txn, &burst[i]);
+		}
+		for (int i = 0; i < 8; i++) {
+			while (!burst[i].done)
+				fx_turn(&f);
+			if (burst[i].r) {
+				cr_assert_eq(burst[i].r, -ENOSPC, "%d %s", burst[i].r, burst[i].error);
+				cr_assert(strstr(burst[i].error, f.dir), "%s", burst[i].error);
+				failed++;
+			} else {
+				cr_assert_eq(burst[i].rev, ++rev);
+			}
+		}
+		cr_assert(n < 10000);
+	}
+	cr_assert_eq(t_get(&f, "/", "0", 0, 1, true)->count, 1 + n - failed);
+	cr_assert_eq(t_get(&f, "/", "0", 0, 1, true)->rev, rev);
+	/* with space again the revisions go on where they were */
+	cr_assert_eq(mount("skep-test", f.dir, "tmpfs", MS_REMOUNT, "size=8m"), 0);
+	cr_assert_eq(t_put(&f, "/again", 0, big).rev, rev + 1);
+	fx_close(&f);
+	fx_open(&f);
+	cr_assert_eq(t_get(&f, "/", "0", 0, 1, true)->rev, rev + 1);
+	fx_close(&f);
+	loop_free(f.loop);
+	cr_assert_eq(umount(f.dir), 0);
+	rmdir(f.dir);
 }
 
 /* --- kill -9 --- */
