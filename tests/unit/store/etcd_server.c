@@ -79,17 +79,17 @@ static void wait_ready(int fd)
 	pthread_detach(t);
 }
 
-static void launch(struct etcd_server *e)
+static void spawn(struct etcd_server *e)
 {
-	char data[96], client[64], peer[64], cluster[96];
+	char data[96], client[64], peer[64];
 	const char *argv[40] = { BINARY };
 	int n = 1, fds[2];
 
 	snprintf(data, sizeof(data), "%s/data", e->dir);
 	snprintf(client, sizeof(client), "%s://127.0.0.1:%d", e->tls ? "https" : "http", e->client_port);
 	snprintf(peer, sizeof(peer), "http://127.0.0.1:%d", e->peer_port);
-	snprintf(cluster, sizeof(cluster), "t=%s", peer);
-	argv[n++] = "--name=t";
+	argv[n++] = "--name";
+	argv[n++] = e->name;
 	argv[n++] = "--data-dir";
 	argv[n++] = data;
 	argv[n++] = "--listen-client-urls";
@@ -101,7 +101,7 @@ static void launch(struct etcd_server *e)
 	argv[n++] = "--initial-advertise-peer-urls";
 	argv[n++] = peer;
 	argv[n++] = "--initial-cluster";
-	argv[n++] = cluster;
+	argv[n++] = e->cluster;
 	argv[n++] = "--heartbeat-interval=20";
 	argv[n++] = "--election-timeout=200";
 	argv[n++] = "--logger=zap"; /* 3.4's default logger buffers */
@@ -125,10 +125,10 @@ static void launch(struct etcd_server *e)
 		_exit(127);
 	}
 	close(fds[1]);
-	wait_ready(fds[0]);
+	e->log_fd = fds[0];
 }
 
-void etcd_server_start(struct etcd_server *e, bool tls)
+static void prepare(struct etcd_server *e, bool tls)
 {
 	if (access(BINARY, X_OK) < 0)
 		cr_skip_test("no " BINARY " (package etcd-server)");
@@ -141,7 +141,34 @@ void etcd_server_start(struct etcd_server *e, bool tls)
 	snprintf(e->url, sizeof(e->url), "%s://127.0.0.1:%d", tls ? "https" : "http", e->client_port);
 	if (tls)
 		make_certs(e);
-	launch(e);
+}
+
+void etcd_server_start(struct etcd_server *e, bool tls)
+{
+	prepare(e, tls);
+	strcpy(e->name, "t");
+	snprintf(e->cluster, sizeof(e->cluster), "t=http://127.0.0.1:%d", e->peer_port);
+	spawn(e);
+	wait_ready(e->log_fd);
+}
+
+void etcd_cluster_start(struct etcd_server *members, int n)
+{
+	char cluster[256] = "";
+	size_t len = 0;
+
+	for (int i = 0; i < n; i++) {
+		prepare(&members[i], false);
+		snprintf(members[i].name, sizeof(members[i].name), "m%d", i);
+		len += (size_t)snprintf(cluster + len, sizeof(cluster) - len, "%sm%d=http://127.0.0.1:%d", i ? "," : "", i,
+					members[i].peer_port);
+	}
+	for (int i = 0; i < n; i++) {
+		strcpy(members[i].cluster, cluster);
+		spawn(&members[i]);
+	}
+	for (int i = 0; i < n; i++) /* ready only with the others */
+		wait_ready(members[i].log_fd);
 }
 
 void etcd_server_kill(struct etcd_server *e)
@@ -155,7 +182,8 @@ void etcd_server_kill(struct etcd_server *e)
 
 void etcd_server_restart(struct etcd_server *e)
 {
-	launch(e);
+	spawn(e);
+	wait_ready(e->log_fd);
 }
 
 void etcd_server_stop(struct etcd_server *e)

@@ -10,7 +10,8 @@
 
 struct etcd_server {
 	pid_t pid;
-	int client_port, peer_port;
+	int client_port, peer_port, log_fd;
+	char name[8], cluster[256];
 	char dir[64], url[64];
 	bool tls;
 	char ca[96], cert[96], key[96];	/* tls: what a client needs, too */
@@ -19,6 +20,8 @@ struct etcd_server {
 
 /* Skips the running test, with its reason, where there is no etcd binary. */
 void etcd_server_start(struct etcd_server *e, bool tls);
+/* Members of one cluster, plain. */
+void etcd_cluster_start(struct etcd_server *members, int n);
 /* kill -9, and again with the same data and ports. */
 void etcd_server_kill(struct etcd_server *e);
 void etcd_server_restart(struct etcd_server *e);
