@@ -304,6 +304,7 @@ static void take_listing(struct listing *l, const Cri__ListContainersResponse *c
 	struct pods *m = l->m;
 	size_t n = l->sandboxes->n_items;
 	const char **ids = calloc(n + 1, sizeof(*ids));
+	bool quiet = true;	/* no sandbox has been in the making: one that is has its network, but is not listed yet */
 
 	for (size_t i = 0; i < n; i++) {
 		const Cri__Sandbox *s = l->sandboxes->items[i];
@@ -319,8 +320,10 @@ static void take_listing(struct listing *l, const Cri__ListContainersResponse *c
 	for (struct strmap_iter it = { 0 }; strmap_next(m->by_uid, &it);) {
 		struct pod *p = it.value;
 
-		if (p->sandbox_busy || p->touched_ms >= l->since_ms)
-			continue;	/* it changed meanwhile: the next listing */
+		if (p->sandbox_busy || p->touched_ms >= l->since_ms) {
+			quiet = false;	/* it changed meanwhile: the next listing */
+			continue;
+		}
 		take_sandboxes(p, l->sandboxes);
 		for (size_t i = 0; i < p->n_ctrs; i++)
 			take_containers(&p->ctrs[i], containers);
@@ -328,7 +331,7 @@ static void take_listing(struct listing *l, const Cri__ListContainersResponse *c
 	m->listed = true;
 	for (struct strmap_iter it = { 0 }; strmap_next(m->by_uid, &it);)
 		pod_kick(it.value);
-	if (ids && m->config.on_listed)
+	if (ids && quiet && m->config.on_listed)
 		m->config.on_listed(m->config.arg, ids, n);
 	free(ids);
 }
