@@ -311,7 +311,7 @@ static void add_control_plane(struct sup *s)
 	arg(comp, "--client-ca=%s/pki/ca.crt", c->state_dir);
 	arg(comp, "--kubelet-client-cert=%s/pki/apiserver-kubelet-client.crt", c->state_dir);
 	arg(comp, "--kubelet-client-key=%s/pki/apiserver-kubelet-client.key", c->state_dir);
-	arg(comp, "--kubelet-client-ca=%s/pki/ca.crt", c->state_dir);
+	arg(comp, "--kubelet-ca=%s/pki/ca.crt", c->state_dir);
 	arg(comp, "--service-cidrs=" CLUSTER_SERVICE_CIDRS);
 	arg(comp, "--advertise=" CLUSTER_LAN_IP4 ":6443");
 
