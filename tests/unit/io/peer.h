@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A small HTTP/1.1 peer for client tests: blocking, a thread per connection, on loopback or a unix socket, plain or TLS. What it
- * does is in the path: /echo, /status/<n>, /endless, /drip, /hang, /close, /short, /upgrade, /refuse.
+ * does is in the path: /echo, /status/<n>, /endless, /drip, /hang, /close, /short, /upgrade, /refuse,
+ * /garbage/<seed>.
  */
 #ifndef SKEP_TEST_PEER_H
 #define SKEP_TEST_PEER_H

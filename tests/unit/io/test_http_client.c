@@ -386,6 +386,24 @@ Test(http_client, refuses_bad_urls)
 	}
 }
 
+Test(http_client, survives_garbage)
+{
+	struct http_client *c = client_new(peer.url);
+	char path[32];
+
+	for (int seed = 0; seed < 1000; seed++) {
+		struct seen s = { 0 };
+
+		snprintf(path, sizeof(path), "/garbage/%d", seed);
+		CALL(&s, c, .path = path, .on_header = on_header, .on_status = on_status, .max_body = 1000);
+		run(&s, 1);
+		cr_assert_eq(s.done, 1);
+		cr_assert((s.status == 0) == (s.error[0] != '\0'));
+		strbuf_done(&s.body);
+	}
+	http_client_free(c);
+}
+
 Test(http_client, escapes)
 {
 	char *s = http_escape("a/b c=d&e%~-_.\xc3\xa4");

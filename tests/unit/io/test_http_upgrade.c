@@ -16,7 +16,7 @@ struct seen {
 	int opened, closed, status;
 	struct strbuf data;
 	char text[1024];
-	bool no_text, close_in_open, free_client_in_data;
+	bool garbage, no_text, close_in_open, free_client_in_data;
 	struct http_client *client;
 };
 
@@ -40,7 +40,7 @@ static void on_open(struct http_upgrade *u, void *arg, const char *head)
 	struct seen *s = arg;
 
 	s->opened++;
-	cr_assert(str_starts(head, "HTTP/1.1 101 ") && str_ends(head, "Connection: Upgrade\r\n\r\n"));
+	cr_assert(s->garbage || (str_starts(head, "HTTP/1.1 101 ") && str_ends(head, "Connection: Upgrade\r\n\r\n")));
 	if (s->close_in_open)
 		http_upgrade_close(u);
 }
@@ -283,4 +283,26 @@ Test(http_upgrade, speaks_tls_with_a_client_certificate_and_verifies_the_server)
 	rmdir(dir);
 	peer_stop(&p);
 	SSL_CTX_free(ctx);
+}
+
+Test(http_upgrade, survives_garbage)
+{
+	struct peer p;
+	struct http_client *c;
+	char path[32];
+
+	peer_start(&p, NULL);
+	c = client_new(&(struct http_client_config){ .base_url = p.url });
+	for (int seed = 0; seed < 1000; seed++) {
+		struct seen s = { .garbage = true };
+
+		snprintf(path, sizeof(path), "/garbage/%d", seed);
+		start(c, path, &s);
+		while (!s.closed)
+			turn();
+		cr_assert_eq(s.closed, 1);
+		strbuf_done(&s.data);
+	}
+	http_client_free(c);
+	peer_stop(&p);
 }

@@ -608,6 +608,11 @@ void http_call_finish(struct http_call *call, CURLcode code)
 		http_call_free(call);
 		return;
 	}
+	if (code == CURLE_OK && !call->status) {
+		/* Nothing but 1xx, or a status out of range. */
+		code = CURLE_WEIRD_SERVER_REPLY;
+		snprintf(call->error, sizeof(call->error), "no valid answer");
+	}
 	if (code != CURLE_OK && !call->stopped) {
 		note_unsent(call, code);
 		rsp.code = explain(call, code, cause, sizeof(cause));
