@@ -124,7 +124,7 @@ int main(void)
 {
 	cleanup(strbuf_done) struct strbuf input = STRBUF_INIT;
 	cleanup(strbuf_done) struct strbuf answer = STRBUF_INIT;
-	const char *command = env("CNI_COMMAND"), *socket_path, *body, *v;
+	const char *command = env("CNI_COMMAND"), *socket_path, *body = "", *v;
 	json_t *config, *question;
 	json_error_t je;
 	int r;
