@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Services to front ends: see service.h. */
+#include "service.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../base/arena.h"
+#include "../base/str.h"
+#include "../base/strmap.h"
+
+static bool parse_ip(const char *text, struct ip_addr *ret)
+{
+	struct ip_addr ip = { { 0, 0, htonl(0xffff), 0 } };
+
+	if (inet_pton(AF_INET, text, &ip.w[3]) != 1 && inet_pton(AF_INET6, text, &ip) != 1)
+		return false;
+	*ret = ip;
+	return true;
+}
+
+static int compare_backends(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct service_backend));
+}
+
+int service_front_compare(const struct service_front *a, const struct service_front *b)
+{
+	int c = memcmp(&a->vip, &b->vip, sizeof(a->vip));
+
+	if (c)
+		return c;
+	return a->port != b->port ? a->port - b->port : a->proto - b->proto;
+}
+
+bool service_front_same(const struct service_front *a, const struct service_front *b)
+{
+	return !service_front_compare(a, b) && a->n_backends == b->n_backends &&
+	       !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends));
+}
+
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+static int by_address_then_age(const void *va, const void *vb)
+{
+	const struct service_front *a = va, *b = vb;
+	const struct api_meta *x = &a->service->metadata, *y = &b->service->metadata;
+	int c = service_front_compare(a, b);
+
+	if (!c)
+		c = strcmp(or_empty(x->creation_timestamp), or_empty(y->creation_timestamp));
+	return c ? c : strcmp(or_empty(x->uid), or_empty(y->uid));
+}
+
+/* Slices of one service, chained. */
+struct link {
+	const struct api_endpoint_slice *slice;
+	struct link *next;
+};
+
+/* The slice's number for a service port; 0: it has none of that name and protocol. */
+static uint16_t port_in(const struct api_endpoint_slice *s, const char *name, const char *proto)
+{
+	for (size_t i = 0; i < s->n_ports; i++)
+		if (streq(or_empty(s->ports[i].name), name) && streq(s->ports[i].protocol ? s->ports[i].protocol : "TCP", proto))
+			return (uint16_t)s->ports[i].port.v;
+	return 0;
+}
+
+static size_t count_endpoints(const struct link *l)
+{
+	size_t n = 0;
+
+	for (; l; l = l->next)
+		n += l->slice->n_endpoints;
+	return n;
+}
+
+static bool v4(const struct ip_addr *ip)
+{
+	return !ip->w[0] && !ip->w[1] && ip->w[2] == htonl(0xffff);
+}
+
+/* want_ready: the ready endpoints; else those that serve while they terminate. */
+static size_t collect(const struct link *l, const struct service_front *f, const char *proto, bool want_ready, struct service_backend *out)
+{
+	size_t n = 0, kept = 0;
+
+	for (; l; l = l->next) {
+		uint16_t port = port_in(l->slice, f->port_name, proto);
+
+		for (size_t i = 0; port && i < l->slice->n_endpoints; i++) {
+			const struct api_endpoint *e = &l->slice->endpoints[i];
+			const struct api_endpoint_conditions *c = &e->conditions;
+			bool ready = c->ready.set ? c->ready.v : true, serving = c->serving.set ? c->serving.v : ready;
+			struct ip_addr ip;
+
+			if (want_ready ? !ready : !(serving && c->terminating.v))
+				continue;
+			if (!e->n_addresses || !parse_ip(e->addresses[0], &ip) || v4(&ip) != v4(&f->vip))
+				continue;
+			memset(&out[n], 0, sizeof(out[n])); /* compared as bytes */
+			out[n].ip = ip;
+			out[n++].port = port;
+		}
+	}
+	if (n)
+		qsort(out, n, sizeof(*out), compare_backends);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || compare_backends(&out[i], &out[kept - 1]))
+			out[kept++] = out[i];
+	return kept;
+}
+
+static int add_fronts(struct service_table *t, const struct api_service *s, const struct link *slices)
+{
+	for (size_t a = 0; a < s->spec.n_cluster_ips || (!s->spec.n_cluster_ips && !a); a++) {
+		const char *text = s->spec.n_cluster_ips ? s->spec.cluster_ips[a] : s->spec.cluster_ip;
+		struct ip_addr vip;
+
+		if (!text || streq(text, "None") || !parse_ip(text, &vip))
+			continue;
+		for (size_t p = 0; p < s->spec.n_ports; p++) {
+			const struct api_service_port *sp = &s->spec.ports[p];
+			const char *proto = sp->protocol ? sp->protocol : "TCP";
+			struct service_front *f = &t->fronts[t->n];
+
+			if (!streq(proto, "TCP") && !streq(proto, "UDP"))
+				continue;
+			*f = (struct service_front){ .vip = vip, .port = (uint16_t)sp->port, .service = s, .port_name = or_empty(sp->name),
+						     .proto = streq(proto, "UDP") ? IPPROTO_UDP : IPPROTO_TCP };
+			f->backends = arena_calloc(&t->arena, count_endpoints(slices) + 1, sizeof(*f->backends));
+			if (!f->backends)
+				return -ENOMEM;
+			f->n_backends = collect(slices, f, proto, true, f->backends);
+			if (!f->n_backends)
+				f->n_backends = collect(slices, f, proto, false, f->backends);
+			t->n++;
+		}
+	}
+	return 0;
+}
+
+int service_compile(const struct api_service *const *services, size_t n_services, const struct api_endpoint_slice *const *slices,
+		    size_t n_slices, struct service_table *ret, struct err *err)
+{
+	struct service_table t = { 0 };
+	struct strmap *by_service = strmap_new();
+	struct link *links = calloc(n_slices + 1, sizeof(*links));
+	size_t max = 0, kept = 0;
+	int r = -ENOMEM;
+	char key[600];
+
+	if (!by_service || !links)
+		goto out;
+	for (size_t i = 0; i < n_slices; i++) {
+		const struct api_meta *m = &slices[i]->metadata;
+		const char *name = api_map_get(&m->labels, "kubernetes.io/service-name");
+
+		if (!name || streq(slices[i]->address_type, "FQDN"))
+			continue;
+		snprintf(key, sizeof(key), "%s/%s", or_empty(m->namespace_), name);
+		links[i] = (struct link){ slices[i], strmap_get(by_service, key) };
+		if (strmap_set(by_service, key, &links[i], NULL) < 0)
+			goto out;
+	}
+	for (size_t i = 0; i < n_services; i++)
+		max += services[i]->spec.n_ports * (services[i]->spec.n_cluster_ips ? services[i]->spec.n_cluster_ips : 1);
+	t.fronts = calloc(max + 1, sizeof(*t.fronts));
+	if (!t.fronts)
+		goto out;
+	for (size_t i = 0; i < n_services; i++) {
+		const struct api_meta *m = &services[i]->metadata;
+
+		snprintf(key, sizeof(key), "%s/%s", or_empty(m->namespace_), m->name);
+		if (add_fronts(&t, services[i], strmap_get(by_service, key)) < 0)
+			goto out;
+	}
+	qsort(t.fronts, t.n, sizeof(*t.fronts), by_address_then_age);
+	for (size_t i = 0; i < t.n; i++)
+		if (!kept || service_front_compare(&t.fronts[i], &t.fronts[kept - 1]))
+			t.fronts[kept++] = t.fronts[i];
+	t.n = kept;
+	*ret = t;
+	r = 0;
+out:
+	if (r < 0)
+		service_table_done(&t);
+	strmap_free(by_service);
+	free(links);
+	return r < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
+}
+
+void service_table_done(struct service_table *t)
+{
+	free(t->fronts);
+	arena_done(&t->arena);
+	*t = (struct service_table){ 0 };
+}
