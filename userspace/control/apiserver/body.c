@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Request bodies: JSON or YAML to a checked and pruned tree, with Kubernetes' answers for everything else. */
+/* Request bodies: JSON, YAML or protobuf to a checked and pruned tree, with Kubernetes' answers for everything else. */
 #include "apiserver-internal.h"
 
 #include <errno.h>
@@ -64,16 +64,17 @@ int call_read_any(struct call *c, json_t **ret, struct api_errs *dups)
 		json_decref(docs);
 		return 0;
 	case BODY_PROTOBUF:
-		call_status(c, 415, "UnsupportedMediaType",
-			    "the body of the request was in application/vnd.kubernetes.protobuf, which this server does not "
-			    "accept; send application/json or application/yaml");
-		return -1;
+		if (api_protobuf_parse(data, len, ret, &err) < 0) {
+			call_status(c, 400, "BadRequest", "%s; send application/json or application/yaml", err.msg);
+			return -1;
+		}
+		return 0;
 	case BODY_OTHER:
 		break;
 	}
 	call_status(c, 415, "UnsupportedMediaType",
 		    "the body of the request was in an unknown format - accepted media types include: application/json, "
-		    "application/yaml (got %.100s)", type);
+		    "application/yaml, application/vnd.kubernetes.protobuf (got %.100s)", type);
 	return -1;
 }
 

@@ -193,6 +193,8 @@ int api_json_parse(const void *data, size_t len, json_t **ret, struct api_errs *
 /* Every document of a YAML stream (YAML 1.2 core as Kubernetes reads it; anchors bounded); lines[i]: first line of document i.
  * The array and lines are the caller's. err names line and column. */
 int api_yaml_parse(const char *data, size_t len, json_t **ret_array, int **ret_lines, struct err *err);
+/* Kubernetes' protobuf form of an object ("k8s\0" and the envelope) to the tree its JSON would give. A new reference. */
+int api_protobuf_parse(const void *data, size_t len, json_t **ret, struct err *err);
 /* Line of a field path within document i of that stream, 0 if unknown: for the CLI's messages. */
 int api_yaml_line_of(const char *data, size_t len, size_t doc, const char *field_path);
 void api_yaml_write(const json_t *value, struct strbuf *out);
