@@ -9,38 +9,6 @@
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
-/* Does the ipcache know the sender, and did another node send it? Only asked for flows without an entry. */
-static __noinline_prog bool tunnel_source_is_honest(struct __sk_buff *skb, const struct packet *p)
-{
-	struct bpf_tunnel_key key = {};
-	struct ipcache_value *known;
-	struct ip_addr from;
-
-	if (is_node_ip(&p->src) || pod_by_ip(&p->src))
-		return false;
-	known = bpf_map_lookup_elem(&ipcache, &p->src);
-	if (!known || ip_zero(&known->node))
-		return true;	/* not told of yet, or reached without the tunnel: judged by its identity */
-	if (ip_is_v4(&known->node)) {
-		if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
-			return false;
-		ip_set_v4(&from, bpf_htonl(key.remote_ipv4));
-	} else {
-		if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6))
-			return false;
-		__builtin_memcpy(&from, key.remote_ipv6, sizeof(from));
-	}
-	return ip_eq(&from, &known->node);
-}
-
-static __always_inline bool flow_is_known(const struct packet *p)
-{
-	struct ct_key key;
-
-	flow_key(p, &key);
-	return bpf_map_lookup_elem(&flows, &key) != NULL;
-}
-
 SEC("tc")
 int from_tunnel(struct __sk_buff *skb)
 {
@@ -55,11 +23,9 @@ int from_tunnel(struct __sk_buff *skb)
 	if (r)
 		return drop(skb, &p, r, POLICY_INGRESS);
 	to = pod_by_ip(&p.dst);
-	if (to)
-		p.ep_id = to->ep_id;
-	if (!flow_is_known(&p) && !tunnel_source_is_honest(skb, &p))
-		return drop(skb, &p, DROP_SPOOFED_SOURCE, POLICY_INGRESS);
 	if (!to) {
+		if (!tunnel_source_is_honest(skb, &p.src))
+			return drop(skb, &p, DROP_SPOOFED_SOURCE, POLICY_INGRESS);
 		if (is_pod_ip(&p.dst) && !bpf_map_lookup_elem(&ipcache, &p.dst))
 			return drop(skb, &p, DROP_NO_ENDPOINT, POLICY_INGRESS);
 		/* For the node's own stack, whatever MAC address the frame carries. */
@@ -67,7 +33,8 @@ int from_tunnel(struct __sk_buff *skb)
 			bpf_skb_change_type(skb, SKB_PACKET_HOST);
 		return TC_ACT_OK;
 	}
-	r = flow_check(skb, &p, false, &direction);
+	p.ep_id = to->ep_id;
+	r = flow_check(skb, &p, ORIGIN_TUNNEL, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
 	return deliver_local(skb, to);
@@ -186,7 +153,7 @@ int from_uplink(struct __sk_buff *skb)
 	if (!to)
 		return drop(skb, &p, DROP_NO_ENDPOINT, POLICY_INGRESS);
 	p.ep_id = to->ep_id;
-	r = flow_check(skb, &p, false, &direction);
+	r = flow_check(skb, &p, ORIGIN_OTHER, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
 	return deliver_local(skb, to);

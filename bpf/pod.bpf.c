@@ -99,7 +99,7 @@ int from_pod(struct __sk_buff *skb)
 	if (is_multicast(&p))
 		return drop(skb, &p, DROP_MULTICAST, POLICY_EGRESS);
 
-	r = flow_check(skb, &p, false, &direction);
+	r = flow_check(skb, &p, ORIGIN_POD, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
 	count_pod(skb, self->ep_id, 0);
@@ -147,7 +147,7 @@ int to_pod(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	if (!ip_eq(&p.dst, p.flags & PACKET_V6 ? &self->ip6 : &self->ip4))
 		return drop(skb, &p, DROP_NO_ENDPOINT, POLICY_INGRESS);
-	r = flow_check(skb, &p, from_host, &direction);
+	r = flow_check(skb, &p, from_host ? ORIGIN_HOST : ORIGIN_OTHER, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
 	count_pod(skb, self->ep_id, 1);

@@ -4,13 +4,22 @@
  * packet is ever rewritten. Attached to the node's cgroup v2 subtree. getpeername() and the source of received datagrams show the
  * service's address, as the program that asked for it expects.
  */
+#include "lib/drop_counters.h"
 #include "lib/lb.h"
+#include "abi/policy.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
 #define ALLOW 1
 #define REFUSE 0
 #define ECONNREFUSED 111
+
+static __always_inline int refuse(void)
+{
+	count_drop(0, DROP_NO_BACKEND, POLICY_EGRESS, 0);
+	bpf_set_retval(-ECONNREFUSED);
+	return REFUSE;
+}
 
 static __always_inline void remember_peer(__u64 cookie, const struct svc_key *svc, const struct backend_value *b)
 {
@@ -35,8 +44,7 @@ static __noinline_prog int connect_to(struct bpf_sock_addr *ctx, struct svc_key 
 		to->backend.port = 0;
 		return ALLOW;
 	case LB_REFUSE:
-		bpf_set_retval(-ECONNREFUSED);
-		return REFUSE;
+		return refuse();
 	case LB_BACKEND:
 		break;
 	}
@@ -48,28 +56,20 @@ static __noinline_prog int send_to(struct bpf_sock_addr *ctx, struct svc_key *ke
 {
 	struct udp_choice_key ck = { .vip = key->vip, .port = key->port };
 	struct udp_choice_value *last, next = {};
-	struct svc_value *svc;
 
 	to->backend.port = 0;
-	svc = bpf_map_lookup_elem(&services, key);
-	if (!svc)
-		return ALLOW;
 	ck.cookie = bpf_get_socket_cookie(ctx);
 	last = bpf_map_lookup_elem(&udp_choices, &ck);
-	if (last && svc->n_backends && last->svc_id == svc->svc_id && last->generation == svc->generation) {
-		to->backend.ip = last->backend_ip;
-		to->backend.port = last->backend_port;
-	} else {
-		switch (lb_choose(key, bpf_get_prandom_u32(), to)) {
-		case LB_NOT_A_SERVICE:
-			to->backend.port = 0;
-			return ALLOW;
-		case LB_REFUSE:
-			bpf_set_retval(-ECONNREFUSED);
-			return REFUSE;
-		case LB_BACKEND:
-			break;
-		}
+	switch (lb_choose_again(key, bpf_get_prandom_u32(), last, to)) {
+	case LB_NOT_A_SERVICE:
+		to->backend.port = 0;
+		return ALLOW;
+	case LB_REFUSE:
+		return refuse();
+	case LB_BACKEND:
+		break;
+	}
+	if (!last || last->svc_id != to->svc.svc_id || last->generation != to->svc.generation) {
 		next.svc_id = to->svc.svc_id;
 		next.generation = to->svc.generation;
 		next.backend_ip = to->backend.ip;
@@ -129,10 +129,8 @@ static __always_inline int act4(struct bpf_sock_addr *ctx, int verdict, const st
 {
 	if (verdict != ALLOW || to->backend.port == 0)
 		return verdict;
-	if (!ip_is_v4(&to->backend.ip)) {
-		bpf_set_retval(-ECONNREFUSED);
-		return REFUSE;
-	}
+	if (!ip_is_v4(&to->backend.ip))
+		return refuse();
 	ctx->user_ip4 = to->backend.ip.w[3];
 	ctx->user_port = to->backend.port;
 	return ALLOW;

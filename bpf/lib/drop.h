@@ -3,8 +3,6 @@
  * Counters of pods, and the one way to drop a packet.
  *
  * Map `pod_counters` (per-CPU array, index ep_id): written here for every packet that passes, read by the agent. ep_id 0: unused.
- * Map `drop_counters` (per-CPU hash): written here, read by the agent. Missing entry: no such drop yet. Full: the drop is counted
- * under ep_id 0, whose entries the agent makes when it creates the map.
  * Map `drop_windows` (per-CPU array, index reason): how many events this CPU has emitted in this second; only here.
  * Map `drop_events` (ring buffer): written here, consumed by the agent. Full, or too many of one reason: the event is not
  * written; the counters still have it.
@@ -12,8 +10,8 @@
 #ifndef SKEP_BPF_DROP_H
 #define SKEP_BPF_DROP_H
 
+#include "drop_counters.h"
 #include "packet.h"
-#include "abi/drop.h"
 #include "abi/metrics.h"
 #include "abi/policy.h"
 
@@ -23,13 +21,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct pod_counters);
 } pod_counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct drop_key);
-	__type(value, struct drop_value);
-} drop_counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -91,22 +82,7 @@ static __noinline_prog void drop_emit(const struct packet *p, __u32 reason, __u3
 
 static __noinline_prog int drop(struct __sk_buff *skb, const struct packet *p, __u32 reason, __u32 direction)
 {
-	struct drop_key key = { .ep_id = p->ep_id, .reason = reason, .direction = direction };
-	struct drop_value *v, first = { .packets = 1, .bytes = skb->len };
-
-	v = bpf_map_lookup_elem(&drop_counters, &key);
-	if (!v && bpf_map_update_elem(&drop_counters, &key, &first, BPF_NOEXIST)) {
-		/* Full, or another CPU was faster. */
-		v = bpf_map_lookup_elem(&drop_counters, &key);
-		if (!v) {
-			key.ep_id = 0;
-			v = bpf_map_lookup_elem(&drop_counters, &key);
-		}
-	}
-	if (v) {
-		v->packets++;
-		v->bytes += skb->len;
-	}
+	count_drop(p->ep_id, reason, direction, skb->len);
 	drop_emit(p, reason, direction);
 	return TC_ACT_SHOT;
 }

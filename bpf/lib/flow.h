@@ -24,6 +24,38 @@ struct {
 	__type(value, struct ct_value);
 } flows SEC(".maps");
 
+/* Where a packet comes from, which decides what its source address is worth. */
+enum origin {
+	ORIGIN_POD,	/* checked against its interface */
+	ORIGIN_HOST,	/* this node's own stack */
+	ORIGIN_TUNNEL,	/* another node: a new flow's source must be one that this node holds */
+	ORIGIN_OTHER,	/* routed here by the kernel */
+};
+
+/* Did the node send it that the ipcache names for the source? */
+static __noinline_prog bool tunnel_source_is_honest(struct __sk_buff *skb, const struct ip_addr *src)
+{
+	struct bpf_tunnel_key key = {};
+	struct ipcache_value *known;
+	struct ip_addr from;
+
+	if (is_node_ip(src) || pod_by_ip(src))
+		return false;
+	known = bpf_map_lookup_elem(&ipcache, src);
+	if (!known || ip_zero(&known->node))
+		return true;	/* not told of yet, or reached without the tunnel: judged by its identity */
+	if (ip_is_v4(&known->node)) {
+		if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
+			return false;
+		ip_set_v4(&from, bpf_htonl(key.remote_ipv4));
+	} else {
+		if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6))
+			return false;
+		__builtin_memcpy(&from, key.remote_ipv6, sizeof(from));
+	}
+	return ip_eq(&from, &known->node);
+}
+
 /* true: src is `a`. The flow's key is the same for both directions. */
 static __always_inline bool flow_key(const struct packet *p, struct ct_key *key)
 {
@@ -133,6 +165,20 @@ static __noinline_prog bool flow_related(struct __sk_buff *skb, const struct pac
 	       now_units() - ct->last_seen <= flow_life(inner.proto, ct->flags);
 }
 
+static __always_inline bool is_opening(const struct packet *p)
+{
+	if (p->proto == IPPROTO_TCP)
+		return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return (p->flags & PACKET_ICMP_ECHO) && (p->icmp_type == ICMP_ECHO || p->icmp_type == ICMPV6_ECHO_REQUEST);
+}
+
+static __always_inline bool is_answer(const struct packet *p)
+{
+	if (p->proto == IPPROTO_TCP)
+		return (p->tcp_flags & TCP_RST) || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
+	return (p->flags & PACKET_ICMP_ECHO) && !is_opening(p);
+}
+
 /* A flow without a usable entry: judge it as opened by this packet. */
 static __noinline_prog int flow_new(struct packet *p, const struct ct_key *key, __u32 flags, __u32 *direction)
 {
@@ -146,11 +192,10 @@ static __noinline_prog int flow_new(struct packet *p, const struct ct_key *key, 
 			return r;
 	}
 	/*
-	 * SYN+ACK and RST open nothing: they answer a flow whose entry is gone. They were judged in their own direction; an entry made
-	 * of them would let the other end in as if it answered.
+	 * An answer opens nothing: the flow that it belongs to is forgotten. It was judged in its own direction; an entry made of it
+	 * would let the other end in as if that answered.
 	 */
-	if (p->proto == IPPROTO_TCP &&
-	    ((p->tcp_flags & TCP_RST) || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)))
+	if (is_answer(p))
 		return 0;
 	ct.last_seen = now_units();
 	ct.flags = flags | flow_progress(p, false);
@@ -190,10 +235,10 @@ static __noinline_prog int flow_rejudge(struct packet *p, struct ct_value *ct, b
 }
 
 /*
- * 0: the packet may pass; else a drop reason, and *direction the check that failed. from_host: it comes from this node's own
- * stack. p->ep_id: in, whom to blame for a drop; out, the pod whose policy denied.
+ * 0: the packet may pass; else a drop reason, and *direction the check that failed. p->ep_id: in, whom to blame for a drop; out, the
+ * pod whose policy denied.
  */
-static __always_inline int flow_check(struct __sk_buff *skb, struct packet *p, bool from_host, __u32 *direction)
+static __always_inline int flow_check(struct __sk_buff *skb, struct packet *p, enum origin origin, __u32 *direction)
 {
 	struct ct_key key;
 	struct ct_value *ct;
@@ -202,8 +247,10 @@ static __always_inline int flow_check(struct __sk_buff *skb, struct packet *p, b
 	int r;
 
 	if (p->flags & PACKET_ICMP_ERROR) {
-		if (from_host || flow_related(skb, p))
+		if (origin == ORIGIN_HOST || flow_related(skb, p))
 			return 0;
+		if (origin == ORIGIN_TUNNEL && !tunnel_source_is_honest(skb, &p->src))
+			return DROP_SPOOFED_SOURCE;
 		return flow_judge(p, false, direction);
 	}
 	src_is_a = flow_key(p, &key);
@@ -212,8 +259,7 @@ static __always_inline int flow_check(struct __sk_buff *skb, struct packet *p, b
 	if (!ct || now - ct->last_seen > flow_life(p->proto, ct->flags))
 		goto fresh;
 	reply = src_is_a == !!(ct->flags & CT_OPENED_BY_B);
-	if (p->proto == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-	    (reply || (ct->flags & (CT_FIN | CT_FIN_REPLY | CT_RST))))
+	if (is_opening(p) && (reply || (ct->flags & (CT_FIN | CT_FIN_REPLY | CT_RST))))
 		goto fresh;
 	if (ct->policy_generation != current_generation()) {
 		r = flow_rejudge(p, ct, reply, direction);
@@ -232,7 +278,9 @@ static __always_inline int flow_check(struct __sk_buff *skb, struct packet *p, b
 		ct->last_seen = now;
 	return 0;
 fresh:
-	return flow_new(p, &key, (src_is_a ? 0 : CT_OPENED_BY_B) | (from_host ? CT_FROM_HOST : 0), direction);
+	if (origin == ORIGIN_TUNNEL && !tunnel_source_is_honest(skb, &p->src))
+		return DROP_SPOOFED_SOURCE;
+	return flow_new(p, &key, (src_is_a ? 0 : CT_OPENED_BY_B) | (origin == ORIGIN_HOST ? CT_FROM_HOST : 0), direction);
 }
 
 /* For masquerade: did the other end open the flow of this packet? Then it is a reply, and keeps its source. */

@@ -11,7 +11,7 @@
  * getpeername. Missing entry: the peer's real address is shown. Full: the least recently used of the same CPU goes. Two, so that
  * a storm of TCP connections, for which this is cosmetic, cannot evict what a waiting UDP client needs.
  * Map `udp_choices` (LRU, key socket and front end): an unconnected UDP socket's backend, written and read at sendmsg. Missing
- * entry, or of another generation: chosen anew. Full: the least recently used goes.
+ * entry, or its backend is no longer among the service's: chosen anew. Full: the least recently used goes.
  */
 #ifndef SKEP_BPF_LB_H
 #define SKEP_BPF_LB_H
@@ -95,6 +95,59 @@ static __always_inline enum lb_result lb_choose(const struct svc_key *key, __u32
 		}
 	}
 	return LB_REFUSE;
+}
+
+/* Is the backend that a socket used before still one of the service's? One step of bpf_loop: 1 ends it. */
+struct lb_search {
+	struct backend_key key;
+	const struct udp_choice_value *last;
+	__u32 found;
+};
+
+static int lb_search_step(__u32 i, struct lb_search *s)
+{
+	struct backend_value *b;
+
+	s->key.index = i;
+	b = bpf_map_lookup_elem(&backends, &s->key);
+	if (!b || !s->last)
+		return 1;
+	if (b->port != s->last->backend_port || !ip_eq(&b->ip, &s->last->backend_ip))
+		return 0;
+	s->found = 1;
+	return 1;
+}
+
+#define LB_SEARCH_MOST 1024
+
+/*
+ * For a sender without connection: it stays with the backend of last time (NULL: none) as long as that is one of the service's, so
+ * that a conversation by datagrams survives the coming and going of other backends. Searched once per change of the service.
+ */
+static __always_inline enum lb_result lb_choose_again(const struct svc_key *key, __u32 random, const struct udp_choice_value *last,
+						      struct lb_choice *choice)
+{
+	struct svc_value *svc = bpf_map_lookup_elem(&services, key);
+	struct lb_search search = {};
+
+	if (!svc)
+		return LB_NOT_A_SERVICE;
+	if (last && last->svc_id == svc->svc_id && svc->n_backends) {
+		choice->svc = *svc;
+		if (last->generation != choice->svc.generation) {
+			search.key.svc_id = choice->svc.svc_id;
+			search.key.generation = choice->svc.generation;
+			search.last = last;
+			bpf_loop(choice->svc.n_backends < LB_SEARCH_MOST ? choice->svc.n_backends : LB_SEARCH_MOST,
+				 lb_search_step, &search, 0);
+		}
+		if (last->generation == choice->svc.generation || search.found) {
+			choice->backend.ip = last->backend_ip;
+			choice->backend.port = last->backend_port;
+			return LB_BACKEND;
+		}
+	}
+	return lb_choose(key, random, choice);
 }
 
 #endif

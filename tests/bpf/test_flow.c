@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connection tracking: replies, re-judging after policy changes, what opens a flow and what does not, ICMP errors. */
 #include <linux/pkt_cls.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -102,9 +103,11 @@ Test(flow, udp_and_icmp_replies_pass)
 	cr_assert_eq(to_pod_a(pkt_l4(WORLD4, POD_A4, IPPROTO_UDP, 53, 999), fx.uplink), TC_ACT_OK);
 	cr_assert_eq(to_pod_a(pkt_l4(WORLD4, POD_A4, IPPROTO_UDP, 53, 998), fx.uplink), TC_ACT_SHOT);
 	cr_assert_eq(from_pod_a(pkt_l4(POD_A6, WORLD6, IPPROTO_ICMPV6, 77, 0)), TC_ACT_OK);
-	cr_assert_eq(to_pod_a(pkt_l4(WORLD6, POD_A6, IPPROTO_ICMPV6, 77, 0), fx.uplink), TC_ACT_OK);
-	cr_assert_eq(to_pod_a(pkt_l4(WORLD6, POD_A6, IPPROTO_ICMPV6, 78, 0), fx.uplink), TC_ACT_SHOT);
-	cr_assert_eq(drops_of(EP_A, DROP_POLICY_DENIED, POLICY_INGRESS), 2);
+	cr_assert_eq(to_pod_a(pkt_icmp(WORLD6, POD_A6, IPPROTO_ICMPV6, 77, ICMP6_ECHO_REPLY), fx.uplink), TC_ACT_OK);
+	cr_assert_eq(to_pod_a(pkt_icmp(WORLD6, POD_A6, IPPROTO_ICMPV6, 78, ICMP6_ECHO_REPLY), fx.uplink), TC_ACT_SHOT);
+	/* A request is no answer, even with the same identifier. */
+	cr_assert_eq(to_pod_a(pkt_icmp(WORLD6, POD_A6, IPPROTO_ICMPV6, 77, ICMP6_ECHO_REQUEST), fx.uplink), TC_ACT_SHOT);
+	cr_assert_eq(drops_of(EP_A, DROP_POLICY_DENIED, POLICY_INGRESS), 3);
 }
 
 Test(flow, icmp_errors_pass_with_the_flow_they_are_about)

@@ -300,6 +300,36 @@ Test(pod, a_flood_of_drops_is_counted_but_its_events_are_limited)
 	cr_assert(r >= 64 && r < 1000, "%d", r);
 }
 
+Test(pod, drops_are_counted_without_a_pod_when_the_table_is_full)
+{
+	cleanup(free) struct drop_value *zero = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*zero));
+	uint32_t i;
+
+	for (i = 0; i < 100000; i++) {
+		struct drop_key k = { .ep_id = 100000 + i, .reason = 1 };
+
+		if (bpf_map_update_elem(fx.dp->map_fd[MAP_DROP_COUNTERS], &k, zero, BPF_NOEXIST) < 0)
+			break;
+	}
+	cr_assert(i < 100000);
+	cr_assert_eq(from_pod_a(pkt_l4(POD_B4, WORLD4, IPPROTO_UDP, 1, 2)), TC_ACT_SHOT);
+	cr_assert_eq(drops_of(EP_A, DROP_SPOOFED_SOURCE, POLICY_EGRESS), 0);
+	cr_assert_eq(drops_of(0, DROP_SPOOFED_SOURCE, POLICY_EGRESS), 1);
+}
+
+Test(pod, a_new_pod_under_an_old_number_starts_at_zero)
+{
+	struct dp_endpoint c = { .ep_id = EP_A, .ifindex = fx.pod_a, .identity = 400, .ip4 = addr("10.0.1.50"),
+				 .pod_mac = { 2, 0, 0, 0, 1, 10 } };
+
+	cr_assert_eq(from_pod_a(pkt_l4(POD_B4, WORLD4, IPPROTO_UDP, 1, 2)), TC_ACT_SHOT);
+	cr_assert_eq(from_pod_a(pkt_l4(POD_A4, WORLD4, IPPROTO_UDP, 1, 2)), TC_ACT_OK);
+	ok(dp_endpoint_del(fx.dp, EP_A, &test_err));
+	ok(dp_endpoint_add(fx.dp, &c, &test_err));
+	cr_assert_eq(stats_of(EP_A).packets[0], 0);
+	cr_assert_eq(drops_of(EP_A, DROP_SPOOFED_SOURCE, POLICY_EGRESS), 0);
+}
+
 Test(pod, every_reason_has_a_label)
 {
 	for (int i = 0; i < DROP_N_REASONS; i++) {

@@ -195,6 +195,8 @@ Test(service, without_backends_connections_are_refused_at_once)
 	len = sa(VIP4, 53, &ss);
 	cr_assert(sendto(fd, "q", 1, 0, (struct sockaddr *)&ss, len) == -1 && errno == ECONNREFUSED, "%s", strerror(errno));
 	close(fd);
+	/* And each is counted. */
+	cr_assert_eq(drops_of(0, DROP_NO_BACKEND, POLICY_EGRESS), 4);
 }
 
 Test(service, what_is_no_service_is_left_alone)
@@ -249,6 +251,16 @@ static void udp_unconnected(const char *vip, const char *ip)
 		len = sizeof(from);
 		cr_assert_eq(recvfrom(c, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
 		cr_assert(is_at(&from, vip, 53), "the answer comes from the service");
+	}
+	/* Others come and go, and its place in the list changes: it stays. */
+	for (int i = 0; i < 2; i++) {
+		struct dp_backend some[3] = { b[(first + 1) % 8], b[(first + 2) % 8], b[first] };
+
+		set_service(vip, 53, IPPROTO_UDP, some + i, (size_t)(3 - i));
+		cr_assert_eq(sendto(c, "q", 1, 0, (struct sockaddr *)&to, to_len), 1);
+		cr_assert_eq(poll(p, 8, 5000), 1);
+		cr_assert(p[first].revents);
+		cr_assert_eq(recv(p[first].fd, buf, sizeof(buf), 0), 1);
 	}
 	/* Its backend goes: the next datagram finds another. */
 	b[first] = b[(first + 1) % 8];

@@ -194,9 +194,11 @@ void dp_attach_sweep(struct dp *dp)
 	dp->n_gone = kept;
 }
 
-int dp_attach_refresh_pods(struct dp *dp, struct err *err)
+/* Names under links/, read before anything there changes. One allocation per name, at most as many as there are interfaces. */
+static int link_names(const struct dp *dp, char ***ret, size_t *ret_n, struct err *err)
 {
-	char path[512];
+	char path[512], **names = NULL;
+	size_t n = 0, cap = 0;
 	struct dirent *e;
 	DIR *dir;
 	int r;
@@ -207,11 +209,48 @@ int dp_attach_refresh_pods(struct dp *dp, struct err *err)
 	dir = opendir(path);
 	if (!dir)
 		return err_set(err, errno, "read '%s': %m", path);
-	while (r == 0 && (e = readdir(dir))) {
+	while ((e = readdir(dir))) {
+		if (n == cap) {
+			void *p = realloc(names, (cap += 64) * sizeof(*names));
+
+			if (!p) {
+				r = err_set(err, ENOMEM, "out of memory");
+				break;
+			}
+			names = p;
+		}
+		names[n] = strdup(e->d_name);
+		if (!names[n]) {
+			r = err_set(err, ENOMEM, "out of memory");
+			break;
+		}
+		n++;
+	}
+	closedir(dir);
+	*ret = names;
+	*ret_n = n;
+	return r;
+}
+
+static void free_names(char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+int dp_attach_refresh_pods(struct dp *dp, struct err *err)
+{
+	char **names = NULL;
+	size_t n = 0;
+	int r;
+
+	r = link_names(dp, &names, &n, err);
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		char role[16], way[8];
 		uint32_t ifindex;
 
-		if (sscanf(e->d_name, "%15[a-z]-%u-%7[a-z]", role, &ifindex, way) != 3)
+		if (sscanf(names[i], "%15[a-z]-%u-%7[a-z]", role, &ifindex, way) != 3)
 			continue;
 		if (!interface_exists(ifindex))
 			unpin(dp, role, ifindex, way);
@@ -221,7 +260,7 @@ int dp_attach_refresh_pods(struct dp *dp, struct err *err)
 		if (r == -ENODEV)
 			r = 0;	/* it went this instant */
 	}
-	closedir(dir);
+	free_names(names, n);
 	return r;
 }
 
@@ -289,17 +328,15 @@ static int attach_sockets(struct dp *dp, const char *cgroup_dir, struct err *err
 /* An interface that had this role before, and still exists, is let go. */
 static void release_others(struct dp *dp, const char *role, uint32_t ifindex)
 {
-	char path[512];
-	struct dirent *e;
-	DIR *dir;
+	char **names = NULL;
+	size_t n = 0;
 
-	if (dp_pin_path(dp, "links", "", path, NULL) < 0 || !(dir = opendir(path)))
-		return;
-	while ((e = readdir(dir))) {
+	(void)link_names(dp, &names, &n, NULL);
+	for (size_t i = 0; i < n; i++) {
 		char other[16], way[8];
 		uint32_t old;
 
-		if (sscanf(e->d_name, "%15[a-z]-%u-%7[a-z]", other, &old, way) != 3 || strcmp(role, other) || old == ifindex)
+		if (sscanf(names[i], "%15[a-z]-%u-%7[a-z]", other, &old, way) != 3 || strcmp(role, other) || old == ifindex)
 			continue;
 		if (!dp->tcx) {
 			LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)old,
@@ -310,7 +347,7 @@ static void release_others(struct dp *dp, const char *role, uint32_t ifindex)
 		}
 		unpin(dp, role, old, way);
 	}
-	closedir(dir);
+	free_names(names, n);
 }
 
 int dp_attach_node(struct dp *dp, const struct dp_config *config, struct err *err)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "abi/drop.h"
 #include "abi/metrics.h"
 
 static int set_error(struct err *err, int r, const char *map, const char *what)
@@ -69,6 +70,12 @@ static int reset_counters(struct dp *dp, uint32_t ep_id, struct err *err)
 	zero = calloc((size_t)n_cpus, sizeof(*zero));
 	if (!zero)
 		return err_set(err, ENOMEM, "out of memory");
+	/* Numbers are given out again: the drops counted under this one were another pod's. */
+	for (unsigned i = 0; i < 2 * DROP_N_REASONS; i++) {
+		struct drop_key k = { .ep_id = ep_id, .reason = (uint8_t)(i / 2), .direction = i % 2 };
+
+		(void)bpf_map_delete_elem(dp->map_fd[MAP_DROP_COUNTERS], &k);
+	}
 	r = bpf_map_update_elem(dp->map_fd[MAP_POD_COUNTERS], &ep_id, zero, BPF_ANY);
 	return r < 0 ? set_error(err, r, "pod_counters", "reset") : 0;
 }
