@@ -200,10 +200,11 @@ struct call {
 	bool write_pending;
 	uint64_t store_ns;
 	struct strbuf encoded;
-	char key[704];		/* in the store */
+	char *key;		/* in the store */
 	struct delete_options *del;
 	char *held[4];		/* addresses reserved until the write is in the cache or has failed */
-	size_t n_held;
+	size_t n_held, n_reserved;
+	call_fn *reserved_fn;
 
 	/* inner calls (deletecollection, bootstrap) */
 	struct call *parent;
@@ -297,7 +298,8 @@ void registry_delete_collection(struct call *c);
 /* Reads the object of c->key and runs c->change on it, again as long as others write in between. */
 void registry_mutate(struct call *c);
 void registry_read(struct call *c, call_fn *fn);	/* fills old and old_rev */
-void registry_set_key(struct call *c);
+int registry_set_key(struct call *c); /* -1: answered */
+void mutate_decide(struct call *c);	/* runs change() on what was read and does what it says */
 /* After change decided CHANGE_WRITE and all checks passed: c->obj is put. */
 bool object_matches(const struct call *c, const struct object *o);
 int call_selectors(struct call *c);	/* parses labelSelector and fieldSelector; -1: answered */
@@ -335,6 +337,8 @@ int service_prepare_create(struct call *c, json_t *obj);
 int service_prepare_update(struct call *c, json_t *obj, const json_t *old);
 void service_release_held(struct call *c);
 void service_changed(struct resource *r, const struct object *cur, const struct object *prev);
+void service_reserve(struct call *c, call_fn *then);	/* held addresses among several servers; answers itself on failure */
+void service_sweep(struct apiserver *s);
 int namespace_prepare_create(json_t *obj);
 void namespace_finalize(struct call *c);
 void scale_handle(struct call *c);

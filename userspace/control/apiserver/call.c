@@ -61,6 +61,7 @@ void call_unref(struct call *c)
 	free(c->labels_text);
 	free(c->fields_text);
 	free(c->rest);
+	free(c->key);
 	free(c->del);
 	json_decref(c->body);
 	json_decref(c->old);

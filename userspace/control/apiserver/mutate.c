@@ -18,16 +18,22 @@
 #define EVENT_TTL_S 3600
 #define EVENT_LEASE_SHARED_MS 60000	/* events of one minute share a lease, as in Kubernetes */
 
-static void decide(struct call *c);
 static void on_put(void *arg, int r, const struct store_txn_result *res, const struct err *err);
 static void on_del(void *arg, int r, const struct store_txn_result *res, const struct err *err);
 static void put(struct call *c, int64_t lease);
+static void put_plain(struct call *c);
 static void put_event(struct call *c);
 
-void registry_set_key(struct call *c)
+int registry_set_key(struct call *c)
 {
-	snprintf(c->key, sizeof(c->key), "%s%s%s%s", c->res->prefix, c->res->kind->namespaced ? c->ns : "",
-		 c->res->kind->namespaced ? "/" : "", c->name);
+	bool in_ns = c->res->kind->namespaced;
+
+	free(c->key);
+	if (asprintf(&c->key, "%s%s%s%s", c->res->prefix, in_ns ? c->ns : "", in_ns ? "/" : "", c->name) >= 0)
+		return 0;
+	c->key = NULL;
+	call_oom(c);
+	return -1;
 }
 
 /* c->old from the value of the store (NULL: absent). */
@@ -55,7 +61,7 @@ static void read_cached(struct call *c)
 	if (set_old(c, o ? o->json->data : NULL, o ? o->json->len : 0, o ? o->rev : 0) < 0)
 		call_oom(c);
 	else
-		decide(c);
+		mutate_decide(c);
 }
 
 static void on_read(void *arg, int r, const struct store_range *range, const struct err *err)
@@ -68,13 +74,14 @@ static void on_read(void *arg, int r, const struct store_range *range, const str
 	else if (set_old(c, kv ? kv->value : NULL, kv ? kv->value_len : 0, kv ? kv->mod_rev : 0) < 0)
 		call_oom(c);
 	else
-		decide(c);
+		mutate_decide(c);
 	call_unref(c);
 }
 
 void registry_mutate(struct call *c)
 {
-	registry_set_key(c);
+	if (registry_set_key(c) < 0)
+		return;
 	/* A creation needs no present object, but its namespace from the cache. */
 	if (c->s->single_writer || c->creating)
 		cache_wait_fresh(c, read_cached);
@@ -99,7 +106,7 @@ static void answer_unwritten(struct call *c, json_t *obj)
 		call_object_json(c, c->success_code ? c->success_code : 200, obj);
 }
 
-static void decide(struct call *c)
+void mutate_decide(struct call *c)
 {
 	struct apiserver *s = c->s;
 
@@ -126,8 +133,10 @@ static void decide(struct call *c)
 		}
 		if (streq(c->res->kind->plural, "events"))
 			put_event(c);
+		else if (c->n_held && !s->single_writer)
+			service_reserve(c, put_plain);
 		else
-			put(c, 0);
+			put_plain(c);
 		break;
 	case CHANGE_DELETE:
 		if (c->dry_run) {
@@ -146,6 +155,11 @@ static void put(struct call *c, int64_t lease)
 
 	c->store_ns = clock_mono_ns();
 	st->ops->put(st, c->key, c->old_rev, c->encoded.buf, c->encoded.len, lease, on_put, call_ref(c));
+}
+
+static void put_plain(struct call *c)
+{
+	put(c, 0);
 }
 
 static void on_lease(void *arg, int r, int64_t lease, const struct err *err)
@@ -184,9 +198,10 @@ static void lost_race(struct call *c, const struct store_kv *current)
 
 			obj_random_suffix(buf, 5);
 			memcpy(c->name + len - 5, buf, 5);
-			registry_set_key(c);
+			if (registry_set_key(c) < 0)
+				return;
 			(void)set_old(c, NULL, 0, 0);
-			decide(c);
+			mutate_decide(c);
 			return;
 		}
 		{
@@ -204,7 +219,7 @@ static void lost_race(struct call *c, const struct store_kv *current)
 	if (set_old(c, current ? current->value : NULL, current ? current->value_len : 0, current ? current->mod_rev : 0) < 0)
 		call_oom(c);
 	else
-		decide(c);
+		mutate_decide(c);
 }
 
 static void wrote(struct call *c, int64_t rev, const char *op)

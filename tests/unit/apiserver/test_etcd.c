@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two API servers on one etcd: what one acknowledged the other shows, watches and addresses agree, an outage is told and survived. */
+#include "fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../store/etcd_server.c"
+#include "base/clock.h"
+#include "base/str.h"
+
+static struct etcd_server etcd;
+static struct fx a, b;
+static char store[160];
+
+static void setup(void)
+{
+	etcd_server_start(&etcd, false);
+	snprintf(store, sizeof(store), "etcd:%s", etcd.url);
+	fx_init(&a);
+	fx_init(&b);
+	a.config.store = b.config.store = store;
+	fx_start(&a);
+	fx_start(&b);
+}
+
+static void teardown(void)
+{
+	fx_done(&a);
+	fx_done(&b);
+	etcd_server_stop(&etcd);
+}
+
+TestSuite(etcd, .init = setup, .fini = teardown, .timeout = 90);
+
+Test(etcd, two_servers_are_one)
+{
+	struct fx_watch w;
+	json_t *o, *l;
+	char path[256];
+
+	l = fx_expect(&b, 200, "GET", CMS, NULL);
+	snprintf(path, sizeof(path), CMS "?watch=1&resourceVersion=%s", api_get_str(l, "metadata.resourceVersion"));
+	json_decref(l);
+	fx_watch_start(&b, &w, ADMIN, path, NULL);
+	for (int i = 0; i < 20; i++) {
+		char at[64], body[64];
+
+		if (i == 0)
+			fx_do(&a, 201, "POST", CMS, CM("x", ""));
+		snprintf(body, sizeof(body), "{\"data\":{\"i\":\"%d\"}}", i);
+		fx_do(&a, 200, "PATCH", CMS "/x", body);
+		/* at once, on the other */
+		o = fx_expect(&b, 200, "GET", CMS "/x", NULL);
+		snprintf(at, sizeof(at), "%d", i);
+		cr_assert_str_eq(api_get_str(o, "data.i"), at);
+		json_decref(o);
+		l = fx_expect(&b, 200, "GET", CMS, NULL);
+		cr_assert_str_eq(api_get_str(json_array_get(json_object_get(l, "items"), 0), "data.i"), at);
+		json_decref(l);
+	}
+	fx_watch_expect(&w, "ADDED", "x");
+	for (int i = 0; i < 20; i++)
+		fx_watch_expect(&w, "MODIFIED", "x");
+	fx_watch_done(&w);
+	l = fx_expect(&a, 200, "GET", "/api/v1/namespaces?limit=2", NULL);
+	cr_assert(json_array_size(json_object_get(l, "items")) == 2);
+	json_decref(l);
+}
+
+static int n_done, n_created, n_refused;
+
+static void on_created(struct http_call *call, void *arg, const struct http_response *rsp)
+{
+	(void)call;
+	(void)arg;
+	n_done++;
+	n_created += rsp->status == 201;
+	n_refused += rsp->status == 422 && strstr(rsp->body, "already allocated");
+}
+
+static void start(struct fx *f, const char *name, const char *ip)
+{
+	char body[512];
+	struct http_call_config c = { .method = "POST", .path = "/api/v1/namespaces/default/services", .content_type = "application/json",
+				      .body = body, .on_done = on_created };
+
+	snprintf(body, sizeof(body),
+		 "{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"clusterIP\":\"%s\",\"ports\":[{\"port\":80}]}}",
+		 name, ip);
+	c.body_len = strlen(body);
+	cr_assert(http_call_start(f->clients[ADMIN], &c));
+}
+
+Test(etcd, an_address_is_given_by_one_server_only)
+{
+	int64_t end = clock_mono_ms() + 30000;
+	const int rounds = 20;
+
+	for (int i = 0; i < rounds; i++) {
+		char x[16], y[16], ip[32];
+
+		snprintf(x, sizeof(x), "a-%d", i);
+		snprintf(y, sizeof(y), "b-%d", i);
+		snprintf(ip, sizeof(ip), "10.96.1.%d", i + 1);
+		start(&a, x, ip);
+		start(&b, y, ip);
+		while (n_done < 2 * (i + 1)) {
+			cr_assert(clock_mono_ms() < end);
+			loop_run_once(a.loop, 1);
+			loop_run_once(b.loop, 1);
+		}
+	}
+	cr_assert(n_created == rounds, "%d created", n_created);
+	cr_assert(n_refused == rounds, "%d refused", n_refused);
+}
+
+Test(etcd, an_outage_is_told_and_survived)
+{
+	struct fx_watch w;
+	struct answer r;
+	int64_t end;
+
+	fx_do(&a, 201, "POST", CMS, CM("before", ""));
+	fx_watch_start(&a, &w, ADMIN, CMS "?watch=1", NULL);
+	fx_watch_expect(&w, "ADDED", "before");
+	etcd_server_kill(&etcd);
+	fx_refused(&a, ADMIN, 503, "POST", CMS, CM("during", ""), "the store is unavailable");
+	etcd_server_restart(&etcd);
+	end = clock_mono_ms() + 30000;
+	do {
+		cr_assert(clock_mono_ms() < end);
+		r = fx_call(&a, ADMIN, "POST", CMS, "application/json", NULL, CM("after", ""));
+		n_done = r.status;
+		answer_done(&r);
+	} while (n_done != 201);
+	/* the watch went on */
+	fx_watch_expect(&w, "ADDED", "after");
+	fx_watch_done(&w);
+}
