@@ -92,8 +92,7 @@ static void on_made(void *arg, const struct grpc_status *status, const ProtobufC
 
 	p->sandbox_busy = false;
 	if (status->code) {
-		if (strstr(status->message, "is reserved"))
-			p->sandbox_attempt++;
+		p->sandbox_attempt++;	/* the runtime may keep the failed one's name */
 		sandbox_failed(p, "FailedCreatePodSandBox", status->message);
 		pod_drop(p);
 		return;

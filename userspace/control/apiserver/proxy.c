@@ -405,11 +405,11 @@ static void stream_path(struct call *c, const char *container, struct strbuf *pa
 static void stream_start(struct call *c)
 {
 	static const char *const passed[] = { "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
-					      "Sec-WebSocket-Extensions", "X-Stream-Protocol-Version" };
+					      "Sec-WebSocket-Extensions" };
 	cleanup(free) char *container = NULL;
 	cleanup(strbuf_done) struct strbuf path = STRBUF_INIT;
-	char url[160], lines[8][512];
-	const char *headers[9];
+	char url[160], lines[16][512];
+	const char *headers[17];
 	struct err err = ERR_INIT;
 	struct proxy *p;
 	size_t n = 0;
@@ -423,6 +423,17 @@ static void stream_start(struct call *c)
 		if (!v || strlen(v) > 400 || strpbrk(v, "\r\n"))
 			continue;
 		snprintf(lines[n], sizeof(lines[n]), "%s: %s", passed[i], v);
+		headers[n] = lines[n];
+		n++;
+	}
+	for (size_t i = 0; n < 16; i++) {	/* every version the client offers */
+		const char *v = http_req_header_nth(c->req, "X-Stream-Protocol-Version", i);
+
+		if (!v)
+			break;
+		if (strlen(v) > 400 || strpbrk(v, "\r\n"))
+			continue;
+		snprintf(lines[n], sizeof(lines[n]), "X-Stream-Protocol-Version: %s", v);
 		headers[n] = lines[n];
 		n++;
 	}

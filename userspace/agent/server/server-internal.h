@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of agent/server share. */
+#ifndef SKEP_AGENT_SERVER_INTERNAL_H
+#define SKEP_AGENT_SERVER_INTERNAL_H
+
+#include "server.h"
+
+struct server {
+	struct loop *loop;
+	struct server_config config;
+	struct http_server *http;
+	struct pods *pods;
+	struct network *network;
+};
+
+void answer_text(struct http_req *req, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* logs.c: path components after /containerLogs */
+void serve_logs(struct server *s, struct http_req *req, const char *ns, const char *pod, const char *container);
+/* stream.c */
+enum stream_kind { STREAM_EXEC, STREAM_ATTACH, STREAM_PORT_FORWARD };
+void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind, const char *ns, const char *pod, const char *container);
+/* stats.c */
+void serve_stats(struct server *s, struct http_req *req);
+
+#endif
