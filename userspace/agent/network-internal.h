@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the node's network share: its state, and the steps of reconciliation. Public face: network.h. */
+#ifndef SKEP_AGENT_NETWORK_INTERNAL_H
+#define SKEP_AGENT_NETWORK_INTERNAL_H
+
+#include "../lib/base/list.h"
+#include "../lib/base/strmap.h"
+#include "../lib/compile/policy.h"
+#include "../lib/compile/service.h"
+#include "dp/dp.h"
+#include "net/checkpoint.h"
+#include "net/cni_server.h"
+#include "net/ipam.h"
+#include "net/net.h"
+#include "network.h"
+
+enum { NETWORK_RECENT_DROPS = 256, NETWORK_ADD_TIMEOUT_MS = 20000 };
+
+/* A sandbox and what the maps say of it. */
+struct local {
+	struct sandbox s;
+	bool in_maps;			/* endpoint added */
+	uint32_t identity;		/* as in the maps */
+	uint64_t policy_hash;		/* of the policy in the maps; 0: none */
+	bool isolated[2];
+	size_t n_rules;
+	char *policies;			/* names of what selects it, comma-separated; NULL */
+};
+
+/* What ipcache holds for an address. */
+struct cached {
+	struct dp_ipcache_entry e;
+	bool wanted;			/* during a sync */
+	char pod[320];			/* "ns/name", for people */
+};
+
+/* A CNI ADD that waits for its pod to be seen. */
+struct pending {
+	struct list link;
+	struct network *n;
+	struct cni_request *req;
+	struct loop_timer timer;
+};
+
+struct network {
+	struct loop *loop;
+	struct kube *kube;
+	char *node_name, *state_dir;
+	struct net_node node;
+	struct dp *dp;
+	struct ipam *ipam;
+	struct cni_server *cni;
+	struct informer *pods, *namespaces, *policies, *services, *slices, *nodes;
+	struct strmap *locals;		/* sandbox id -> struct local */
+	struct strmap *ipcache;		/* address as text -> struct cached: what the map holds */
+	struct policy_cidr *cidrs;	/* what the map holds */
+	size_t n_cidrs;
+	struct policy_ids *ids;
+	struct list pending;
+	struct loop_timer sync_timer, resync_timer;
+	struct loop_io drop_io;
+	uint64_t generation;		/* of the last applied policies */
+	uint64_t repairs;		/* differences found by the periodic comparison */
+	char failing[512];		/* why the last sync was not complete; "" */
+	struct dp_drop_event drops[NETWORK_RECENT_DROPS];
+	size_t n_drops;			/* seen in all; the ring's head */
+};
+
+/* network_sync.c: policies, identities, endpoints, addresses. 0, or the first failure with err; what could be done is done. */
+int network_sync_pods(struct network *n, struct err *err);
+/* network_services.c */
+int network_sync_services(struct network *n, struct err *err);
+/* network_cni.c */
+void network_cni(struct cni_request *req, void *network);
+void network_cni_pod_seen(struct network *n);	/* pods changed: pending ADDs look again */
+int network_release(struct network *n, struct local *l, struct err *err); /* last trace of a sandbox; frees l */
+/* network_http.c */
+void network_metrics(struct network *n);
+void network_on_drop(void *network, const struct dp_drop_event *ev);
+
+void network_changed(struct network *n);	/* sync soon */
+struct local *network_local_by_ep(const struct network *n, uint32_t ep_id);
+const struct api_pod *network_pod_of(const struct network *n, const struct local *l);	/* NULL: not (any more) in the API */
+
+#endif

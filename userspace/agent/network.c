@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node's network: life, caches, and when to reconcile. See network.h; the steps are in network_sync.c, network_services.c and
+ * network_cni.c. Nothing is written to a map before every cache is complete, so that a start never removes what is right.
+ */
+#include "network.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "../lib/base/cleanup.h"
+#include "../lib/base/file.h"
+#include "../lib/base/log.h"
+#include "../lib/base/str.h"
+#include "network-internal.h"
+
+enum { DEBOUNCE_MS = 5, RESYNC_MS = 10000, RETRY_MS = 1000 };
+
+static bool synced(const struct network *n)
+{
+	struct informer *const all[] = { n->pods, n->namespaces, n->policies, n->services, n->slices, n->nodes };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!all[i] || !informer_synced(all[i]))
+			return false;
+	return true;
+}
+
+const char *network_ready(const struct network *n)
+{
+	if (!synced(n))
+		return "pods, policies and services are being listed";
+	return n->failing[0] ? n->failing : NULL;
+}
+
+void network_changed(struct network *n)
+{
+	if (!loop_timer_pending(&n->sync_timer))
+		(void)loop_timer_set(n->loop, &n->sync_timer, DEBOUNCE_MS);
+}
+
+static void sync_due(struct loop_timer *t)
+{
+	struct network *n = t->arg;
+	struct err err = ERR_INIT, services = ERR_INIT;
+	int r;
+
+	if (!synced(n))
+		return;
+	/* Services first: a pod that starts in this very sync finds them. */
+	r = network_sync_services(n, &services);
+	if (network_sync_pods(n, &err) < 0 || r < 0) {
+		snprintf(n->failing, sizeof(n->failing), "%s", err.code ? err.msg : services.msg);
+		log_error("data plane: %s", n->failing);
+		(void)loop_timer_set(n->loop, &n->sync_timer, RETRY_MS);
+		return;
+	}
+	n->failing[0] = '\0';
+}
+
+static void resync_due(struct loop_timer *t)
+{
+	struct network *n = t->arg;
+
+	(void)loop_timer_set(n->loop, &n->resync_timer, RESYNC_MS);
+	network_changed(n);
+}
+
+static void changed(struct informer *inf, void *arg, struct informer_item *old, struct informer_item *new)
+{
+	struct network *n = arg;
+
+	if (old == new)
+		return; /* resync has its own timer */
+	if (inf == n->nodes && old && new) {
+		const struct api_node *a = (const struct api_node *)old->obj, *b = (const struct api_node *)new->obj;
+		bool same = a->status.n_addresses == b->status.n_addresses;
+
+		for (size_t i = 0; same && i < a->status.n_addresses; i++)
+			same = streq(a->status.addresses[i].address, b->status.addresses[i].address);
+		if (same)
+			return; /* a heartbeat */
+	}
+	if (inf == n->pods && new)
+		network_cni_pod_seen(n);
+	network_changed(n);
+}
+
+static void listed(struct informer *inf, void *arg)
+{
+	struct network *n = arg;
+
+	(void)inf;
+	if (!synced(n))
+		return;
+	network_cni_pod_seen(n);
+	network_changed(n);
+}
+
+static int start_informers(struct network *n, struct err *err)
+{
+	static const struct informer_ops ops = { changed, listed };
+	static const struct api_kind *const kinds[] = { &api_kind_pod,	   &api_kind_namespace,	     &api_kind_network_policy,
+							&api_kind_service, &api_kind_endpoint_slice, &api_kind_node };
+	struct informer **const all[] = { &n->pods, &n->namespaces, &n->policies, &n->services, &n->slices, &n->nodes };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct informer_config config = { .kind = kinds[i], .resync_ms = -1 };
+
+		*all[i] = informer_new(n->kube, &config, &ops, n);
+		if (!*all[i])
+			return err_set(err, ENOMEM, "out of memory");
+	}
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (informer_start(*all[i]) < 0)
+			return err_set(err, ENOMEM, "out of memory");
+	return 0;
+}
+
+static void bad_checkpoint(const char *path, const char *why)
+{
+	log_error("checkpoint '%s': %s; its address stays unknown until the pod is gone, ignoring", path, why);
+}
+
+/* Sandboxes of before: their addresses are taken, and what the maps say of them is kept. */
+static int restore(struct network *n, struct err *err)
+{
+	cleanup(free) struct sandbox *all = NULL;
+	cleanup(free) struct dp_endpoint *eps = NULL;
+	size_t count, n_eps;
+	int r;
+
+	r = dir_make(n->state_dir, 0700, err);
+	if (!r)
+		r = checkpoint_load(n->state_dir, &all, &count, bad_checkpoint, err);
+	if (!r)
+		r = dp_endpoint_list(n->dp, &eps, &n_eps, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		struct local *l = calloc(1, sizeof(*l));
+
+		if (!l || strmap_set(n->locals, all[i].id, l, NULL) < 0) {
+			free(l);
+			return err_set(err, ENOMEM, "out of memory");
+		}
+		l->s = all[i];
+		if (ipam_reserve(n->ipam, l->s.number) < 0)
+			log_error("sandbox %s: its address is outside %s's ranges or doubled", l->s.id, n->node_name);
+		for (size_t k = 0; k < n_eps; k++)
+			if (eps[k].ep_id == l->s.number) {
+				l->in_maps = eps[k].ifindex == l->s.ifindex;
+				l->identity = eps[k].identity;
+			}
+	}
+	/* Endpoints without a checkpoint: an ADD that never answered, or a DEL cut short. */
+	for (size_t k = 0; k < n_eps; k++) {
+		bool known = false;
+
+		for (size_t i = 0; i < count; i++)
+			known |= all[i].number == eps[k].ep_id;
+		if (!known) {
+			log_info("endpoint %u has no checkpoint: removed", eps[k].ep_id);
+			(void)dp_endpoint_del(n->dp, eps[k].ep_id, NULL);
+			(void)dp_policy_del(n->dp, eps[k].ep_id, NULL);
+		}
+	}
+	return 0;
+}
+
+/* What ipcache and cidrs hold, so that only differences are written. */
+static int read_maps(struct network *n, struct err *err)
+{
+	cleanup(free) struct dp_ipcache_entry *entries = NULL;
+	cleanup(free) struct dp_cidr_entry *cidrs = NULL;
+	size_t count, n_cidrs;
+	int r;
+
+	r = dp_ipcache_list(n->dp, &entries, &count, err);
+	if (!r)
+		r = dp_cidr_list(n->dp, &cidrs, &n_cidrs, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		struct cached *c = calloc(1, sizeof(*c));
+		char text[INET6_ADDRSTRLEN];
+
+		if (!c || strmap_set(n->ipcache, ip_text(&entries[i].ip, text), c, NULL) < 0) {
+			free(c);
+			return err_set(err, ENOMEM, "out of memory");
+		}
+		c->e = entries[i];
+	}
+	n->cidrs = calloc(n_cidrs + 1, sizeof(*n->cidrs));
+	if (!n->cidrs)
+		return err_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < n_cidrs; i++)
+		n->cidrs[i] = (struct policy_cidr){ cidrs[i].ip, cidrs[i].len, cidrs[i].identity };
+	n->n_cidrs = n_cidrs;
+	return 0;
+}
+
+static int load_ids(struct network *n, struct err *err)
+{
+	cleanup(free) char *text = NULL;
+	char path[PATH_MAX];
+	size_t len;
+
+	n->ids = policy_ids_new();
+	if (!n->ids)
+		return err_set(err, ENOMEM, "out of memory");
+	snprintf(path, sizeof(path), "%s/identities", n->state_dir);
+	if (file_read(path, 64 << 20, &text, &len, NULL) < 0)
+		return 0;
+	if (policy_ids_load(n->ids, text, len, err) < 0) {
+		log_warn("identities '%s': %s; they are numbered anew", path, err->msg);
+		err_clear(err);
+		policy_ids_free(n->ids);
+		n->ids = policy_ids_new();
+	}
+	return n->ids ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+static void drops_due(struct loop_io *io, uint32_t events)
+{
+	struct network *n = io->arg;
+
+	(void)events;
+	(void)dp_drop_consume(n->dp, network_on_drop, n);
+}
+
+int network_new(struct loop *loop, struct kube *kube, const struct network_config *config, struct network **ret, struct err *err)
+{
+	struct network *n = calloc(1, sizeof(*n));
+	struct dp_config dc = { .pin_dir = config->pin_dir, .cgroup_dir = config->cgroup_dir, .tunnel = NET_TUNNEL };
+	int r;
+
+	if (!n)
+		return err_set(err, ENOMEM, "out of memory");
+	n->loop = loop;
+	n->kube = kube;
+	list_init(&n->pending);
+	n->sync_timer = (struct loop_timer){ .fn = sync_due, .arg = n };
+	n->resync_timer = (struct loop_timer){ .fn = resync_due, .arg = n };
+	n->node_name = strdup(config->node_name);
+	n->state_dir = strdup(config->state_dir);
+	n->locals = strmap_new();
+	n->ipcache = strmap_new();
+	if (!n->node_name || !n->state_dir || !n->locals || !n->ipcache) {
+		r = err_set(err, ENOMEM, "out of memory");
+		goto fail;
+	}
+	snprintf(n->node.uplink, sizeof(n->node.uplink), "%s", config->uplink ? config->uplink : "");
+	r = ip_parse_list(config->node_ips, &n->node.ip4, &n->node.ip6, err);
+	if (!r)
+		r = ip_parse_cidr_list(config->cluster_cidrs, &n->node.pods4, &n->node.pods4_len, &n->node.pods6, &n->node.pods6_len, err);
+	if (!r)
+		r = ip_parse_cidr_list(config->lan_cidrs, &dc.lan4, &dc.lan4_len, &dc.lan6, &dc.lan6_len, err);
+	if (!r)
+		r = ipam_new(config->pod_cidrs, &n->ipam, err);
+	if (!r)
+		r = net_node_setup(&n->node, err);
+	if (r < 0)
+		goto fail;
+	dc.uplink = n->node.uplink;
+	dc.node_ip4 = n->node.ip4;
+	dc.node_ip6 = n->node.ip6;
+	dc.pod_cidr4 = n->node.pods4;
+	dc.pod_cidr4_len = n->node.pods4_len;
+	dc.pod_cidr6 = n->node.pods6;
+	dc.pod_cidr6_len = n->node.pods6_len;
+	r = dp_open(&dc, &n->dp, err);
+	if (!r)
+		r = restore(n, err);
+	if (!r)
+		r = read_maps(n, err);
+	if (!r)
+		r = load_ids(n, err);
+	if (!r)
+		r = start_informers(n, err);
+	if (!r)
+		r = cni_server_new(loop, config->cni_socket, network_cni, n, &n->cni, err);
+	if (r < 0)
+		goto fail;
+	if (dp_drop_fd(n->dp) >= 0) {
+		n->drop_io = (struct loop_io){ .fn = drops_due, .arg = n };
+		(void)loop_io_add(loop, &n->drop_io, dp_drop_fd(n->dp), EPOLLIN);
+	}
+	network_metrics(n);
+	(void)loop_timer_set(loop, &n->resync_timer, RESYNC_MS);
+	*ret = n;
+	return 0;
+fail:
+	network_free(n);
+	return r;
+}
+
+void network_free(struct network *n)
+{
+	struct informer **all[] = { &n->pods, &n->namespaces, &n->policies, &n->services, &n->slices, &n->nodes };
+
+	loop_timer_cancel(&n->sync_timer);
+	loop_timer_cancel(&n->resync_timer);
+	loop_io_del(&n->drop_io);
+	cni_server_free(n->cni);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		informer_free(*all[i]);
+	if (n->locals)
+		for (struct strmap_iter it = { 0 }; strmap_next(n->locals, &it);) {
+			free(((struct local *)it.value)->policies);
+			free(it.value);
+		}
+	if (n->ipcache)
+		for (struct strmap_iter it = { 0 }; strmap_next(n->ipcache, &it);)
+			free(it.value);
+	strmap_free(n->locals);
+	strmap_free(n->ipcache);
+	policy_ids_free(n->ids);
+	free(n->cidrs);
+	ipam_free(n->ipam);
+	if (n->dp)
+		dp_close(n->dp);
+	free(n->node_name);
+	free(n->state_dir);
+	free(n);
+}
+
+int network_prune(struct network *n, const char *const *sandbox_ids, size_t n_ids, struct err *err)
+{
+	int r = 0;
+
+	for (struct strmap_iter it = { 0 }; strmap_next(n->locals, &it);) {
+		bool known = false;
+
+		for (size_t i = 0; i < n_ids && !known; i++)
+			known = streq(sandbox_ids[i], it.key);
+		if (known)
+			continue;
+		log_info("sandbox %s is unknown to the runtime: its address is released", it.key);
+		if (network_release(n, it.value, err) < 0)
+			r = -EIO;
+	}
+	network_changed(n);
+	return r;
+}
+
+int network_pod_ips(const struct network *n, const char *sandbox_id, char *ret_ip4, char *ret_ip6)
+{
+	const struct local *l = strmap_get(n->locals, sandbox_id);
+
+	if (!l)
+		return -ENOENT;
+	ip_text(&l->s.ip4, ret_ip4);
+	ip_text(&l->s.ip6, ret_ip6);
+	return 0;
+}
+
+struct local *network_local_by_ep(const struct network *n, uint32_t ep_id)
+{
+	for (struct strmap_iter it = { 0 }; strmap_next(n->locals, &it);)
+		if (((struct local *)it.value)->s.number == ep_id)
+			return it.value;
+	return NULL;
+}
+
+const struct api_pod *network_pod_of(const struct network *n, const struct local *l)
+{
+	struct informer_item *it = informer_get(n->pods, l->s.ns, l->s.name);
+
+	return it && (!l->s.uid[0] || streq(it->obj->metadata.uid, l->s.uid)) ? (const struct api_pod *)it->obj : NULL;
+}
