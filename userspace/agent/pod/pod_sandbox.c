@@ -131,7 +131,7 @@ static int make_cgroup(struct pod *p, struct err *err)
 	return r;
 }
 
-void pod_make_sandbox(struct pod *p)
+static void run_sandbox(struct pod *p)
 {
 	struct arena a = ARENA_INIT;
 	struct err err = ERR_INIT;
@@ -156,6 +156,40 @@ void pod_make_sandbox(struct pod *p)
 	arena_done(&a);
 	if (r < 0)
 		sandbox_failed(p, "FailedCreatePodSandBox", err.msg);
+}
+
+static void on_old_stopped(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
+{
+	struct pod *p = arg;
+
+	(void)msg;
+	p->sandbox_busy = false;
+	if (status->code && status->code != GRPC_NOT_FOUND)
+		sandbox_failed(p, "FailedKillPod", status->message);
+	else if (!p->gone && !pod_stopping(p))
+		run_sandbox(p);
+	else
+		pod_kick(p);
+	pod_drop(p);
+}
+
+/* A sandbox that died still has its network: that goes before a new one comes. */
+void pod_make_sandbox(struct pod *p)
+{
+	Cri__SandboxId rq = CRI__SANDBOX_ID__INIT;
+
+	if (!p->sandbox_id) {
+		run_sandbox(p);
+		return;
+	}
+	rq.pod_sandbox_id = p->sandbox_id;
+	p->sandbox_busy = true;
+	pod_touch(p);
+	pod_hold(p);
+	if (!cri_call(p->m->cri, CRI_STOP_SANDBOX, &rq.base, 0, on_old_stopped, p)) {
+		pod_drop(p);
+		sandbox_failed(p, "FailedKillPod", "out of memory");
+	}
 }
 
 /* --- stop: containers have ended; their logs stay --- */

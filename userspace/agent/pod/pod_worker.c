@@ -448,7 +448,7 @@ static void announce(struct pod *p, int64_t now, int64_t *wake)
 				wake_no_later(wake, c->flip_ms);
 			}
 		}
-		if (c->state == CTR_EXITED && c->op == OP_NONE && c->backoff_said != c->attempt + 1 && c->backoff_ms &&
+		if (c->state == CTR_EXITED && c->op == OP_NONE && p->sandbox == SANDBOX_READY && c->backoff_said != c->attempt + 1 && c->backoff_ms &&
 		    !pod_stopping(p) && now < c->now.finished_ms + c->backoff_ms && pod_restart_policy(p) != RESTART_NEVER &&
 		    (c->now.exit_code || pod_restart_policy(p) == RESTART_ALWAYS)) {
 			c->backoff_said = c->attempt + 1;
@@ -462,7 +462,17 @@ static int64_t kill_grace(const struct pod *p, const struct pod_ctr *c)
 {
 	const struct api_probe *probe = c->spec->liveness_probe;
 
-	if (p->deleting || p->unknown || p->fail_reason)
+	if (p->deleting && !p->unknown) {	/* of which a part may be over: the agent or the runtime was away */
+		int64_t end_ms, left_s;
+
+		if (p->obj->metadata.deletion_timestamp && !clock_rfc3339_parse(p->obj->metadata.deletion_timestamp, &end_ms)) {
+			left_s = (end_ms - now_ms() + 999) / 1000;
+			if (left_s < p->grace_s)
+				return left_s > 0 ? left_s : p->grace_s > 0;
+		}
+		return p->grace_s;
+	}
+	if (p->unknown || p->fail_reason)
 		return p->grace_s;
 	if (c->replace && probe && probe->termination_grace_period_seconds.set)
 		return probe->termination_grace_period_seconds.v;
