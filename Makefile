@@ -160,13 +160,19 @@ $(BUILD)/bin/$(1): $(BUILD)/obj/$$(firstword $$(DIRS_$(PROG_$(1))))/main.o $$(ca
 	$$(Q)$$(CC) $$(SANFLAGS) $$(LDFLAGS) -o $$@ $$< $$(call archives,$(PROG_$(1))) $$(call syslibs,$(PROG_$(1)))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
-programs: $(ALL_PROGRAMS) $(BUILD)/bin/pause
+programs: $(ALL_PROGRAMS) $(BUILD)/bin/pause $(BUILD)/images/pause.tar
 
 # The first process of a pod: static, since its image holds nothing else.
 $(BUILD)/bin/pause: userspace/pause/pause.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -Os -Wall -Wextra -Werror -static -s $< -o $@
+
+# The image of a pod's sandbox, which `skep up` loads on every node.
+$(BUILD)/images/pause.tar: $(BUILD)/bin/pause scripts/mkimage.py
+	$(call say,IMAGE,$@)
+	@mkdir -p $(@D)
+	$(Q)python3 scripts/mkimage.py binary $@ localhost/skep/pause:1 $<
 
 # --- tests: tests/unit/<layer>/*.c is one Criterion program; so are tests/bpf and tests/net (which see all the agent sees) ---
 UNIT_LAYERS := $(foreach l,$(LAYERS),$(if $(wildcard tests/unit/$(l)/*.c),$(l)))
