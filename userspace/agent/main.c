@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * skep-agent: a node. Flags, then the parts in the order in which they need each other: cgroups, API client, runtime client, HTTPS
+ * API, Node object; when the cluster has given the node its ranges, the network, and then pods may start. Ending the agent ends
+ * nothing else: containers run on, packets flow on.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../lib/base/cleanup.h"
+#include "../lib/base/file.h"
+#include "../lib/base/log.h"
+#include "../lib/base/str.h"
+#include "cgroup.h"
+#include "cri/cri.h"
+#include "network.h"
+#include "node.h"
+#include "pod/pods.h"
+#include "server/server.h"
+
+#define LABELS_MAX 64
+#define NETWORK_LOOK_MS 50
+
+struct flags {
+	const char *node_name, *kubeconfig, *runtime_endpoint, *state_dir, *run_dir, *pin_dir, *cgroup_root, *node_ips, *cluster_cidrs,
+		*lan_cidrs, *uplink, *listen, *tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket, *system_reserved;
+	const char *labels[LABELS_MAX + 1];
+	int max_pods;
+};
+
+struct agent {
+	struct flags flags;
+	struct loop *loop;
+	struct kubeconfig kc;
+	struct kube *kube;
+	struct kube_recorder *rec;
+	struct cri *cri;
+	struct cgroups *cgroups;
+	struct server *server;
+	struct node *node;
+	struct pods *pods;
+	struct network *network;
+	struct loop_timer network_timer;
+	struct loop_signal signals;
+	char *node_ip[2], *net_dir, *cni_socket;
+	int status;
+};
+
+static void usage(FILE *f)
+{
+	fputs("skep-agent: runs the pods of one node.\n\n"
+	      "  --node-name NAME            name of the Node object (required)\n"
+	      "  --kubeconfig FILE           how to reach the API server (required)\n"
+	      "  --runtime-endpoint URL      container runtime (unix:///run/containerd/containerd.sock)\n"
+	      "  --state-dir DIR             pods' volumes and logs, network checkpoints (/var/lib/skep/agent)\n"
+	      "  --run-dir DIR               sockets (/run/skep/agent)\n"
+	      "  --pin-dir DIR               where eBPF maps and links are pinned (/sys/fs/bpf/skep/<node>)\n"
+	      "  --cgroup-root PATH          control group of the node's pods, below the hierarchies (/skep/<node>)\n"
+	      "  --node-ips A[,B]            the node's addresses, one for each family (required)\n"
+	      "  --cluster-cidrs A[,B]       addresses of all pods (10.0.0.0/8,fd00:10::/48)\n"
+	      "  --lan-cidrs A[,B]           the network the nodes share\n"
+	      "  --uplink IFACE              interface to the other nodes (that of the default route)\n"
+	      "  --listen [ADDRESS]:PORT     the agent's HTTPS API, with /metrics (:10250)\n"
+	      "  --tls-cert, --tls-key FILE  its certificate and key (required)\n"
+	      "  --tls-ca FILE               authority of its callers' certificates (required)\n"
+	      "  --cni-conf-dir DIR          the runtime's CNI configuration directory, to write ours into\n"
+	      "  --cni-socket PATH           where skep-cni finds the agent (<run-dir>/cni.sock)\n"
+	      "  --label KEY=VALUE           label of the Node object; may be repeated\n"
+	      "  --max-pods N                most pods at a time (110)\n"
+	      "  --system-reserved cpu=Q,memory=Q   kept from pods\n"
+	      "  --version, --help\n"
+	      "\nSKEP_LOG=error|warn|info|debug sets how much is logged.\n", f);
+}
+
+enum { F_HELP = 1, F_VERSION, F_LABEL, F_MAX_PODS, F_STRING };
+
+static int parse_flags(int argc, char **argv, struct flags *f)
+{
+	const struct { const char *name; const char **value; } strings[] = {
+		{ "node-name", &f->node_name }, { "kubeconfig", &f->kubeconfig }, { "runtime-endpoint", &f->runtime_endpoint },
+		{ "state-dir", &f->state_dir }, { "run-dir", &f->run_dir }, { "pin-dir", &f->pin_dir },
+		{ "cgroup-root", &f->cgroup_root }, { "node-ips", &f->node_ips }, { "cluster-cidrs", &f->cluster_cidrs },
+		{ "lan-cidrs", &f->lan_cidrs }, { "uplink", &f->uplink }, { "listen", &f->listen }, { "tls-cert", &f->tls_cert },
+		{ "tls-key", &f->tls_key }, { "tls-ca", &f->tls_ca }, { "cni-conf-dir", &f->cni_conf_dir },
+		{ "cni-socket", &f->cni_socket }, { "system-reserved", &f->system_reserved },
+	};
+	enum { N = sizeof(strings) / sizeof(*strings) };
+	struct option options[N + 5] = { 0 };
+	int n_labels = 0, c;
+	int64_t v;
+
+	for (int i = 0; i < N; i++)
+		options[i] = (struct option){ strings[i].name, required_argument, NULL, F_STRING + i };
+	options[N] = (struct option){ "help", no_argument, NULL, F_HELP };
+	options[N + 1] = (struct option){ "version", no_argument, NULL, F_VERSION };
+	options[N + 2] = (struct option){ "label", required_argument, NULL, F_LABEL };
+	options[N + 3] = (struct option){ "max-pods", required_argument, NULL, F_MAX_PODS };
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case F_HELP:
+			usage(stdout);
+			exit(0);
+		case F_VERSION:
+			puts("skep-agent " SKEP_VERSION);
+			exit(0);
+		case F_LABEL:
+			if (!strchr(optarg, '=') || n_labels == LABELS_MAX) {
+				fprintf(stderr, "skep-agent: --label '%s': give key=value, at most %d of them\n", optarg, LABELS_MAX);
+				return -EINVAL;
+			}
+			f->labels[n_labels++] = optarg;
+			break;
+		case F_MAX_PODS:
+			if (str_to_i64(optarg, 1, 10000, &v) < 0) {
+				fprintf(stderr, "skep-agent: --max-pods '%s': give a number from 1 to 10000\n", optarg);
+				return -EINVAL;
+			}
+			f->max_pods = (int)v;
+			break;
+		case '?':
+			fprintf(stderr, "skep-agent: see --help\n");
+			return -EINVAL;
+		default:
+			*strings[c - F_STRING].value = optarg;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "skep-agent: unexpected argument '%s': see --help\n", argv[optind]);
+		return -EINVAL;
+	}
+	for (int i = 0; i < N; i++) {
+		static const char *const required[] = { "node-name", "kubeconfig", "node-ips", "tls-cert", "tls-key", "tls-ca" };
+
+		for (size_t k = 0; k < sizeof(required) / sizeof(*required); k++)
+			if (streq(strings[i].name, required[k]) && !*strings[i].value) {
+				fprintf(stderr, "skep-agent: --%s is missing: see --help\n", required[k]);
+				return -EINVAL;
+			}
+	}
+	return 0;
+}
+
+/* "cpu=100m,memory=200Mi" */
+static int parse_reserved(const char *text, int64_t *ret_cpu, int64_t *ret_memory, struct err *err)
+{
+	cleanup(free) char *copy = strdup(text);
+	char *save = NULL;
+
+	for (char *s = copy ? strtok_r(copy, ",", &save) : NULL; s; s = strtok_r(NULL, ",", &save)) {
+		char *eq = strchr(s, '=');
+		int r = -EINVAL;
+
+		if (eq) {
+			*eq = 0;
+			if (streq(s, "cpu"))
+				r = api_quantity_milli(eq + 1, ret_cpu);
+			else if (streq(s, "memory"))
+				r = api_quantity_value(eq + 1, ret_memory);
+		}
+		if (r < 0)
+			return err_set(err, EINVAL, "--system-reserved '%s': give cpu=QUANTITY,memory=QUANTITY", text);
+	}
+	return 0;
+}
+
+static int split_ips(const char *text, char *ret[2], struct err *err)
+{
+	const char *comma = strchr(text, ',');
+
+	if (comma && strchr(comma + 1, ','))
+		return err_set(err, EINVAL, "--node-ips '%s': give one address for each family", text);
+	ret[0] = comma ? strndup(text, (size_t)(comma - text)) : strdup(text);
+	ret[1] = comma ? strdup(comma + 1) : NULL;
+	return ret[0] ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+/* In place: the runtime does not notice a file renamed in from elsewhere (ENVIRONMENT.md). */
+static int write_cni_conf(const struct agent *a, struct err *err)
+{
+	cleanup(strbuf_done) struct strbuf sb = STRBUF_INIT;
+	cleanup(free) char *path = NULL;
+	cleanup(free) char *old = NULL;
+	int r;
+
+	if (!a->flags.cni_conf_dir)
+		return 0;
+	if (asprintf(&path, "%s/10-skep.conflist", a->flags.cni_conf_dir) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	strbuf_adds(&sb, "{\"cniVersion\":\"1.0.0\",\"name\":\"skep\",\"plugins\":[{\"type\":\"skep-cni\",\"socket\":");
+	strbuf_add_json(&sb, a->cni_socket);
+	strbuf_adds(&sb, "}]}\n");
+	if (strbuf_oom(&sb))
+		return err_set(err, ENOMEM, "out of memory");
+	r = dir_make(a->flags.cni_conf_dir, 0755, err);
+	if (r < 0)
+		return r;
+	if (!file_read(path, 65536, &old, NULL, NULL) && streq(old, sb.buf))
+		return 0;
+	return file_write(path, sb.buf, err);
+}
+
+/* --- what the parts tell each other --- */
+
+static void fail(struct agent *a, const char *text)
+{
+	log_error("%s", text);
+	a->status = 1;
+	loop_stop(a->loop);
+}
+
+static void network_look(struct agent *a)
+{
+	const char *why = a->network ? network_ready(a->network) : "waiting for Node.spec.podCIDRs from the controller manager";
+
+	node_set_network(a->node, why);
+	if (!why)
+		pods_set_network_ready(a->pods, true);
+	else
+		(void)loop_timer_set(a->loop, &a->network_timer, NETWORK_LOOK_MS);
+}
+
+static void on_network_timer(struct loop_timer *t)
+{
+	network_look(t->arg);
+}
+
+static void on_pod_cidrs(void *arg, const char *cidrs)
+{
+	struct agent *a = arg;
+	struct err err = ERR_INIT;
+	struct network_config nc = {
+		.node_name = a->flags.node_name, .pin_dir = a->flags.pin_dir, .cgroup_dir = cgroups_v2_dir(a->cgroups),
+		.state_dir = a->net_dir, .cni_socket = a->cni_socket, .uplink = a->flags.uplink, .pod_cidrs = cidrs,
+		.cluster_cidrs = a->flags.cluster_cidrs, .lan_cidrs = a->flags.lan_cidrs, .node_ips = a->flags.node_ips,
+	};
+
+	log_info("pods of this node have addresses from %s", cidrs);
+	if (network_new(a->loop, a->kube, &nc, &a->network, &err) < 0) {
+		(void)err_wrap(&err, -err.code, "network");
+		fail(a, err.msg);
+		return;
+	}
+	server_set_network(a->server, a->network);
+	if (write_cni_conf(a, &err) < 0) {
+		fail(a, err.msg);
+		return;
+	}
+	network_look(a);
+}
+
+static void on_listed(void *arg, const char *const *ids, size_t n)
+{
+	struct agent *a = arg;
+	struct err err = ERR_INIT;
+
+	if (a->network && network_prune(a->network, ids, n, &err) < 0)
+		log_warn("network: %s, ignoring", err.msg);
+}
+
+static void on_runtime(void *arg, bool up, const char *name, const char *text)
+{
+	struct agent *a = arg;
+	char version[256];
+
+	if (up) {
+		snprintf(version, sizeof(version), "%s://%s", name, text[0] == 'v' ? text + 1 : text);
+		log_info("container runtime: %s", version);
+		node_set_runtime(a->node, version, NULL);
+	} else {
+		log_warn("container runtime at %s: %s; waiting for it", a->flags.runtime_endpoint, text);
+		node_set_runtime(a->node, NULL, text);
+	}
+}
+
+static void on_signal(struct loop_signal *s, int sig)
+{
+	struct agent *a = s->arg;
+
+	log_info("%s: ending; containers go on", strsignal(sig));
+	loop_stop(a->loop);
+}
+
+/* --- life --- */
+
+static int prepare(struct agent *a, struct err *err)
+{
+	struct flags *f = &a->flags;
+	int r;
+
+	if (getuid())
+		return err_set(err, EPERM, "skep-agent needs root: control groups, mounts and eBPF programs are its work");
+	r = split_ips(f->node_ips, a->node_ip, err);
+	if (!r)
+		r = dir_make(f->state_dir, 0755, err);
+	if (!r)
+		r = dir_make(f->run_dir, 0755, err);
+	if (r < 0)
+		return r;
+	if (asprintf(&a->net_dir, "%s/net", f->state_dir) < 0 ||
+	    (f->cni_socket ? asprintf(&a->cni_socket, "%s", f->cni_socket) : asprintf(&a->cni_socket, "%s/cni.sock", f->run_dir)) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	r = cgroups_new(f->cgroup_root, &a->cgroups, err);
+	if (!r && !cgroups_v2_dir(a->cgroups))
+		r = err_set(err, ENOENT, "no cgroup v2 hierarchy is mounted: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified)");
+	return r;
+}
+
+static int start(struct agent *a, struct err *err)
+{
+	static const int sigs[] = { SIGTERM, SIGINT };
+	struct flags *f = &a->flags;
+	struct server_config sc = { .listen = f->listen, .tls = { f->tls_ca, f->tls_cert, f->tls_key }, .node_name = f->node_name };
+	struct node_config nc = { .name = f->node_name, .node_ips = { a->node_ip[0], a->node_ip[1] }, .labels = f->labels,
+				  .state_dir = f->state_dir, .max_pods = f->max_pods, .on_pod_cidrs = on_pod_cidrs, .arg = a };
+	struct pods_config pc = { .node_name = f->node_name, .state_dir = f->state_dir, .node_ips = { a->node_ip[0], a->node_ip[1] },
+				  .cgroups = a->cgroups, .max_pods = f->max_pods, .on_listed = on_listed, .on_runtime = on_runtime,
+				  .arg = a };
+	int r;
+
+	a->signals.fn = on_signal;
+	a->signals.arg = a;
+	a->network_timer.fn = on_network_timer;
+	a->network_timer.arg = a;
+	if (loop_signal_add(a->loop, &a->signals, sigs, 2) < 0)
+		return err_set(err, errno, "signals: %m");
+	if (f->system_reserved) {
+		r = parse_reserved(f->system_reserved, &nc.reserved_cpu_milli, &nc.reserved_memory, err);
+		if (r < 0)
+			return r;
+	}
+	r = kubeconfig_load(f->kubeconfig, NULL, &a->kc, err);
+	if (!r)
+		r = kube_new(a->loop, &a->kc, "skep-agent", &a->kube, err);
+	if (r < 0)
+		return r;
+	a->rec = kube_recorder_new(a->kube, "skep-agent", f->node_name);
+	r = cri_new(a->loop, f->runtime_endpoint, &a->cri, err);
+	if (r < 0)
+		return r;
+	sc.cri = a->cri;
+	r = server_new(a->loop, &sc, &a->server, &nc.port, err);
+	if (!r)
+		r = node_new(a->kube, &nc, &a->node, err);
+	if (r < 0)
+		return r;
+	pc.cpu_milli = node_cpu_milli(a->node);
+	pc.memory_bytes = node_memory(a->node);
+	r = pods_new(a->loop, a->kube, a->cri, a->rec, &pc, &a->pods, err);
+	if (r < 0)
+		return r;
+	server_set_pods(a->server, a->pods);
+	log_info("node %s: HTTPS API on port %d", f->node_name, nc.port);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct agent a = { .flags = { .runtime_endpoint = "unix:///run/containerd/containerd.sock", .state_dir = "/var/lib/skep/agent",
+				      .run_dir = "/run/skep/agent", .cluster_cidrs = "10.0.0.0/8,fd00:10::/48", .listen = ":10250",
+				      .max_pods = 110 } };
+	struct err err = ERR_INIT;
+	char pin_dir[512], cgroup_root[512];
+	int r;
+
+	log_init("skep-agent");
+	if (parse_flags(argc, argv, &a.flags) < 0)
+		return 2;
+	if (!a.flags.pin_dir) {
+		snprintf(pin_dir, sizeof(pin_dir), "/sys/fs/bpf/skep/%s", a.flags.node_name);
+		a.flags.pin_dir = pin_dir;
+	}
+	if (!a.flags.cgroup_root) {
+		snprintf(cgroup_root, sizeof(cgroup_root), "/skep/%s", a.flags.node_name);
+		a.flags.cgroup_root = cgroup_root;
+	}
+	(void)umask(022);
+	signal(SIGPIPE, SIG_IGN);
+	a.loop = loop_new();
+	if (!a.loop) {
+		log_error("event loop: %s", strerror(errno));
+		return 1;
+	}
+	r = prepare(&a, &err);
+	if (!r)
+		r = start(&a, &err);
+	if (r < 0) {
+		log_error("%s", err.msg);
+		a.status = 1;
+	} else {
+		r = loop_run(a.loop);
+		if (r < 0) {
+			log_error("event loop: %s", strerror(-r));
+			a.status = 1;
+		}
+	}
+	loop_timer_cancel(&a.network_timer);
+	server_free(a.server);
+	pods_free(a.pods);
+	if (a.network)
+		network_free(a.network);
+	node_free(a.node);
+	cri_free(a.cri);
+	if (a.rec)
+		kube_recorder_free(a.rec);
+	if (a.kube)
+		kube_free(a.kube);
+	kubeconfig_done(&a.kc);
+	if (a.signals.fn)
+		loop_signal_del(&a.signals);
+	loop_free(a.loop);
+	cgroups_free(a.cgroups);
+	for (int i = 0; i < 2; i++)
+		free(a.node_ip[i]);
+	free(a.net_dir);
+	free(a.cni_socket);
+	return a.status;
+}
