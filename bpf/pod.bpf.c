@@ -63,10 +63,15 @@ static __always_inline bool is_multicast(const struct packet *p)
 	return (p->dst.w[3] & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) || p->dst.w[3] == bpf_htonl(0xffffffff);
 }
 
-/* Neighbour discovery with the node: from the pod's address, its link-local one, or none yet (duplicate detection). */
+#define ICMPV6_ROUTER_ADVERTISEMENT 134
+
+/*
+ * Neighbour discovery with the node: from the pod's address, its link-local one, or none yet (duplicate detection). A pod is no
+ * router: were its advertisements let in, a node that accepts them would route through it.
+ */
 static __always_inline bool is_link_talk(const struct packet *p, const struct pod *pod)
 {
-	if (!(p->flags & PACKET_NEIGHBOUR) || !(is_link_local6(&p->dst) || is_multicast(p)))
+	if (!(p->flags & PACKET_NEIGHBOUR) || p->icmp_type == ICMPV6_ROUTER_ADVERTISEMENT || !(is_link_local6(&p->dst) || is_multicast(p)))
 		return false;
 	return is_link_local6(&p->src) || ip_zero(&p->src) || ip_eq(&p->src, &pod->ip6);
 }

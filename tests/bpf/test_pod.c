@@ -122,7 +122,8 @@ Test(pod, neighbour_discovery_passes_and_other_multicast_does_not)
 	cr_assert_eq(from_pod_a(icmp6(POD_A6, "fe80::1", ND_NEIGHBOR_SOLICIT)), TC_ACT_OK);
 	cr_assert_eq(from_pod_a(icmp6("::", "ff02::2", ND_ROUTER_SOLICIT)), TC_ACT_OK);
 	cr_assert_eq(from_pod_a(icmp6(POD_B6, "ff02::2", ND_ROUTER_SOLICIT)), TC_ACT_SHOT);
-	cr_assert_eq(drops(DROP_SPOOFED_SOURCE), 1);
+	cr_assert_eq(from_pod_a(icmp6("fe80::1234", "ff02::1", ND_ROUTER_ADVERT)), TC_ACT_SHOT);
+	cr_assert_eq(drops(DROP_SPOOFED_SOURCE), 2);
 	cr_assert_eq(from_pod_a(pkt_l4(POD_A6, "ff02::fb", IPPROTO_UDP, 5353, 5353)), TC_ACT_SHOT);
 	cr_assert_eq(from_pod_a(pkt_l4(POD_A4, "224.0.0.251", IPPROTO_UDP, 5353, 5353)), TC_ACT_SHOT);
 	cr_assert_eq(from_pod_a(pkt_l4(POD_A4, "255.255.255.255", IPPROTO_UDP, 68, 67)), TC_ACT_SHOT);
