@@ -19,6 +19,7 @@ enum { NETWORK_RECENT_DROPS = 256, NETWORK_ADD_TIMEOUT_MS = 20000 };
 /* A sandbox and what the maps say of it. */
 struct local {
 	struct sandbox s;
+	uint64_t seq;			/* of sandboxes in order of their making; the newest of a pod is the pod's */
 	bool in_maps;			/* endpoint added */
 	uint32_t identity;		/* as in the maps */
 	uint64_t policy_hash;		/* of the policy in the maps; 0: none */
@@ -60,7 +61,7 @@ struct network {
 	struct loop_timer sync_timer, resync_timer;
 	struct loop_io drop_io;
 	uint64_t generation;		/* of the last applied policies */
-	uint64_t repairs;		/* differences found by the periodic comparison */
+	uint64_t seq;
 	char failing[512];		/* why the last sync was not complete; "" */
 	struct dp_drop_event drops[NETWORK_RECENT_DROPS];
 	size_t n_drops;			/* seen in all; the ring's head */

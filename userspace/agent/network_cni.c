@@ -68,6 +68,7 @@ static struct local *local_new(struct network *n, const struct cni_request *req,
 	snprintf(l->s.netns, sizeof(l->s.netns), "%s", req->netns);
 	snprintf(l->s.ifname, sizeof(l->s.ifname), "%s", req->ifname);
 	net_pod_ifname(req->container_id, l->s.host_ifname);
+	l->seq = ++n->seq;
 	return l;
 }
 

@@ -39,11 +39,9 @@ static struct local *local_of(const struct network *n, const struct api_pod *p)
 	for (struct strmap_iter it = { 0 }; strmap_next(n->locals, &it);) {
 		struct local *l = it.value;
 
-		/* The runtime names a sandbox's pod by uid; a second sandbox of a pod replaces a dead first one. */
-		if (streq(l->s.uid, p->metadata.uid) ||
-		    (!l->s.uid[0] && streq(l->s.ns, p->metadata.namespace_) && streq(l->s.name, p->metadata.name)))
-			if (!found || l->s.number > found->s.number || !found->in_maps)
-				found = l;
+		/* A second sandbox of a pod replaces a dead first one, whose DEL may still be on its way. */
+		if (streq(l->s.uid, p->metadata.uid) && (!found || l->seq > found->seq))
+			found = l;
 	}
 	return found;
 }

@@ -333,7 +333,8 @@ static void add_control_plane(struct sup *s)
 
 static int write_containerd_config(const struct sup *s, const char *node, char *ret_path, struct err *err)
 {
-	char text[4096], dir[PATH_MAX];
+	static const char *const plugins[] = { "skep-cni", "loopback" };
+	char text[4096], dir[PATH_MAX], link[PATH_MAX], target[PATH_MAX];
 	int n, r;
 
 	snprintf(dir, sizeof(dir), "%s/%s", s->c->run_dir, node);
@@ -344,8 +345,19 @@ static int write_containerd_config(const struct sup *s, const char *node, char *
 	snprintf(dir, sizeof(dir), "%s/%s/certs.d", s->c->state_dir, node);
 	if (!r)
 		r = dir_make(dir, 0755, err);
+	/* skep-cni is the loopback plugin as well, by its name. */
+	snprintf(dir, sizeof(dir), "%s/cni-bin", s->c->state_dir);
+	if (!r)
+		r = dir_make(dir, 0755, err);
 	if (r < 0)
 		return r;
+	snprintf(target, sizeof(target), "%s/skep-cni", s->c->bin_dir);
+	for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++) {
+		snprintf(link, sizeof(link), "%s/%s", dir, plugins[i]);
+		unlink(link);
+		if (symlink(target, link) < 0)
+			return err_set(err, errno, "link '%s': %m", link);
+	}
 	n = snprintf(text, sizeof(text),
 		     "version = 2\n"
 		     "root = \"%1$s/%3$s/containerd\"\n"
@@ -376,7 +388,7 @@ static int write_containerd_config(const struct sup *s, const char *node, char *
 		     "        Root = \"%2$s/%3$s/runc\"\n"
 		     "  [plugins.\"io.containerd.grpc.v1.cri\".registry]\n"
 		     "    config_path = \"%1$s/%3$s/certs.d\"\n",
-		     s->c->state_dir, s->c->run_dir, node, s->c->bin_dir);
+		     s->c->state_dir, s->c->run_dir, node, dir);
 	snprintf(ret_path, PATH_MAX, "%s/%s/containerd.toml", s->c->state_dir, node);
 	return file_write_atomic(ret_path, text, (size_t)n, 0644, err);
 }

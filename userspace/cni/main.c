@@ -3,12 +3,18 @@
  * skep-cni: the CNI plugin (specification 0.3.1 to 1.0.0) that the container runtime runs for each pod. It only carries the question to
  * the agent's unix socket, named by "socket" in its configuration, and the answer back; the agent does the work. While there is no agent
  * it fails with "try again later", and what runs is not touched.
+ *
+ * Called by the name "loopback" it is the plugin of that name, which containerd runs for each pod too: it brings lo up.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -120,11 +126,33 @@ static const char *env(const char *name)
 	return v ? v : "";
 }
 
-int main(void)
+static int loopback(const char *command)
+{
+	struct ifreq ifr = { .ifr_name = "lo" };
+	cleanup(close_fd) int ns = -1, fd = -1;
+
+	if (!streq(command, "ADD"))
+		return 0; /* it goes with its namespace */
+	ns = open(env("CNI_NETNS"), O_RDONLY | O_CLOEXEC);
+	if (ns < 0 || setns(ns, CLONE_NEWNET) < 0)
+		return fail(BAD_ENV, "cannot enter the network namespace in CNI_NETNS", strerror(errno));
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr) < 0)
+		return fail(IO_FAILURE, "cannot read the flags of lo", strerror(errno));
+	ifr.ifr_flags |= IFF_UP;
+	if (ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+		return fail(IO_FAILURE, "cannot bring lo up", strerror(errno));
+	printf("{\"cniVersion\":\"%s\",\"interfaces\":[{\"name\":\"lo\",\"sandbox\":\"%s\"}],\"ips\":[%s]}", version, env("CNI_NETNS"),
+	       str_starts(version, "0.") ? "{\"version\":\"4\",\"interface\":0,\"address\":\"127.0.0.1/8\"}" :
+					   "{\"interface\":0,\"address\":\"127.0.0.1/8\"}");
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	cleanup(strbuf_done) struct strbuf input = STRBUF_INIT;
 	cleanup(strbuf_done) struct strbuf answer = STRBUF_INIT;
-	const char *command = env("CNI_COMMAND"), *socket_path, *body = "", *v;
+	const char *command = env("CNI_COMMAND"), *socket_path, *body = "", *v, *name;
 	json_t *config, *question;
 	json_error_t je;
 	int r;
@@ -142,6 +170,9 @@ int main(void)
 	v = json_string_value(json_object_get(config, "cniVersion"));
 	if (v)
 		version = v;
+	name = argc ? strrchr(argv[0], '/') : NULL;
+	if (name && streq(name, "/loopback"))
+		return loopback(command);
 	socket_path = json_string_value(json_object_get(config, "socket"));
 	if (!socket_path)
 		return fail(BAD_CONFIG, "the network configuration lacks \"socket\": the path of the agent's CNI socket", "");
