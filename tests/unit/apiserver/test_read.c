@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 static struct fx f;
@@ -240,6 +241,40 @@ Test(read, many_watchers_get_the_same)
 		fx_watch_expect(&w[i], "ADDED", "cm-02");
 		fx_watch_done(&w[i]);
 	}
+}
+
+/* One watcher stops reading: it is cut off, the others lose nothing and wait for nobody. */
+Test(read, a_slow_watcher_is_cut_off_and_holds_nobody)
+{
+	enum { SIZE = 512 << 10, N = 40 };
+	struct fx_watch slow, fast;
+	char *body = malloc(SIZE + 256);
+	int64_t end = clock_mono_ms() + 30000;
+
+	cr_assert(body);
+	fx_watch_start(&f, &slow, NODE1, CMS "?watch=1", NULL);
+	fx_watch_start(&f, &fast, ADMIN, CMS "?watch=1", NULL);
+	http_call_pause(slow.call, true);
+	for (int i = 0; i < N; i++) {
+		char name[16];
+		int n = snprintf(body, 256, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"b-%02d\"},\"data\":{\"a\":\"", i);
+
+		memset(body + n, 'x', SIZE);
+		strcpy(body + n + SIZE, "\"}}");
+		fx_do(&f, 201, "POST", CMS, body);
+		snprintf(name, sizeof(name), "b-%02d", i);
+		fx_watch_expect(&fast, "ADDED", name);
+	}
+	cr_assert(!fast.ended);
+	http_call_pause(slow.call, false);
+	while (!slow.ended) {
+		cr_assert(clock_mono_ms() < end, "still there");
+		loop_run_once(f.loop, 1000);
+	}
+	cr_assert(slow.n < N, "%zu", slow.n);
+	fx_watch_done(&slow);
+	fx_watch_done(&fast);
+	free(body);
 }
 
 Test(read, tables_and_partial_metadata)

@@ -386,6 +386,8 @@ Test(registry, namespaces_end_when_their_finalizer_goes)
 	o = (json_decref(o), fx_expect(&f, 200, "GET", "/api/v1/namespaces/n", NULL));
 	cr_assert(json_array_size(api_get(o, "spec.finalizers")) == 1);
 	fx_do(&f, 200, "PUT", "/api/v1/namespaces/n/finalize", text);
+	fx_refused(&f, ADMIN, 403, "DELETE", "/api/v1/namespaces/kube-system", NULL, "this namespace may not be deleted");
+	fx_do(&f, 405, "DELETE", "/api/v1/namespaces", NULL);
 	fx_do(&f, 404, "GET", "/api/v1/namespaces/n", NULL);
 	free(text);
 	json_decref(o);

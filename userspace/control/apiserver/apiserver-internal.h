@@ -7,7 +7,6 @@
 #define SKEP_APISERVER_INTERNAL_H
 
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdint.h>
 
 #include "../../lib/api/api.h"
@@ -171,7 +170,6 @@ struct call {
 	struct resource *res;	/* NULL: not a resource request */
 	char group[128], version[32], resource[128];
 	char ns[256], name[256], sub[64];
-	char *rest;		/* what follows the subresource, "" if nothing */
 	enum repr repr;
 	bool dry_run;
 	char *labels_text, *fields_text; /* for continue tokens and messages */
@@ -197,7 +195,6 @@ struct call {
 	int tries;
 	int success_code;
 	bool generated_name;
-	bool write_pending;
 	uint64_t store_ns;
 	struct strbuf encoded;
 	char *key;		/* in the store */
@@ -272,7 +269,6 @@ struct authz_request {
 	const struct identity *who;
 	const char *verb, *group, *resource, *sub, *ns, *name;
 	const char *path;	/* non-resource request; else NULL */
-	const char *field_node;	/* spec.nodeName demanded by the field selector, or NULL */
 };
 enum verdict authz_decide(const struct authz_request *a);
 /* Node of system:node:<name>, NULL if it is not a node. */
@@ -297,10 +293,8 @@ void registry_delete_collection(struct call *c);
 
 /* Reads the object of c->key and runs c->change on it, again as long as others write in between. */
 void registry_mutate(struct call *c);
-void registry_read(struct call *c, call_fn *fn);	/* fills old and old_rev */
 int registry_set_key(struct call *c); /* -1: answered */
 void mutate_decide(struct call *c);	/* runs change() on what was read and does what it says */
-/* After change decided CHANGE_WRITE and all checks passed: c->obj is put. */
 bool object_matches(const struct call *c, const struct object *o);
 int call_selectors(struct call *c);	/* parses labelSelector and fieldSelector; -1: answered */
 /* resourceVersion parameter: 0 absent or "0" (*ret_zero), -1: answered. */
@@ -349,7 +343,6 @@ void bootstrap_start(struct apiserver *s);
 /* ipalloc.c: the service addresses in use, followed from the cache, plus reservations of writes under way. */
 int ipalloc_new(const char *cidrs, struct ipalloc **ret, struct err *err);
 void ipalloc_free(struct ipalloc *a);
-int ipalloc_n_families(const struct ipalloc *a);
 int ipalloc_family(const struct ipalloc *a, int i);	/* AF_INET, AF_INET6 */
 const char *ipalloc_cidr_text(const struct ipalloc *a, int family);	/* NULL: family not served */
 bool ipalloc_contains(const struct ipalloc *a, int family, const char *ip);

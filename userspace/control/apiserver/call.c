@@ -60,7 +60,6 @@ void call_unref(struct call *c)
 	api_field_selector_free(c->fields);
 	free(c->labels_text);
 	free(c->fields_text);
-	free(c->rest);
 	free(c->key);
 	free(c->del);
 	json_decref(c->body);

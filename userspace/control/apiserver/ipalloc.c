@@ -88,11 +88,6 @@ void ipalloc_free(struct ipalloc *a)
 	free(a);
 }
 
-int ipalloc_n_families(const struct ipalloc *a)
-{
-	return a->n;
-}
-
 int ipalloc_family(const struct ipalloc *a, int i)
 {
 	return a->cidrs[i].family;
