@@ -337,6 +337,7 @@ int namespace_prepare_create(json_t *obj);
 void namespace_finalize(struct call *c);
 void scale_handle(struct call *c);
 void proxy_log(struct call *c);
+void proxy_node(struct call *c);	/* nodes/{name}/proxy/...: GET of the agent's API */
 void proxy_stream(struct call *c);	/* exec, attach, portforward */
 void bootstrap_start(struct apiserver *s);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only the pod's node can answer: log, exec, attach, portforward. The request goes to the agent's own HTTPS API with the
+ * What only a node can answer: log, exec, attach and portforward of its pods, and nodes/proxy. The request goes to the agent's own HTTPS API with the
  * server's client certificate; logs are streamed through, upgraded connections relayed byte by byte with back-pressure both ways.
  */
 #include "apiserver-internal.h"
@@ -192,6 +192,16 @@ static void log_status(struct http_call *call, void *arg, int status)
 	p->status = status;
 }
 
+static void log_header(struct http_call *call, void *arg, const char *name, const char *value)
+{
+	struct proxy *p = arg;
+
+	(void)call;
+	if (strcasecmp(name, "content-type") || p->content_type)
+		return;
+	p->content_type = strdup(value);
+}
+
 static void log_drained(struct http_req *req, void *data)
 {
 	struct call *c = data;
@@ -215,7 +225,7 @@ static int log_data(struct http_call *call, void *arg, const void *data, size_t 
 	if (!p->streaming) {
 		p->streaming = true;
 		call_started_stream(c, 200);
-		if (http_stream_start(c->req, 200, "text/plain") < 0)
+		if (http_stream_start(c->req, 200, p->content_type ? p->content_type : "text/plain") < 0)
 			return -1;
 	}
 	if (http_stream_write(c->req, data, len) < 0)
@@ -279,6 +289,39 @@ void proxy_log(struct call *c)
 {
 	c->repr = REPR_JSON;
 	cache_wait_fresh(c, log_start);
+}
+
+/* --- nodes/proxy: the agent's own API, read only ---------------------------------------------------------------------------------------- */
+
+static void node_start(struct call *c)
+{
+	const char *rest = strstr(http_req_raw_target(c->req), "/proxy");
+	struct http_call_config config = { .method = "GET", .timeout_ms = 30000, .on_status = log_status, .on_header = log_header,
+					   .on_data = log_data, .on_done = log_done, .accept = "*/*" };
+	struct proxy *p;
+	char url[160];
+
+	if (!cache_get(c->res, NULL, c->name)) {
+		call_not_found(c);
+		return;
+	}
+	if (node_url(c, c->name, url, sizeof(url)) < 0)
+		return;
+	p = proxy_new(c, url);
+	if (!p)
+		return;
+	rest = rest ? rest + strlen("/proxy") : "";
+	config.path = *rest == '/' ? rest : "/";
+	config.arg = p;
+	p->log = http_call_start(p->client, &config);
+	if (!p->log)
+		call_oom(c);
+}
+
+void proxy_node(struct call *c)
+{
+	c->repr = REPR_JSON;
+	cache_wait_fresh(c, node_start);
 }
 
 /* --- upgraded connections ------------------------------------------------------------------------------------------------------------ */

@@ -85,7 +85,7 @@ static int parse_resource(struct call *c, const char *path)
 		return -1;
 	if (p.n > i + 2 && copy(c->sub, sizeof(c->sub), p.seg[i + 2]) < 0)
 		return -1;
-	if (p.n > i + 3)
+	if (p.n > i + 3 && !(streq(c->sub, "proxy") && streq(c->resource, "nodes")))
 		return -1;
 	return 1;
 }
@@ -190,6 +190,11 @@ static void dispatch_sub(struct call *c)
 	} else if (streq(c->sub, "log")) {
 		if (read)
 			proxy_log(c);
+		else
+			method_not_allowed(c);
+	} else if (streq(c->sub, "proxy")) {
+		if (read)
+			proxy_node(c);
 		else
 			method_not_allowed(c);
 	} else if (streq(c->sub, "exec") || streq(c->sub, "attach") || streq(c->sub, "portforward")) {

@@ -23,6 +23,7 @@ static const struct sub subs[] = {
 	{ "exec", "", "v1", "PodExecOptions", { "create", "get" } },
 	{ "attach", "", "v1", "PodAttachOptions", { "create", "get" } },
 	{ "portforward", "", "v1", "PodPortForwardOptions", { "create", "get" } },
+	{ "proxy", "", "v1", "NodeProxyOptions", { "get" } },
 };
 
 static const struct sub *find_sub(const char *name)
