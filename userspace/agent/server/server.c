@@ -165,6 +165,7 @@ void server_free(struct server *s)
 	if (!s)
 		return;
 	http_server_free(s->http);
+	stats_free(s);
 	free(s);
 }
 

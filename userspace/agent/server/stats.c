@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /stats/summary: what each pod uses, from the runtime. */
+/*
+ * /stats/summary: what each pod uses, from the runtime. containerd 1.6 gives no rate of cpu use: it is taken between the last two
+ * questions; where there was none within a minute, the runtime is asked twice.
+ */
 #include "server-internal.h"
 
 #include <string.h>
@@ -9,9 +12,21 @@
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 
+#define SAMPLE_MIN_NS 400000000LL
+#define SAMPLE_MAX_NS 60000000000LL
+#define AGAIN_MS 500
+
+struct cpu_sample {
+	int64_t at_ns, rate;	/* rate: of nanoseconds a second; -1: not known */
+	uint64_t usage;
+	bool seen;
+};
+
 struct ask {
 	struct server *s;
 	struct http_req *req;	/* NULL: the caller has gone */
+	struct loop_timer timer;
+	bool again;
 };
 
 static void on_gone(struct http_req *req, void *data)
@@ -41,7 +56,7 @@ static json_t *stamp(int64_t ns)
 	return json_string(clock_rfc3339(ns / 1000000, buf));
 }
 
-static json_t *container_json(const Cri__ContainerStats *c)
+static json_t *container_json(const Cri__ContainerStats *c, int64_t rate)
 {
 	json_t *o = json_object(), *cpu = json_object(), *memory = json_object();
 
@@ -49,7 +64,8 @@ static json_t *container_json(const Cri__ContainerStats *c)
 	if (c->cpu) {
 		json_object_set_new(cpu, "time", stamp(c->cpu->timestamp));
 		set_number(cpu, "usageCoreNanoSeconds", c->cpu->usage_core_nano_seconds);
-		set_number(cpu, "usageNanoCores", c->cpu->usage_nano_cores);
+		if (rate >= 0)
+			json_object_set_new(cpu, "usageNanoCores", json_integer(rate));
 	}
 	if (c->memory) {
 		json_object_set_new(memory, "time", stamp(c->memory->timestamp));
@@ -68,9 +84,11 @@ static void add_up(json_t *pod, const json_t *container, const char *part, const
 	json_t *to = json_object_get(pod, part);
 	const json_t *v = json_object_get(json_object_get(container, part), key);
 
+	if (!v)
+		return;
 	if (!to)
 		json_object_set_new(pod, part, to = json_object());
-	if (v)
+	if (to)
 		json_object_set_new(to, key, json_integer(json_integer_value(json_object_get(to, key)) + json_integer_value(v)));
 }
 
@@ -90,6 +108,87 @@ static json_t *pod_entry(json_t *pods, const Cri__ContainerStats *c)
 	return p;
 }
 
+void stats_free(struct server *s)
+{
+	for (struct strmap_iter it = { 0 }; s->cpu && strmap_next(s->cpu, &it);)
+		free(it.value);
+	strmap_free(s->cpu);
+}
+
+/* Nanoseconds a second since the question before; -1: there was none. */
+static int64_t cpu_rate(struct server *s, const Cri__ContainerStats *c)
+{
+	const Cri__CpuUsage *cpu = c->cpu;
+	struct cpu_sample *m;
+
+	if (cpu->usage_nano_cores)
+		return (int64_t)cpu->usage_nano_cores->value;
+	if (!cpu->usage_core_nano_seconds || (!s->cpu && !(s->cpu = strmap_new())))
+		return -1;
+	m = strmap_get(s->cpu, c->attributes->id);
+	if (!m) {
+		m = calloc(1, sizeof(*m));
+		if (!m || strmap_set(s->cpu, c->attributes->id, m, NULL) < 0) {
+			free(m);
+			return -1;
+		}
+		*m = (struct cpu_sample){ cpu->timestamp, -1, cpu->usage_core_nano_seconds->value, true };
+		return -1;
+	}
+	m->seen = true;
+	if (cpu->timestamp - m->at_ns >= SAMPLE_MIN_NS) {
+		m->rate = cpu->timestamp - m->at_ns > SAMPLE_MAX_NS ? -1 :
+			  (int64_t)((double)(cpu->usage_core_nano_seconds->value - m->usage) * 1e9 / (double)(cpu->timestamp - m->at_ns));
+		m->at_ns = cpu->timestamp;
+		m->usage = cpu->usage_core_nano_seconds->value;
+	}
+	return m->rate;
+}
+
+static int64_t known_rate(struct server *s, const Cri__ContainerStats *c)
+{
+	const struct cpu_sample *m = s->cpu ? strmap_get(s->cpu, c->attributes->id) : NULL;
+
+	return c->cpu->usage_nano_cores ? (int64_t)c->cpu->usage_nano_cores->value : m ? m->rate : -1;
+}
+
+/* Samples of containers that are gone go, too. */
+static void sweep_samples(struct server *s)
+{
+	for (struct strmap_iter it = { 0 }; s->cpu && strmap_next(s->cpu, &it);) {
+		struct cpu_sample *m = it.value;
+
+		if (!m->seen) {
+			strmap_del(s->cpu, it.key);
+			free(m);
+		} else {
+			m->seen = false;
+		}
+	}
+}
+
+static void on_stats(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg);
+
+static bool ask_runtime(struct ask *ask)
+{
+	Cri__ListContainerStatsRequest rq = CRI__LIST_CONTAINER_STATS_REQUEST__INIT;
+
+	return cri_call(ask->s->config.cri, CRI_LIST_STATS, &rq.base, 0, on_stats, ask) != NULL;
+}
+
+static void on_again(struct loop_timer *t)
+{
+	struct ask *ask = t->arg;
+
+	if (ask->req && ask_runtime(ask))
+		return;
+	if (ask->req) {
+		http_req_set_data(ask->req, NULL, NULL);
+		answer_text(ask->req, 500, "out of memory\n");
+	}
+	free(ask);
+}
+
 static void on_stats(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
 	const Cri__ListContainerStatsResponse *rsp = (const Cri__ListContainerStatsResponse *)msg;
@@ -100,6 +199,21 @@ static void on_stats(void *arg, const struct grpc_status *status, const Protobuf
 	if (!ask->req) {
 		free(ask);
 		return;
+	}
+	if (!status->code) {
+		bool unknown = false;
+
+		for (size_t i = 0; i < rsp->n_stats; i++)
+			if (rsp->stats[i]->attributes && rsp->stats[i]->cpu && rsp->stats[i]->memory)
+				unknown |= cpu_rate(ask->s, rsp->stats[i]) < 0;
+		sweep_samples(ask->s);
+		if (unknown && !ask->again) {
+			ask->again = true;
+			ask->timer.fn = on_again;
+			ask->timer.arg = ask;
+			if (!loop_timer_set(ask->s->loop, &ask->timer, AGAIN_MS))
+				return;
+		}
 	}
 	http_req_set_data(ask->req, NULL, NULL);
 	if (status->code) {
@@ -116,8 +230,10 @@ static void on_stats(void *arg, const struct grpc_status *status, const Protobuf
 
 		if (!rsp->stats[i]->attributes || !label(rsp->stats[i], "io.kubernetes.pod.uid")[0])
 			continue;
+		if (!rsp->stats[i]->cpu || !rsp->stats[i]->memory)
+			continue;	/* it has ended */
 		p = pod_entry(pods, rsp->stats[i]);
-		c = container_json(rsp->stats[i]);
+		c = container_json(rsp->stats[i], known_rate(ask->s, rsp->stats[i]));
 		for (size_t k = 0; k < sizeof(parts) / sizeof(*parts); k++)
 			add_up(p, c, parts[k][0], parts[k][1]);
 		json_array_append_new(json_object_get(p, "containers"), c);
@@ -134,13 +250,13 @@ static void on_stats(void *arg, const struct grpc_status *status, const Protobuf
 
 void serve_stats(struct server *s, struct http_req *req)
 {
-	Cri__ListContainerStatsRequest rq = CRI__LIST_CONTAINER_STATS_REQUEST__INIT;
 	struct ask *ask = calloc(1, sizeof(*ask));
 
 	if (ask) {
-		*ask = (struct ask){ s, req };
+		ask->s = s;
+		ask->req = req;
 		http_req_set_data(req, ask, on_gone);
-		if (cri_call(s->config.cri, CRI_LIST_STATS, &rq.base, 0, on_stats, ask))
+		if (ask_runtime(ask))
 			return;
 		http_req_set_data(req, NULL, NULL);
 		free(ask);
