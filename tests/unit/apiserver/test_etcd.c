@@ -138,3 +138,33 @@ Test(etcd, an_outage_is_told_and_survived)
 	fx_watch_expect(&w, "ADDED", "after");
 	fx_watch_done(&w);
 }
+
+/* A server whose store is away: what can be said is said, requests wait and then get 503, not a hang. */
+Test(etcd, a_server_without_its_store_says_so)
+{
+	struct answer r;
+	char url[64];
+	struct http_client_config config = { .base_url = url, .tls = &b.tls[ADMIN] };
+	struct err err = ERR_INIT;
+
+	fx_stop(&b);
+	etcd_server_kill(&etcd);
+	cr_assert(apiserver_new(b.loop, &b.config, &b.server, &err) == 0, "%s", err.msg);
+	snprintf(url, sizeof(url), "https://127.0.0.1:%d", apiserver_port(b.server, 0));
+	cr_assert(http_client_new(b.loop, &config, &b.clients[ADMIN], &err) == 0);
+	r = fx_call(&b, ADMIN, "GET", "/livez", NULL, NULL, NULL);
+	cr_assert(r.status == 200);
+	answer_done(&r);
+	r = fx_call(&b, ADMIN, "GET", "/readyz", NULL, NULL, NULL);
+	cr_assert(r.status == 503 && strstr(r.text, "[-]cache not yet filled"));
+	answer_done(&r);
+	fx_refused(&b, ADMIN, 503, "GET", CMS, NULL, "still reading its store");
+	etcd_server_restart(&etcd);
+	fx_do(&a, 200, "GET", "/version", NULL);
+	/* it gets there by itself */
+	do {
+		r = fx_call(&b, ADMIN, "GET", CMS, NULL, NULL, NULL);
+		n_done = r.status;
+		answer_done(&r);
+	} while (n_done != 200);
+}

@@ -431,6 +431,11 @@ static void on_wait_timeout(struct loop_timer *timer)
 	char text[160];
 
 	wait_over(c);
+	if (!c->wait_rev) {
+		call_status(c, 503, "ServiceUnavailable", "the server is still reading its store; try again");
+		call_unref(c);
+		return;
+	}
 	snprintf(text, sizeof(text), "Timeout: Too large resource version: %lld, current: %lld", (long long)c->wait_rev,
 		 (long long)c->s->rev);
 	st = api_status(504, "Timeout", text);

@@ -12,6 +12,7 @@
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 
+#define LOAD_TIMEOUT_MS 5000
 #define MAX_CALLS 20000	/* in flight, watches included */
 
 struct path {
@@ -296,10 +297,6 @@ static void route_resource(struct call *c, const char *method)
 		c->ns[0] = '\0';
 	if (call_negotiate(c) < 0)
 		return;
-	if (!c->s->loaded) {
-		call_status(c, 503, "ServiceUnavailable", "the server is reading its store; try again");
-		return;
-	}
 	{
 		const char *dry = call_query(c, "dryRun");
 
@@ -309,7 +306,8 @@ static void route_resource(struct call *c, const char *method)
 		}
 		c->dry_run = dry && *dry;
 	}
-	dispatch(c);
+	/* A server that has just started lets its first clients wait a moment rather than fail. */
+	cache_wait(c, 0, LOAD_TIMEOUT_MS, dispatch);
 }
 
 static void route_other(struct call *c, const char *method, const char *path)
