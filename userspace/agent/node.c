@@ -38,6 +38,7 @@ struct node {
 	struct loop_timer lease_timer, status_timer, register_timer;
 	bool registered, registering, lease_busy, status_busy, cidrs_known;
 	bool said_waiting;
+	bool look_again;		/* something changed while the status was being written */
 	char *runtime_version, *runtime_why, *network_why;
 	json_t *sent;			/* status without heartbeat times */
 	json_t *conditions;		/* as last written, with times */
@@ -234,6 +235,8 @@ static void on_status(void *arg, const struct kube_result *r)
 	n->status_busy = false;
 	if (kube_ok(r)) {
 		n->sent_ms = clock_mono_ms();
+		if (n->look_again)
+			status_look(n);
 	} else {
 		log_warn("node %s: status: %s", n->config.name, r->message);
 		json_decref(TAKE(n->sent));
@@ -254,8 +257,11 @@ static void status_look(struct node *n)
 		register_node(n);
 		return;
 	}
-	if (n->status_busy)
+	if (n->status_busy) {
+		n->look_again = true;
 		return;
+	}
+	n->look_again = false;
 	status = status_json(n);
 	plain = without_heartbeats(status);
 	if (!status || !plain || (n->sent && json_equal(plain, n->sent) && clock_mono_ms() - n->sent_ms < STATUS_ALWAYS_MS)) {
