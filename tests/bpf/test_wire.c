@@ -69,8 +69,8 @@ static void lan(const char *ns, const char *ip4, const char *ip6)
 {
 	cr_assert_eq(setns(lan_ns, CLONE_NEWNET), 0);
 	sh("ip netns add %1$s && ip link add lan-%1$s type veth peer name up0 netns %1$s && ip link set lan-%1$s master br0 up &&"
-	   "ip -n %1$s link set lo up && ip netns exec %1$s sysctl -qw net.ipv6.conf.all.forwarding=1 net.ipv4.ip_forward=1"
-	   " net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 && ip -n %1$s link set up0 up &&"
+	   "ip -n %1$s link set lo up && ip netns exec %1$s sh -c 'cd /proc/sys/net && echo 1 >ipv6/conf/all/forwarding &&"
+	   "echo 1 >ipv4/ip_forward && echo 0 >ipv4/conf/all/rp_filter && echo 0 >ipv4/conf/default/rp_filter' && ip -n %1$s link set up0 up &&"
 	   "ip -n %1$s addr add %2$s/16 dev up0 && ip -n %1$s addr add %3$s/64 dev up0 nodad", ns, ip4, ip6);
 }
 
