@@ -6,9 +6,12 @@
 
 #include "../base/cleanup.h"
 #include "../base/str.h"
-#include "api.h"
+#include "api-internal.h"
 
-enum { MAX_OPS = 10000 };
+enum {
+	MAX_OPS = 10000,
+	MAX_COPIED = 3 << 20,	/* bytes of JSON that all copies together may add: a few of them could double the document each */
+};
 
 /* The reference token at *at ("/a~1b" -> "a/b"), moving behind it. NULL: out of memory. */
 static char *token(const char **at)
@@ -95,6 +98,33 @@ static json_t *lookup(json_t *root, const char *pointer, struct err *err)
 	return v;
 }
 
+static size_t depth_of(const json_t *v, size_t limit)
+{
+	size_t deepest = 0, d, i;
+	const char *key;
+	json_t *c;
+
+	if (!limit || (!json_is_object(v) && !json_is_array(v)))
+		return 0;
+	json_object_foreach((json_t *)v, key, c)
+		if ((d = depth_of(c, limit - 1)) > deepest)
+			deepest = d;
+	json_array_foreach(v, i, c)
+		if ((d = depth_of(c, limit - 1)) > deepest)
+			deepest = d;
+	return deepest + 1;
+}
+
+/* A value put below pointer: no deeper than a document may be, since everything that walks documents recurses. */
+static bool too_deep(const char *pointer, const json_t *value)
+{
+	size_t depth = depth_of(value, API_MAX_DEPTH + 1);
+
+	for (; *pointer; pointer++)
+		depth += *pointer == '/';
+	return depth > API_MAX_DEPTH;
+}
+
 /* Steals value. */
 static int add(json_t **root, const char *pointer, json_t *value, bool replace, struct err *err)
 {
@@ -103,6 +133,10 @@ static int add(json_t **root, const char *pointer, json_t *value, bool replace, 
 	long i;
 	int r;
 
+	if (too_deep(pointer, value)) {
+		json_decref(value);
+		return err_set(err, EINVAL, "path '%.64s...': the result is nested deeper than %d levels", pointer, API_MAX_DEPTH);
+	}
 	if (!*pointer) {
 		json_decref(*root);
 		*root = value;
@@ -154,7 +188,7 @@ static int remove_at(json_t *root, const char *pointer, struct err *err)
 	return 0;
 }
 
-static int one(json_t **root, const json_t *op, struct err *err)
+static int one(json_t **root, const json_t *op, size_t *copied, struct err *err)
 {
 	const char *what = api_get_str(op, "op"), *path = api_get_str(op, "path"), *from = api_get_str(op, "from");
 	json_t *value = json_object_get(op, "value"), *v;
@@ -187,6 +221,11 @@ static int one(json_t **root, const json_t *op, struct err *err)
 		v = lookup(*root, from, err);
 		if (!v)
 			return -ENOENT;
+		if (streq(what, "copy")) {
+			*copied += json_dumpb(v, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+			if (*copied > MAX_COPIED)
+				return err_set(err, EFBIG, "copy: the copies are larger than %d bytes together", MAX_COPIED);
+		}
 		v = json_deep_copy(v);
 		r = streq(what, "move") ? remove_at(*root, from, err) : 0;
 		if (r < 0) {
@@ -202,7 +241,7 @@ int api_patch_json(const json_t *target, const json_t *ops, json_t **ret, struct
 {
 	struct err local = ERR_INIT;
 	json_t *root, *op;
-	size_t i;
+	size_t i, copied = 0;
 	int r;
 
 	if (!json_is_array(ops))
@@ -213,7 +252,7 @@ int api_patch_json(const json_t *target, const json_t *ops, json_t **ret, struct
 	if (!root)
 		return err_set(err, ENOMEM, "out of memory");
 	json_array_foreach(ops, i, op) {
-		r = one(&root, op, &local);
+		r = one(&root, op, &copied, &local);
 		if (r < 0) {
 			json_decref(root);
 			return err_set(err, local.code ? local.code : EINVAL, "operation %zu: %s", i, local.msg);

@@ -13,9 +13,12 @@
 #define DELETE_PREFIX "$deleteFromPrimitiveList/"
 #define ORDER_PREFIX "$setElementOrder/"
 
+enum { MAX_COMPARISONS = 50000000 }; /* finding elements by key is quadratic; a second or so is the most a request may take */
+
 struct merger {
 	struct err *err;
 	int r;
+	size_t comparisons;
 };
 
 static json_t *merge_object(struct merger *m, const struct api_type *type, const json_t *target, const json_t *patch);
@@ -100,6 +103,11 @@ static json_t *merge_keyed(struct merger *m, const struct api_field *f, const js
 					json_array_append_new(out, json_deep_copy(other));
 			return out;
 		}
+	m->comparisons += (json_array_size(target) + json_array_size(patch)) * json_array_size(patch);
+	if (m->comparisons > MAX_COMPARISONS) {
+		fail(m, f->name, "too many elements to merge");
+		return out;
+	}
 	json_array_foreach(target, i, item)
 		json_array_append(out, item);
 	json_array_foreach(patch, i, item) {
@@ -161,6 +169,8 @@ static json_t *merge_object(struct merger *m, const struct api_type *type, const
 
 	if (streq(directive, "delete"))
 		return json_object();
+	if (json_object_get(patch, "$patch") && !streq(directive, "replace") && !streq(directive, "merge"))
+		fail(m, "$patch", "unknown directive: delete, merge and replace are known");
 	out = json_is_object(target) && !streq(directive, "replace") ? json_copy((json_t *)target) : json_object();
 	if (retain) {
 		json_object_foreach_safe(out, tmp, key, value) {

@@ -21,6 +21,8 @@ enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
 	WATCH_MIN_S = 300,		/* the server ends a watch after 5 to 10 minutes, so that watchers spread over servers */
+	SHORT_MS = 1000,		/* a watch that ended sooner did no good: the next one waits */
+	KEEP_LINE = 64 << 10,		/* memory kept for lines between events */
 	SILENCE_MS = 150000,		/* more than two bookmarks missed: the connection is dead */
 	DEFAULT_RESYNC_MS = 10000,
 };
@@ -40,7 +42,9 @@ struct informer {
 	bool synced, started, freed;
 	int backoff_ms;
 	struct http_call *call;
-	bool expired;			/* 410: list again */
+	bool expired;			/* 410, or an event that cannot be read: list again */
+	bool failed;			/* the server reported an error in the stream */
+	int64_t watch_ms;		/* when the watch started */
 	struct strbuf line;
 	struct loop_timer retry, resync;
 	int depth;			/* callbacks on the stack: informer_free() from inside is put off */
@@ -234,7 +238,6 @@ static void list_complete(struct informer *inf)
 	}
 	strmap_clear(inf->listed);
 	inf->synced = true;
-	inf->backoff_ms = 0;
 	if (first && inf->ops.on_synced && !inf->freed)
 		inf->ops.on_synced(inf, inf->arg);
 	if (!inf->freed)
@@ -248,14 +251,10 @@ static void list_answer(struct informer *inf, const struct http_response *rsp)
 	struct err err = ERR_INIT;
 	size_t i;
 
-	if (rsp->status == 410 && inf->next) {
-		free(TAKE(inf->next)); /* the token expired: from the start */
-		strmap_clear(inf->listed);
-		list_start(inf);
-		return;
-	}
 	if (rsp->status != 200 || api_json_parse(rsp->body, rsp->len, &list, NULL, &err) < 0) {
+		/* Also 410: the continue token expired. From the start, once a little time has passed. */
 		log_debug("list %s: %d %s", inf->kind->plural, rsp->status, rsp->error ? rsp->error : err.msg);
+		json_decref(list);
 		free(TAKE(inf->next));
 		strmap_clear(inf->listed);
 		again_later(inf);
@@ -330,7 +329,8 @@ static int one_event(struct informer *inf, const char *text, size_t len)
 	int r = 0;
 
 	if (api_json_parse(text, len, &ev, NULL, &err) < 0) {
-		log_warn("watch %s: bad event (%s), starting over", inf->kind->plural, err.msg);
+		log_warn("watch %s: bad event (%s), listing again", inf->kind->plural, err.msg);
+		inf->expired = true;
 		return -1;
 	}
 	type = api_get_str(ev, "type");
@@ -338,6 +338,7 @@ static int one_event(struct informer *inf, const char *text, size_t len)
 	if (streq(type, "ERROR")) {
 		if (api_get_int(obj, "code", 0) == 410)
 			inf->expired = true;
+		inf->failed = true;
 		r = -1;
 	} else if (streq(type, "BOOKMARK")) {
 		note_rv(inf, obj);
@@ -362,10 +363,13 @@ static int watch_data(struct http_call *call, void *arg, const void *data, size_
 	char *nl;
 
 	(void)call;
-	inf->backoff_ms = 0;
 	strbuf_add(&inf->line, data, len);
-	if (strbuf_oom(&inf->line) || inf->line.len > MAX_EVENT)
+	if (strbuf_oom(&inf->line) || inf->line.len > MAX_EVENT) {
+		/* The same event would come again from the same resourceVersion; a list steps over it. */
+		log_warn("watch %s: an event longer than %d bytes, listing again", inf->kind->plural, MAX_EVENT);
+		inf->expired = true;
 		return -1;
+	}
 	enter(inf);
 	while (!r && (nl = memchr(inf->line.buf + from, '\n', inf->line.len - from))) {
 		size_t n = (size_t)(nl - inf->line.buf) - from;
@@ -375,6 +379,8 @@ static int watch_data(struct http_call *call, void *arg, const void *data, size_
 		from += n + 1;
 	}
 	strbuf_drop_front(&inf->line, from);
+	if (!inf->line.len && inf->line.cap > KEEP_LINE)
+		strbuf_done(&inf->line);
 	if (leave(inf))
 		return -1;
 	return r;
@@ -390,21 +396,26 @@ static void watch_status(struct http_call *call, void *arg, int status)
 static void watch_done(struct http_call *call, void *arg, const struct http_response *rsp)
 {
 	struct informer *inf = arg;
+	bool lasted, ended;
 
 	(void)call;
 	inf->call = NULL;
 	strbuf_done(&inf->line);
 	if (inf->freed)
 		return;
-	if (inf->expired) {
-		inf->expired = false;
+	if (inf->expired)
 		inf->rv[0] = '\0';
+	lasted = clock_mono_ms() - inf->watch_ms >= SHORT_MS;
+	ended = rsp->status == 200 && !rsp->error && !inf->failed;
+	inf->expired = inf->failed = false;
+	if (lasted)
+		inf->backoff_ms = 0;
+	if (lasted && !inf->rv[0])
 		list_start(inf);
-	} else if (rsp->status == 200 && !rsp->error) {
+	else if (lasted && ended)
 		watch_start(inf); /* its time was up */
-	} else {
+	else
 		again_later(inf);
-	}
 }
 
 static void watch_start(struct informer *inf)
@@ -415,6 +426,7 @@ static void watch_start(struct informer *inf)
 		.on_data = watch_data, .on_done = watch_done, .arg = inf,
 	};
 
+	inf->watch_ms = clock_mono_ms();
 	inf->call = path ? http_call_start(kube_http(inf->kube), &config) : NULL;
 	if (!inf->call)
 		again_later(inf);

@@ -7,12 +7,28 @@
 #include <string.h>
 
 #include "../base/cleanup.h"
+#include "../base/list.h"
 
 struct kube {
 	struct loop *loop;
 	struct http_client *http;
 	char *user_agent;
+	struct list calls;	/* struct kube_call */
 };
+
+struct kube_call {
+	struct list link;
+	struct http_call *http;
+	kube_fn *fn;
+	void *arg;
+};
+
+static void call_drop(struct kube_call *c)
+{
+	list_remove(&c->link);
+	http_call_cancel(c->http);
+	free(c);
+}
 
 int kube_new(struct loop *loop, const struct kubeconfig *kc, const char *user_agent, struct kube **ret, struct err *err)
 {
@@ -29,6 +45,7 @@ int kube_new(struct loop *loop, const struct kubeconfig *kc, const char *user_ag
 		return err_set(err, ENOMEM, "out of memory");
 	}
 	k->loop = loop;
+	list_init(&k->calls);
 	r = http_client_new(loop, &config, &k->http, err);
 	if (r < 0) {
 		free(k->user_agent);
@@ -43,6 +60,8 @@ void kube_free(struct kube *k)
 {
 	if (!k)
 		return;
+	while (!list_empty(&k->calls))
+		call_drop(list_first(&k->calls, struct kube_call, link));
 	http_client_free(k->http);
 	free(k->user_agent);
 	free(k);
@@ -73,10 +92,15 @@ char *kube_path(const struct api_kind *kind, const char *ns, const char *name, c
 	return out;
 }
 
-struct kube_call {
-	kube_fn *fn;
-	void *arg;
-};
+void kube_cancel(struct kube *k, const void *arg)
+{
+	list_for_each_safe(pos, tmp, &k->calls) {
+		struct kube_call *c = list_entry(pos, struct kube_call, link);
+
+		if (c->arg == arg)
+			call_drop(c);
+	}
+}
 
 static void call_done(struct http_call *call, void *arg, const struct http_response *rsp)
 {
@@ -85,6 +109,7 @@ static void call_done(struct http_call *call, void *arg, const struct http_respo
 	struct err err = ERR_INIT;
 
 	(void)call;
+	list_remove(&c->link); /* before fn, which may cancel by arg or free the kube */
 	if (!rsp->status) {
 		r.message = rsp->error ? rsp->error : "no answer";
 	} else if (rsp->len && api_json_parse(rsp->body, rsp->len, &r.obj, NULL, &err) < 0) {
@@ -123,10 +148,12 @@ static int start(struct kube *k, const char *method, char *path /* taken */, con
 	}
 	c->fn = fn;
 	c->arg = arg;
-	if (!http_call_start(k->http, &config)) {
+	c->http = http_call_start(k->http, &config);
+	if (!c->http) {
 		free(c);
 		return -ENOMEM;
 	}
+	list_push_back(&k->calls, &c->link);
 	return 0;
 }
 

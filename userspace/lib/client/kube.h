@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A connection to an API server, and the calls controllers make through it. Bodies are jansson trees (borrowed during the call).
- * Every call ends with exactly one callback; result->obj is borrowed for the callback (incref to keep).
+ * Every call ends with exactly one callback, unless kube_cancel() or kube_free() drops it; result->obj is borrowed for the callback
+ * (incref to keep).
  */
 #ifndef SKEP_CLIENT_KUBE_H
 #define SKEP_CLIENT_KUBE_H
@@ -21,7 +22,7 @@ void kubeconfig_done(struct kubeconfig *kc);
 
 struct kube;
 int kube_new(struct loop *loop, const struct kubeconfig *kc, const char *user_agent, struct kube **ret, struct err *err);
-void kube_free(struct kube *k);		/* cancels open calls */
+void kube_free(struct kube *k);		/* drops open calls; free informers, recorders and leaders before */
 struct loop *kube_loop(const struct kube *k);
 struct http_client *kube_http(const struct kube *k);
 
@@ -36,6 +37,8 @@ static inline bool kube_ok(const struct kube_result *r)
 	return r->status >= 200 && r->status < 300;
 }
 typedef void kube_fn(void *arg, const struct kube_result *r);
+/* Drops the open calls that were given this arg: their callbacks do not run. For owners that go away. */
+void kube_cancel(struct kube *k, const void *arg);
 
 /* ns NULL for cluster-scoped kinds or all namespaces. subresource NULL: none. query: "a=b&c=d" or NULL. */
 int kube_get(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const char *subresource, kube_fn *fn,

@@ -71,6 +71,7 @@ void leader_free(struct leader *l)
 		return;
 	loop_timer_cancel(&l->tick);
 	loop_timer_cancel(&l->deadline);
+	kube_cancel(l->kube, l);
 	free(l->ns);
 	free(l->name);
 	free(l->identity);

@@ -25,6 +25,7 @@ enum {
 };
 
 struct seen {
+	struct kube_recorder *r;
 	struct list lru;
 	char *key;
 	char name[300], ns[64];
@@ -65,6 +66,7 @@ struct kube_recorder *kube_recorder_new(struct kube *k, const char *component, c
 
 static void forget(struct kube_recorder *r, struct seen *s)
 {
+	kube_cancel(r->kube, s);
 	strmap_del(r->seen, s->key);
 	list_remove(&s->lru);
 	free(s->key);
@@ -120,10 +122,13 @@ static bool take_token(struct kube_recorder *r, const char *uid)
 
 static void sent(void *arg, const struct kube_result *r)
 {
-	cleanup(free) char *what = arg;
+	struct seen *s = arg;
 
-	if (!kube_ok(r) && !streq(r->reason, "NotFound"))
-		log_debug("event %s: %d %s", what, r->status, r->message);
+	if (kube_ok(r))
+		return;
+	/* Not written, or deleted since: the next one makes a new Event. */
+	log_debug("event %s: %d %s", s->name, r->status, r->message);
+	forget(s->r, s);
 }
 
 void kube_event(struct kube_recorder *r, const struct api_kind *kind, const struct api_object *obj, const char *type, const char *reason,
@@ -154,7 +159,7 @@ void kube_event(struct kube_recorder *r, const struct api_kind *kind, const stru
 		s->last_ms = clock_mono_ms();
 		list_remove(&s->lru);
 		list_push_back(&r->lru, &s->lru);
-		if (kube_patch(r->kube, &api_kind_event, s->ns, s->name, NULL, KUBE_PATCH_MERGE, patch, sent, strdup(reason)) < 0)
+		if (kube_patch(r->kube, &api_kind_event, s->ns, s->name, NULL, KUBE_PATCH_MERGE, patch, sent, s) < 0)
 			log_debug("event %s: out of memory", reason);
 		json_decref(patch);
 		return;
@@ -165,6 +170,7 @@ void kube_event(struct kube_recorder *r, const struct api_kind *kind, const stru
 	if (!s)
 		return;
 	list_init(&s->lru);
+	s->r = r;
 	s->count = 1;
 	s->last_ms = clock_mono_ms();
 	snprintf(s->ns, sizeof(s->ns), "%s", ns);
@@ -183,7 +189,9 @@ void kube_event(struct kube_recorder *r, const struct api_kind *kind, const stru
 		       "reason", reason, "message", message, "type", type, "firstTimestamp", now, "lastTimestamp", now, "count", 1,
 		       "source", "component", r->component, "host", r->host, "reportingComponent", r->component, "reportingInstance",
 		       r->host ? r->host : "");
-	if (!ev || kube_create(r->kube, &api_kind_event, s->ns, NULL, NULL, ev, sent, strdup(reason)) < 0)
+	if (!ev || kube_create(r->kube, &api_kind_event, s->ns, NULL, NULL, ev, sent, s) < 0) {
 		log_debug("event %s: out of memory", reason);
+		forget(r, s);
+	}
 	json_decref(ev);
 }

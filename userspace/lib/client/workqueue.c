@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/clock.h"
 #include "../base/list.h"
 #include "../base/strmap.h"
 
@@ -16,6 +17,7 @@ struct entry {
 	struct workqueue *q;
 	char *key;
 	struct loop_timer timer;	/* delayed add */
+	int64_t due_ms;			/* of the timer, when pending */
 	int64_t backoff_ms;		/* of the next failure; 0: none so far */
 	bool queued, working, again;
 };
@@ -116,6 +118,12 @@ static struct entry *get_entry(struct workqueue *q, const char *key)
 	return e;
 }
 
+static void set_timer(struct entry *e, int64_t delay_ms)
+{
+	e->due_ms = clock_mono_ms() + delay_ms;
+	(void)loop_timer_set(e->q->loop, &e->timer, delay_ms);
+}
+
 /* An entry without state need not be remembered. */
 static void forget_idle(struct entry *e)
 {
@@ -173,8 +181,9 @@ void workqueue_add_after(struct workqueue *q, const char *key, int64_t delay_ms)
 	e = get_entry(q, key);
 	if (!e || e->queued)
 		return;
-	if (!loop_timer_pending(&e->timer))
-		(void)loop_timer_set(q->loop, &e->timer, delay_ms);
+	/* The earliest wins, but back-off is waited out. */
+	if (!loop_timer_pending(&e->timer) || (!e->backoff_ms && clock_mono_ms() + delay_ms < e->due_ms))
+		set_timer(e, delay_ms);
 }
 
 void workqueue_done(struct workqueue *q, const char *key, int r)
@@ -190,7 +199,7 @@ void workqueue_done(struct workqueue *q, const char *key, int r)
 		if (e->backoff_ms > BACKOFF_MAX_MS)
 			e->backoff_ms = BACKOFF_MAX_MS;
 		e->again = false;
-		(void)loop_timer_set(q->loop, &e->timer, e->backoff_ms);
+		set_timer(e, e->backoff_ms);
 	} else {
 		e->backoff_ms = 0;
 		if (e->again) {

@@ -2,10 +2,13 @@
 /* Prometheus text metrics: see metrics.h. One loop's thread; nothing here is locked. */
 #include "metrics.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../base/clock.h"
@@ -83,6 +86,8 @@ static void add_label(struct strbuf *sb, const char *name, const char *value)
 			strbuf_addc(sb, '\\');
 		if (*value == '\n')
 			strbuf_adds(sb, "\\n");
+		else if ((unsigned char)*value >= 0x80)
+			strbuf_addc(sb, '?'); /* one stray byte would make the whole page unreadable; names are ASCII */
 		else
 			strbuf_addc(sb, *value);
 	}
@@ -176,10 +181,10 @@ void metrics_on_scrape(void (*fn)(void *arg), void *arg)
 
 static void add_number(struct strbuf *sb, double v)
 {
-	if (v == (double)(int64_t)v && v > -1e15 && v < 1e15)
+	if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v)
 		strbuf_addf(sb, "%lld\n", (long long)v);
 	else
-		strbuf_addf(sb, "%.9g\n", v);
+		strbuf_addf(sb, "%.15g\n", v);
 }
 
 static void write_series(const struct metric *m, const char *labels, const struct series *s, struct strbuf *out)
@@ -207,32 +212,58 @@ static void head(struct strbuf *out, const char *name, const char *type, const c
 	strbuf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+static int count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	struct dirent *e;
+	int n = -1; /* its own */
+
+	if (!d)
+		return -1;
+	while ((e = readdir(d)))
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
 /* The process_* families that client libraries give: from /proc/self. */
 static void write_process(struct strbuf *out)
 {
-	static double start;
 	char *text = NULL, *p;
 	long ticks = sysconf(_SC_CLK_TCK);
 	unsigned long utime, stime, vsize;
+	unsigned long long start;
+	struct timespec up;
+	struct rlimit lim;
+	int fds;
 	long rss;
 
-	if (!start)
-		start = (double)clock_real_ms() / 1000;
 	if (file_read("/proc/self/stat", 4096, &text, NULL, NULL) < 0)
 		return;
 	p = strrchr(text, ')');
-	if (p && sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %lu %ld", &utime, &stime,
-			&vsize, &rss) == 4) {
+	if (p && sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu %lu %ld", &utime, &stime,
+			&start, &vsize, &rss) == 5) {
 		head(out, "process_cpu_seconds_total", "counter", "CPU time spent, user and system.");
 		strbuf_addf(out, "process_cpu_seconds_total %.2f\n", (double)(utime + stime) / (double)ticks);
 		head(out, "process_resident_memory_bytes", "gauge", "Resident memory.");
 		strbuf_addf(out, "process_resident_memory_bytes %lld\n", (long long)rss * sysconf(_SC_PAGESIZE));
 		head(out, "process_virtual_memory_bytes", "gauge", "Virtual memory.");
 		strbuf_addf(out, "process_virtual_memory_bytes %lu\n", vsize);
-		head(out, "process_start_time_seconds", "gauge", "When the process first served metrics, Unix time.");
-		strbuf_addf(out, "process_start_time_seconds %.3f\n", start);
+		head(out, "process_start_time_seconds", "gauge", "When the process started, Unix time.");
+		clock_gettime(CLOCK_BOOTTIME, &up);
+		strbuf_addf(out, "process_start_time_seconds %.2f\n",
+			    (double)clock_real_ms() / 1000 - (double)up.tv_sec - (double)up.tv_nsec / 1e9 + (double)start / (double)ticks);
 	}
 	free(text);
+	fds = count_fds();
+	if (fds >= 0) {
+		head(out, "process_open_fds", "gauge", "Open file descriptors.");
+		strbuf_addf(out, "process_open_fds %d\n", fds);
+	}
+	if (!getrlimit(RLIMIT_NOFILE, &lim)) {
+		head(out, "process_max_fds", "gauge", "Most file descriptors that may be open.");
+		strbuf_addf(out, "process_max_fds %llu\n", (unsigned long long)lim.rlim_cur);
+	}
 }
 
 void metrics_write(struct strbuf *out)
