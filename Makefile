@@ -241,6 +241,9 @@ demo-down:
 	$(Q)scripts/demo.sh down
 lint:
 	$(Q)scripts/lint.sh
+.PHONY: print-layers
+print-layers:
+	@$(foreach l,$(LAYERS),echo '$(l):$(DIRS_$(l)):$(USES_$(l))';)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system

@@ -118,6 +118,7 @@ struct apiserver {
 	int64_t history_from;	/* first revision of the events fetched for the rings; 0: none are being fetched */
 	struct list waiters;		/* calls waiting for the cache, by wait_link */
 	bool bootstrapped;
+	int n_passed;			/* sockets of LISTEN_FDS not served yet */
 	struct loop_timer bootstrap_retry;
 
 	struct ipalloc *ips;
@@ -336,6 +337,7 @@ void service_sweep(struct apiserver *s);
 int namespace_prepare_create(json_t *obj);
 void namespace_finalize(struct call *c);
 void scale_handle(struct call *c);
+void apiserver_serve_passed(struct apiserver *s);	/* server.c */
 void proxy_log(struct call *c);
 void proxy_node(struct call *c);	/* nodes/{name}/proxy/...: GET of the agent's API */
 void proxy_stream(struct call *c);	/* exec, attach, portforward */

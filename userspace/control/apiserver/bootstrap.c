@@ -219,6 +219,7 @@ static void step(struct apiserver *s, int n)
 		}
 	}
 	s->bootstrapped = true;
+	apiserver_serve_passed(s);
 	log_info("ready");
 }
 

@@ -76,17 +76,25 @@ static int listen_passed(struct apiserver *s, struct err *err)
 	for (int fd = FIRST_PASSED_FD; fd < FIRST_PASSED_FD + n; fd++) {
 		int on = 0;
 		socklen_t len = sizeof(on);
-		int r;
 
 		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) < 0 || !on)
 			return err_set(err, EINVAL, "LISTEN_FDS: descriptor %d is not a listening socket", fd);
-		r = http_server_listen_fd(s->http, fd, err);
-		if (r < 0)
-			return err_wrap(err, r, "LISTEN_FDS: descriptor %d", fd);
 	}
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
+	s->n_passed = (int)n;
 	return (int)n;
+}
+
+/* Passed sockets queue connections by themselves: nobody is served, and nobody refused, before there is something to serve from. */
+void apiserver_serve_passed(struct apiserver *s)
+{
+	struct err err = ERR_INIT;
+
+	for (int fd = FIRST_PASSED_FD; fd < FIRST_PASSED_FD + s->n_passed; fd++)
+		if (http_server_listen_fd(s->http, fd, &err) < 0)
+			log_error("LISTEN_FDS: descriptor %d: %s", fd, err.msg);
+	s->n_passed = 0;
 }
 
 static int start_listening(struct apiserver *s, struct err *err)
