@@ -133,3 +133,32 @@ Test(config, flags)
 	cr_assert_str_eq(c.listen[1], "[::1]:2");
 	cr_assert(c.socket_activation);
 }
+
+/* What makes a start impossible is one line, and nothing stays behind. */
+Test(server, refuses_to_start_with_a_reason)
+{
+	struct loop *loop = loop_new();
+	struct apiserver_config base = { .listen = { "127.0.0.1:0" }, .n_listen = 1, .store = "sqlite:/dev/null/x" }, c;
+	struct apiserver *s = NULL;
+	struct err err = ERR_INIT;
+
+	cr_assert(loop);
+	cr_assert(apiserver_new(loop, &base, &s, &err) < 0 && strstr(err.msg, "/dev/null/x"), "%s", err.msg);
+	c = base;
+	c.store = "files:/x";
+	cr_assert(apiserver_new(loop, &c, &s, &err) < 0 && strstr(err.msg, "files:/x"), "%s", err.msg);
+	c = base;
+	c.service_cidrs = "10.0.0.0";
+	cr_assert(apiserver_new(loop, &c, &s, &err) < 0 && strstr(err.msg, "10.0.0.0"), "%s", err.msg);
+	c = base;
+	c.listen[0] = "127.0.0.1:notaport";
+	cr_assert(apiserver_new(loop, &c, &s, &err) < 0 && strstr(err.msg, "127.0.0.1:notaport"), "%s", err.msg);
+	c = base;
+	c.n_listen = 0;
+	cr_assert(apiserver_new(loop, &c, &s, &err) < 0 && strstr(err.msg, "nothing to listen on"), "%s", err.msg);
+	c = base;
+	c.tls = (struct tls_files){ "/nope/ca", "/nope/cert", "/nope/key" };
+	cr_assert(apiserver_new(loop, &c, &s, &err) < 0 && strstr(err.msg, "/nope/"), "%s", err.msg);
+	cr_assert(!s);
+	loop_free(loop);
+}

@@ -66,7 +66,7 @@ struct resource {
 };
 
 int cache_init(struct apiserver *s, struct err *err);
-void cache_done(struct apiserver *s);
+void cache_done(struct apiserver *s);	/* after the store is closed */
 void cache_start(struct apiserver *s);	/* reads the store, then follows it */
 struct resource *cache_resource(struct apiserver *s, const char *group, const char *plural);
 /* Borrowed; NULL if absent. ns NULL: cluster-scoped. */
@@ -119,7 +119,8 @@ struct apiserver {
 	struct list waiters;		/* calls waiting for the cache, by wait_link */
 	bool bootstrapped;
 	int n_passed;			/* sockets of LISTEN_FDS not served yet */
-	struct loop_timer bootstrap_retry;
+	struct loop_timer bootstrap_timer;
+	int bootstrap_step;
 
 	struct ipalloc *ips;
 	struct loop_timer compact_timer;

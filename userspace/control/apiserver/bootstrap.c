@@ -23,42 +23,32 @@ enum { STEP_SERVICE = 4, STEP_SLICE = 5, STEP_DONE = 6 };
 
 static void step(struct apiserver *s, int n);
 
-static void on_retry(struct loop_timer *timer)
+static void on_timer(struct loop_timer *timer)
 {
-	step(timer->arg, 0);
+	struct apiserver *s = timer->arg;
+
+	step(s, s->bootstrap_step);
 }
 
-struct next_step {
-	struct apiserver *s;
-	int n;
-};
-
-static void run_next(void *arg)
+/* From the loop, not from within the callback of the step before. */
+static void step_later(struct apiserver *s, int n, int delay_ms)
 {
-	struct next_step *next = arg;
-
-	if (!next->s->stopping)
-		step(next->s, next->n);
-	free(next);
+	s->bootstrap_step = n;
+	(void)loop_timer_set(s->loop, &s->bootstrap_timer, delay_ms);
 }
 
 static void on_done(struct call *c, int code, const char *body, size_t len)
 {
 	struct apiserver *s = c->s;
-	struct next_step *next;
 
+	if (s->stopping)
+		return;
 	if (code >= 300 && code != 409) {
 		log_warn("bootstrap: %s \"%s\": %d %.*s; trying again", c->resource, c->name, code, (int)(len > 300 ? 300 : len), body);
-		(void)loop_timer_set(s->loop, &s->bootstrap_retry, RETRY_MS);
+		step_later(s, 0, RETRY_MS);
 		return;
 	}
-	next = malloc(sizeof(*next));
-	if (next)
-		*next = (struct next_step){ .s = s, .n = (int)(intptr_t)c->data + 1 };
-	if (!next || loop_post(s->loop, run_next, next) < 0) {
-		free(next);
-		(void)loop_timer_set(s->loop, &s->bootstrap_retry, RETRY_MS);
-	}
+	step_later(s, (int)(intptr_t)c->data + 1, 0);
 }
 
 static enum change create_or_leave(struct call *c)
@@ -110,7 +100,7 @@ static void submit(struct apiserver *s, int n, const char *group, const char *pl
 		json_decref(obj);
 		if (c)
 			call_unref(c);
-		(void)loop_timer_set(s->loop, &s->bootstrap_retry, RETRY_MS);
+		step_later(s, 0, RETRY_MS);
 		return;
 	}
 	c->finish = on_done;
@@ -227,7 +217,7 @@ void bootstrap_start(struct apiserver *s)
 {
 	if (s->bootstrapped)
 		return;
-	s->bootstrap_retry.fn = on_retry;
-	s->bootstrap_retry.arg = s;
+	s->bootstrap_timer.fn = on_timer;
+	s->bootstrap_timer.arg = s;
 	step(s, 0);
 }

@@ -83,8 +83,6 @@ static void resource_clear(struct resource *r)
 void cache_done(struct apiserver *s)
 {
 	loop_timer_cancel(&s->feed_retry);
-	if (s->feed)
-		s->store->ops->unwatch(TAKE(s->feed));
 	for (size_t i = 0; i < s->n_resources; i++) {
 		resource_clear(&s->resources[i]);
 		free(s->resources[i].objs);

@@ -239,7 +239,8 @@ void call_store_error(struct call *c, int r, const struct err *err)
 		call_status(c, 413, "RequestEntityTooLarge", "the object is too large for the store: %s", why);
 		break;
 	default:
-		log_error("store: %s", why);
+		if (!c->s->stopping)
+			log_error("store: %s", why);
 		call_status(c, 500, "InternalError", "Internal error occurred: store: %s", why);
 	}
 }

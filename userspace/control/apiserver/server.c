@@ -192,7 +192,7 @@ void apiserver_free(struct apiserver *s)
 	s->stopped_fn = NULL;
 	loop_timer_cancel(&s->compact_timer);
 	loop_timer_cancel(&s->health_timer);
-	loop_timer_cancel(&s->bootstrap_retry);
+	loop_timer_cancel(&s->bootstrap_timer);
 	http_server_free(s->http);
 	/* Calls that wait for the cache hold a reference that nobody will drop any more. */
 	while (!list_empty(&s->waiters)) {
@@ -202,10 +202,12 @@ void apiserver_free(struct apiserver *s)
 		loop_timer_cancel(&c->wait_timer);
 		call_unref(c);
 	}
-	if (s->by_plural)
-		cache_done(s);
+	/* Closing the store ends every operation under way with its callback, which may still look at the cache. */
+	if (s->feed)
+		s->store->ops->unwatch(TAKE(s->feed));
 	if (s->store)
 		s->store->ops->close(s->store);
+	cache_done(s);
 	ipalloc_free(s->ips);
 	free((char *)s->config.advertise);
 	free((char *)s->config.service_cidrs);
@@ -264,6 +266,8 @@ static void on_probe(void *arg, int r, const struct store_range *range, const st
 	struct apiserver *s = arg;
 
 	(void)range;
+	if (s->stopping)
+		return;
 	if (r < 0)
 		snprintf(s->store_error, sizeof(s->store_error), "%s", err && err->code ? err->msg : strerror(-r));
 	if (s->store_ok != (r == 0))
