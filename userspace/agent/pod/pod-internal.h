@@ -103,7 +103,7 @@ struct pod {
 	json_t *sent;				/* status the API has from us */
 	bool patching;
 	int64_t patch_retry_ms;
-	bool latency_seen;
+	bool latency_seen;			/* its start has been measured, or was not seen from the beginning */
 };
 
 struct pods {
@@ -201,6 +201,10 @@ int pod_write_hosts(struct pod *p, struct err *err);
 /* pod_status.c */
 json_t *pod_status(const struct pod *p, int64_t now);
 void pod_status_sync(struct pod *p);
+
+/* logrotate.c: rotates what has grown too large and drops what is too old. */
+void pod_rotate_logs(struct pod *p);
+void ctr_remove_logs(const struct pod_ctr *c, unsigned attempt);
 
 /* probe.c */
 void probes_start(struct pod_ctr *c);

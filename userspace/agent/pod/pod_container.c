@@ -78,14 +78,10 @@ static void op_end(struct pod_ctr *c)
 static void remove_attempt(struct pod_ctr *c, const char *id, unsigned attempt)
 {
 	Cri__ContainerId rq = CRI__CONTAINER_ID__INIT;
-	struct arena a = ARENA_INIT;
-	char *log = arena_printf(&a, "%s/%s/%u.log", pod_log_dir(c->pod, &a), c->spec->name, attempt);
 
 	rq.container_id = (char *)id;
-	(void)cri_call(c->pod->m->cri, CRI_REMOVE_CONTAINER, &rq.base, 0, NULL, NULL);	/* the next listing finds it if this fails */
-	if (log)
-		(void)unlink(log);
-	arena_done(&a);
+	(void)cri_call(c->pod->m->cri, CRI_REMOVE_CONTAINER, &rq.base, 0, NULL, NULL);	/* goes with its sandbox at the latest */
+	ctr_remove_logs(c, attempt);
 }
 
 void ctr_retire(struct pod_ctr *c)

@@ -208,7 +208,6 @@ static const char *label(Cri__StringEntry **labels, size_t n, const char *key)
 static void take_sandboxes(struct pod *p, const Cri__ListPodSandboxResponse *list)
 {
 	const Cri__Sandbox *newest = NULL;
-	bool known = false;
 
 	for (size_t i = 0; i < p->n_leftovers; i++)
 		free(p->leftovers[i]);
@@ -220,7 +219,6 @@ static void take_sandboxes(struct pod *p, const Cri__ListPodSandboxResponse *lis
 			continue;
 		if (!newest || s->created_at > newest->created_at)
 			newest = s;
-		known |= streq(s->id, p->sandbox_id);
 	}
 	for (size_t i = 0; i < list->n_items && newest; i++) {
 		const Cri__Sandbox *s = list->items[i];
@@ -234,7 +232,6 @@ static void take_sandboxes(struct pod *p, const Cri__ListPodSandboxResponse *lis
 		p->leftovers = more;
 		more[p->n_leftovers] = strdup(s->id);
 		p->n_leftovers += more[p->n_leftovers] != NULL;
-		p->ran = true;
 	}
 	if (!newest) {
 		if (p->sandbox_id)
@@ -248,6 +245,7 @@ static void take_sandboxes(struct pod *p, const Cri__ListPodSandboxResponse *lis
 	if (newest->metadata->attempt >= p->sandbox_attempt)
 		p->sandbox_attempt = newest->metadata->attempt + 1;
 	if (!streq(newest->id, p->sandbox_id)) {
+		p->latency_seen = true;
 		set_str(&p->sandbox_id, newest->id);
 		(void)strmap_set(p->m->by_id, newest->id, p, NULL);
 		p->sandbox = newest->state == CRI_SANDBOX_READY ? SANDBOX_READY : SANDBOX_DEAD;
@@ -285,6 +283,7 @@ static void take_containers(struct pod_ctr *c, const Cri__ListContainersResponse
 		if (second)
 			ctr_adopt_last(c, second);
 	} else if (first) {
+		p->ran = true;
 		if (c->id && !streq(c->id, first->id))
 			c->state = CTR_NONE;
 		if (!c->id)
@@ -329,8 +328,10 @@ static void take_listing(struct listing *l, const Cri__ListContainersResponse *c
 			take_containers(&p->ctrs[i], containers);
 	}
 	m->listed = true;
-	for (struct strmap_iter it = { 0 }; strmap_next(m->by_uid, &it);)
+	for (struct strmap_iter it = { 0 }; strmap_next(m->by_uid, &it);) {
+		pod_rotate_logs(it.value);
 		pod_kick(it.value);
+	}
 	if (ids && quiet && m->config.on_listed)
 		m->config.on_listed(m->config.arg, ids, n);
 	free(ids);
