@@ -3,6 +3,8 @@
 #include "wire.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <dirent.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/str.h"
 
 TestSuite(network, .init = wire_up, .fini = wire_down, .timeout = 120);
@@ -295,6 +298,23 @@ Test(network, add_and_del_may_be_repeated)
 	cr_assert_neq(cni(&a, "CHECK", again, sizeof(again)), 0);
 }
 
+/* under: "state", or "bpf/..." in its pins. */
+static size_t files_in(struct wnode *n, const char *under)
+{
+	char path[300];
+	struct dirent *e;
+	size_t count = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/%s", str_starts(under, "bpf/") ? n->pin_dir : n->dir, under + (str_starts(under, "bpf/") ? 4 : 0));
+	d = opendir(path);
+	cr_assert(d, "%s", path);
+	while ((e = readdir(d)))
+		count += e->d_name[0] != '.';
+	closedir(d);
+	return count;
+}
+
 static bool is_forgotten(void *arg)
 {
 	struct wpod *p = arg;
@@ -307,8 +327,10 @@ Test(network, del_leaves_nothing_and_addresses_cool_down)
 	struct wpod d = { .node = &n1, .ns = "default", .name = "d" };
 	char path[256];
 	struct stat st;
+	size_t links;
 
 	three_pods();
+	links = files_in(&n1, "bpf/links");
 	pod_stop(&b);
 	cr_assert(wait_for(is_forgotten, &b));
 	snprintf(path, sizeof(path), "%s/state/%s.json", n1.dir, b.id);
@@ -318,6 +340,8 @@ Test(network, del_leaves_nothing_and_addresses_cool_down)
 	cr_assert_eq(if_nametoindex(path), 0);
 	pod_start(&d);
 	cr_assert_str_neq(d.ip4, b.ip4);
+	/* Links of an interface that has gone are swept with the next pod. */
+	cr_assert_eq(files_in(&n1, "bpf/links"), links);
 	talks(d.netns, c.netns, c.ip4, d.ip4);
 }
 
@@ -409,4 +433,136 @@ Test(network, identities_mean_the_same_after_a_restart)
 	}
 	json_decref(before);
 	json_decref(after);
+}
+
+static size_t interfaces_of_pods(struct wnode *n)
+{
+	struct if_nameindex *all;
+	size_t count = 0;
+
+	enter(n->name);
+	all = if_nameindex();
+	cr_assert(all);
+	for (struct if_nameindex *i = all; i->if_index; i++)
+		count += str_starts(i->if_name, "skp");
+	if_freenameindex(all);
+	return count;
+}
+
+/* Killed at whatever moment of ADD: nothing is lost or doubled, and the runtime's next DEL and ADD work. */
+Test(network, an_add_cut_short_leaves_nothing_behind)
+{
+	struct wpod d = { .node = &n1, .ns = "default", .name = "cut", .id = "000000000777-cut", .netns = "cut" };
+	char out[4096];
+
+	a = (struct wpod){ .node = &n1, .ns = "default", .name = "a", .labels = "'app':'a'" };
+	pod_start(&a);
+	enter(NULL);
+	sh("ip netns add cut");
+	pod_put(&d, "Pending");
+	for (int ms = 0; ms < 40; ms += 4) {
+		pid_t pid = cni_begin(&d, "ADD");
+
+		for (int i = 0; i < ms; i++)
+			serve(1);
+		node_kill(&n1);
+		(void)cni_end(&d, pid, out, sizeof(out));
+		node_start(&n1);
+		cr_assert_leq(interfaces_of_pods(&n1), 2);
+		cr_assert_eq(cni(&d, "DEL", out, sizeof(out)), 0, "%s", out);
+		cr_assert_eq(interfaces_of_pods(&n1), 1);
+		cr_assert_eq(files_in(&n1, "state"), 2, "%d ms: %zu files", ms, files_in(&n1, "state"));	/* a's checkpoint, identities */
+	}
+	cr_assert_eq(cni(&d, "ADD", out, sizeof(out)), 0, "%s", out);
+	cr_assert(strstr(out, "10.0.1."), "%s", out);
+	talks("cut", a.netns, a.ip4, NULL);
+}
+
+Test(network, sandboxes_without_interface_are_released_at_start)
+{
+	json_t *list;
+
+	three_pods();
+	node_kill(&n1);
+	enter(n1.name);
+	sh("ip link del skp%.12s", b.id);
+	node_start(&n1);
+	list = node_get(&n1, "endpoints");
+	cr_assert_eq(json_array_size(json_object_get(list, "items")), 1);
+	json_decref(list);
+	cr_assert_eq(files_in(&n1, "state"), 2);
+	talks(a.netns, c.netns, c.ip4, a.ip4);
+}
+
+/* Each sync compares services with the maps; the rest is compared every 10 s. */
+Test(network, damage_to_maps_is_repaired, .timeout = 60)
+{
+	struct ip_addr key = { { 0, 0, htonl(0xffff), 0 } };
+	cleanup(close_fd) int fd = -1;
+	char path[256];
+	int turns = 0;
+
+	three_pods();
+	snprintf(path, sizeof(path), "%s/maps/ipcache", n1.pin_dir);
+	fd = bpf_obj_get(path);
+	cr_assert(fd >= 0, "%s", path);
+	inet_pton(AF_INET, c.ip4, &key.w[3]);
+	cr_assert_eq(bpf_map_delete_elem(fd, &key), 0);
+	cr_assert(!knows(&n1, c.ip4));
+	while (!knows(&n1, c.ip4) && turns++ < 3000)
+		serve(5);
+	cr_assert(knows(&n1, c.ip4));
+	talks(a.netns, c.netns, c.ip4, a.ip4);
+}
+
+/* --- services ---------------------------------------------------------------------------------------------------------------- */
+
+static bool is_served(void *arg)
+{
+	size_t *want = arg;
+	json_t *list = node_get(&n1, "services"), *items = json_object_get(list, "items");
+	bool yes = json_array_size(items) == 2;
+
+	for (size_t i = 0; yes && i < 2; i++)
+		yes = json_array_size(json_object_get(json_array_get(items, i), "backends")) == *want;
+	json_decref(list);
+	return yes;
+}
+
+static void slice(const char *family, const char *ip_b, const char *ip_c, bool b_ready)
+{
+	fake_put(api, "endpointslices", "{'metadata':{'namespace':'default','name':'web-%s','uid':'uid-web-%s','labels':"
+		 "{'kubernetes.io/service-name':'web'}},'addressType':'%s','ports':[{'name':'http','port':8080,'protocol':'TCP'}],'endpoints':["
+		 "{'addresses':['%s'],'conditions':{'ready':%s}},{'addresses':['%s'],'conditions':{'ready':true}}]}", family, family,
+		 streq(family, "v4") ? "IPv4" : "IPv6", ip_b, b_ready ? "true" : "false", ip_c);
+}
+
+Test(network, services_lead_to_ready_pods)
+{
+	size_t two = 2, one = 1;
+	char path[256];
+	int lb, lc, fd;
+
+	three_pods();
+	fake_put(api, "services", "{'metadata':{'namespace':'default','name':'web','uid':'uid-web'},'spec':{'type':'ClusterIP','clusterIP':"
+		 "'10.96.0.9','clusterIPs':['10.96.0.9','fd00:10:96::9'],'ports':[{'name':'http','port':80,'protocol':'TCP'}]}}");
+	slice("v4", b.ip4, c.ip4, true);
+	slice("v6", b.ip6, c.ip6, true);
+	cr_assert(wait_for(is_served, &two));
+	slice("v4", b.ip4, c.ip4, false);
+	slice("v6", b.ip6, c.ip6, false);
+	cr_assert(wait_for(is_served, &one));
+	/* This process becomes one of the node's, so that its sockets are balanced. */
+	snprintf(path, sizeof(path), "echo %d > %s/cgroup.procs", getpid(), n1.cgroup);
+	sh("%s", path);
+	lb = listen_on(b.netns, b.ip4, 8080, SOCK_STREAM);
+	lc = listen_on(c.netns, c.ip4, 8080, SOCK_STREAM);
+	fd = begin_connect(a.netns, "10.96.0.9", 80);
+	cr_assert(eventually_reads(lc));
+	cr_assert(!has_data(&lb));
+	close(fd);
+	close(lb);
+	close(lc);
+	snprintf(path, sizeof(path), "echo %d > %s/../../cgroup.procs", getpid(), n1.cgroup);
+	sh("%s", path);
 }

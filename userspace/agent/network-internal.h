@@ -20,6 +20,7 @@ enum { NETWORK_RECENT_DROPS = 256, NETWORK_ADD_TIMEOUT_MS = 20000 };
 struct local {
 	struct sandbox s;
 	uint64_t seq;			/* of sandboxes in order of their making; the newest of a pod is the pod's */
+	bool gone;			/* at start: its interface is not there */
 	bool in_maps;			/* endpoint added */
 	uint32_t identity;		/* as in the maps */
 	uint64_t policy_hash;		/* of the policy in the maps; 0: none */
@@ -32,6 +33,7 @@ struct local {
 struct cached {
 	struct dp_ipcache_entry e;
 	bool wanted;			/* during a sync */
+	bool seen;			/* during a comparison */
 	char pod[320];			/* "ns/name", for people */
 };
 
@@ -60,6 +62,7 @@ struct network {
 	struct list pending;
 	struct loop_timer sync_timer, resync_timer;
 	struct loop_io drop_io;
+	uint64_t repairs;		/* differences that comparisons found */
 	uint64_t generation;		/* of the last applied policies */
 	uint64_t seq;
 	char failing[512];		/* why the last sync was not complete; "" */
@@ -69,6 +72,8 @@ struct network {
 
 /* network_sync.c: policies, identities, endpoints, addresses. 0, or the first failure with err; what could be done is done. */
 int network_sync_pods(struct network *n, struct err *err);
+/* network_compare.c: what others did to the maps becomes a difference that the next sync repairs, and is counted. */
+void network_compare(struct network *n);
 /* network_services.c */
 int network_sync_services(struct network *n, struct err *err);
 /* network_cni.c */

@@ -66,6 +66,8 @@ static void resync_due(struct loop_timer *t)
 	struct network *n = t->arg;
 
 	(void)loop_timer_set(n->loop, &n->resync_timer, RESYNC_MS);
+	if (synced(n))
+		network_compare(n);
 	network_changed(n);
 }
 
@@ -125,6 +127,14 @@ static void bad_checkpoint(const char *path, const char *why)
 	log_error("checkpoint '%s': %s; its address stays unknown until the pod is gone, ignoring", path, why);
 }
 
+/* The same one, too: after a start of the machine another may have its number. */
+static bool interface_is_there(const struct sandbox *s)
+{
+	uint32_t index;
+
+	return s->ifindex && !net_link_index(s->host_ifname, &index) && index == s->ifindex;
+}
+
 /* Sandboxes of before: their addresses are taken, and what the maps say of them is kept. */
 static int restore(struct network *n, struct err *err)
 {
@@ -148,6 +158,7 @@ static int restore(struct network *n, struct err *err)
 			return err_set(err, ENOMEM, "out of memory");
 		}
 		l->s = all[i];
+		l->gone = !interface_is_there(&l->s);
 		if (ipam_reserve(n->ipam, l->s.number) < 0)
 			log_error("sandbox %s: its address is outside %s's ranges or doubled", l->s.id, n->node_name);
 		for (size_t k = 0; k < n_eps; k++)
@@ -155,6 +166,17 @@ static int restore(struct network *n, struct err *err)
 				l->in_maps = eps[k].ifindex == l->s.ifindex;
 				l->identity = eps[k].identity;
 			}
+	}
+	/* An ADD cut short, or the machine was started anew: nothing can speak for these addresses. */
+	for (struct strmap_iter it = { 0 }; strmap_next(n->locals, &it);) {
+		struct local *l = it.value;
+
+		if (!l->gone)
+			continue;
+		log_info("sandbox %s of pod %s/%s has no interface any more: released", l->s.id, l->s.ns, l->s.name);
+		r = network_release(n, l, err);
+		if (r < 0)
+			return r;
 	}
 	/* Endpoints without a checkpoint: an ADD that never answered, or a DEL cut short. */
 	for (size_t k = 0; k < n_eps; k++) {

@@ -229,7 +229,7 @@ bool network_http(struct network *n, struct http_req *req)
 /* --- metrics ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static struct {
-	struct metric *packets[2], *bytes[2], *drops, *entries, *capacity, *generation, *endpoints, *addresses, *address_capacity;
+	struct metric *packets[2], *bytes[2], *drops, *entries, *capacity, *generation, *endpoints, *addresses, *address_capacity, *repairs;
 } m;
 
 static void scrape_pods(struct network *n)
@@ -283,6 +283,7 @@ static void scrape(void *arg)
 			metric_set(m.entries, (double)fill[i].entries, fill[i].name);
 			metric_set(m.capacity, (double)fill[i].capacity, fill[i].name);
 		}
+	metric_set(m.repairs, (double)n->repairs);
 	metric_set(m.generation, (double)n->generation);
 	metric_set(m.endpoints, (double)strmap_len(n->locals));
 	metric_set(m.addresses, ipam_in_use(n->ipam));
@@ -297,6 +298,7 @@ void network_metrics(struct network *n)
 	m.bytes[1] = metric_new(METRIC_COUNTER, "skep_pod_network_receive_bytes_total", "Bytes to the pod.", "namespace,pod", NULL, 0);
 	m.drops = metric_new(METRIC_COUNTER, "skep_drops_total", "Packets dropped by the data plane.", "reason,direction,namespace,pod", NULL, 0);
 	m.entries = metric_new(METRIC_GAUGE, "skep_map_entries", "Entries of an eBPF map.", "map", NULL, 0);
+	m.repairs = metric_new(METRIC_COUNTER, "skep_map_repairs_total", "Map entries that the periodic comparison found wrong.", "", NULL, 0);
 	m.capacity = metric_new(METRIC_GAUGE, "skep_map_capacity", "Entries an eBPF map can hold.", "map", NULL, 0);
 	m.generation = metric_new(METRIC_GAUGE, "skep_policy_generation", "Policies applied so often.", "", NULL, 0);
 	m.endpoints = metric_new(METRIC_GAUGE, "skep_endpoints", "Sandboxes with a network.", "", NULL, 0);

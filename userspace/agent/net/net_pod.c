@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "../../lib/base/cleanup.h"
@@ -40,6 +41,26 @@ static int get_link(struct nl_sock *nl, const char *name, int *ret_ifindex, uint
 	return 0;
 }
 
+/*
+ * Addresses of our own: udev gives interfaces that the kernel numbered at random another address a moment later
+ * (MACAddressPolicy=persistent), and neighbours and anti-spoofing are told of the first one.
+ */
+static int set_mac(struct rtnl_link *link)
+{
+	uint8_t mac[6];
+	struct nl_addr *addr;
+
+	if (getrandom(mac, sizeof(mac), 0) != sizeof(mac))
+		return -errno;
+	mac[0] = (uint8_t)((mac[0] & 0xfe) | 0x02);	/* unicast, locally administered */
+	addr = nl_addr_build(AF_LLC, mac, sizeof(mac));
+	if (!addr)
+		return -ENOMEM;
+	rtnl_link_set_addr(link, addr);
+	nl_addr_put(addr);
+	return 0;
+}
+
 static int make_pair(struct nl_sock *nl, const struct net_pod *p, struct err *err)
 {
 	cleanup(close_fd) int fd = open(p->netns, O_RDONLY | O_CLOEXEC);
@@ -57,10 +78,19 @@ static int make_pair(struct nl_sock *nl, const struct net_pod *p, struct err *er
 	rtnl_link_set_name(peer, p->ifname);
 	rtnl_link_set_mtu(peer, (unsigned)p->mtu);
 	rtnl_link_set_ns_fd(peer, fd);
-	r = rtnl_link_add(nl, veth, NLM_F_CREATE | NLM_F_EXCL);
+	r = set_mac(veth);
+	if (!r)
+		r = set_mac(peer);
+	if (r < 0) {
+		err_set(err, -r, "addresses for '%s': %s", p->host_ifname, strerror(-r));
+	} else {
+		r = rtnl_link_add(nl, veth, NLM_F_CREATE | NLM_F_EXCL);
+		if (r < 0)
+			r = err_set(err, EIO, "make interface '%s': %s", p->host_ifname, nl_geterror(r));
+	}
 	rtnl_link_put(peer);
 	rtnl_link_put(veth);
-	return r < 0 ? err_set(err, EIO, "make interface '%s': %s", p->host_ifname, nl_geterror(r)) : 0;
+	return r;
 }
 
 int net_pod_create(struct net_pod *p, struct err *err)
