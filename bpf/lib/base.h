@@ -17,6 +17,13 @@
 
 #define __noinline_prog __attribute__((noinline))
 
+/*
+ * A function that is not static is verified once, by itself, and its caller goes on with one state however many paths it has. Without
+ * that the paths of the parser multiply with those of all that follows: 870,000 instructions verified for from_pod as clang 19
+ * makes it on Linux 6.1, of a million allowed. The verifier wants its pointers checked for NULL.
+ */
+#define __verified_once __attribute__((noinline))
+
 #define V4_MAPPED_W2 bpf_htonl(0xffff)
 
 /* Time in units of 2^30 ns: a shift where seconds would need a division, from the clock that costs 6 ns instead of 32. */

@@ -80,8 +80,10 @@ static __noinline_prog void drop_emit(const struct packet *p, __u32 reason, __u3
 	bpf_ringbuf_submit(ev, 0);
 }
 
-static __noinline_prog int drop(struct __sk_buff *skb, const struct packet *p, __u32 reason, __u32 direction)
+__verified_once int drop(struct __sk_buff *skb, const struct packet *p, __u32 reason, __u32 direction)
 {
+	if (!p)
+		return TC_ACT_SHOT;
 	count_drop(p->ep_id, reason, direction, skb->len);
 	drop_emit(p, reason, direction);
 	return TC_ACT_SHOT;

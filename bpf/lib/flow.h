@@ -113,12 +113,19 @@ static __always_inline __be16 policy_port(const struct packet *p, bool reply)
 }
 
 /* reply: the packet goes from responder to opener. 0, or a drop reason with p->ep_id, rule_id, identities and *direction filled. */
-static __noinline_prog int flow_judge(struct packet *p, bool reply, __u32 *direction)
+__verified_once int flow_judge(struct packet *p, __u32 reply, __u32 *direction)
 {
-	const struct pod *src = pod_by_ip(&p->src), *dst = pod_by_ip(&p->dst), *opener, *responder;
-	struct policy_question q = { .port = policy_port(p, reply), .proto = p->proto };
+	const struct pod *src, *dst, *opener, *responder;
 	__u32 opener_identity, responder_identity;
+	struct policy_question q = {};
 	int r;
+
+	if (!p || !direction)
+		return DROP_NO_POLICY;
+	src = pod_by_ip(&p->src);
+	dst = pod_by_ip(&p->dst);
+	q.port = policy_port(p, reply);
+	q.proto = p->proto;
 
 	p->src_identity = src ? src->identity : identity_of(&p->src);
 	p->dst_identity = dst ? dst->identity : identity_of(&p->dst);
@@ -235,10 +242,10 @@ static __noinline_prog int flow_rejudge(struct packet *p, struct ct_value *ct, b
 }
 
 /*
- * 0: the packet may pass; else a drop reason, and *direction the check that failed. p->ep_id: in, whom to blame for a drop; out, the
+ * 0: the packet may pass; else a drop reason, and *direction the check that failed. origin: enum origin. p->ep_id: in, whom to blame for a drop; out, the
  * pod whose policy denied.
  */
-static __always_inline int flow_check(struct __sk_buff *skb, struct packet *p, enum origin origin, __u32 *direction)
+__verified_once int flow_check(struct __sk_buff *skb, struct packet *p, __u32 origin, __u32 *direction)
 {
 	struct ct_key key;
 	struct ct_value *ct;
@@ -246,6 +253,8 @@ static __always_inline int flow_check(struct __sk_buff *skb, struct packet *p, e
 	bool src_is_a, reply;
 	int r;
 
+	if (!p || !direction)
+		return DROP_NO_POLICY;
 	if (p->flags & PACKET_ICMP_ERROR) {
 		if (origin == ORIGIN_HOST || flow_related(skb, p))
 			return 0;

@@ -89,10 +89,13 @@ struct nat_rewrite {
 	__u8 v6;
 };
 
-static __noinline_prog int nat_write(struct __sk_buff *skb, struct nat_rewrite *w)
+__verified_once int nat_write(struct __sk_buff *skb, struct nat_rewrite *w)
 {
-	__u64 mangled = w->udp ? BPF_F_MARK_MANGLED_0 : 0;
+	__u64 mangled;
 
+	if (!w)
+		return DROP_NAT_FAILED;
+	mangled = w->udp ? BPF_F_MARK_MANGLED_0 : 0;
 	if (w->v6) {
 		__s64 diff = bpf_csum_diff(w->old_ip.w, sizeof(w->old_ip), w->new_ip.w, sizeof(w->new_ip), 0);
 

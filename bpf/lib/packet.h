@@ -190,7 +190,7 @@ static __always_inline int packet_v6_headers(struct __sk_buff *skb, struct packe
 }
 
 /* PACKET_OK, PACKET_ARP, PACKET_OTHER_L3 or a drop reason. p: zeroed by the caller. */
-static __always_inline int packet_parse(struct __sk_buff *skb, struct packet *p)
+__verified_once int packet_parse(struct __sk_buff *skb, struct packet *p)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct ethhdr *eth = data;
@@ -199,6 +199,8 @@ static __always_inline int packet_parse(struct __sk_buff *skb, struct packet *p)
 	__be16 l3;
 	int r;
 
+	if (!p)
+		return DROP_BAD_PACKET;
 	if (data + sizeof(*eth) + sizeof(struct iphdr) > end) {
 		if (bpf_skb_pull_data(skb, sizeof(*eth) + sizeof(struct iphdr)))
 			return DROP_BAD_PACKET;
@@ -269,11 +271,14 @@ static __always_inline int packet_parse(struct __sk_buff *skb, struct packet *p)
 }
 
 /* The flow that an ICMP error is about: addresses, ports and protocol as its sender wrote them. false: cannot be told. */
-static __noinline_prog bool packet_inner(struct __sk_buff *skb, const struct packet *p, struct packet *inner)
+__verified_once int packet_inner(struct __sk_buff *skb, const struct packet *p, struct packet *inner)
 {
-	__u32 off = p->inner_off;
 	__be16 ports[2];
+	__u32 off;
 
+	if (!p || !inner)
+		return false;
+	off = p->inner_off;
 	if (p->flags & PACKET_V6) {
 		struct ipv6hdr ip6;
 

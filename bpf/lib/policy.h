@@ -58,15 +58,19 @@ static __noinline_prog struct policy_value *policy_rule(void *rules, struct poli
 }
 
 /* 0: allowed, else a drop reason. */
-static __noinline_prog int policy_ask(struct policy_question *q)
+__verified_once int policy_ask(struct policy_question *q)
 {
-	struct policy_key key = {
-		.prefixlen = POLICY_BITS_FULL, .direction = q->direction, .proto = q->proto, .port = q->port,
-	};
+	struct policy_key key = { .prefixlen = POLICY_BITS_FULL };
 	struct policy_value *exact = NULL, *any;
-	__u32 ep_id = q->ep_id;
+	__u32 ep_id;
 	void *rules;
 
+	if (!q)
+		return DROP_NO_POLICY;
+	key.direction = q->direction;
+	key.proto = q->proto;
+	key.port = q->port;
+	ep_id = q->ep_id;
 	q->rule_id = 0;
 	rules = bpf_map_lookup_elem(&policies, &ep_id);
 	if (!rules)
