@@ -31,6 +31,16 @@ static json_t *ref(struct builder *b, const struct api_type *t)
 	return json_pack("{s:s}", "$ref", text);
 }
 
+/* A value of either type. Version 2 has no oneOf: it says string, and clients of it know the format. */
+static json_t *one_of(const struct builder *b, const char *format, const char *x, const char *y)
+{
+	json_t *s = b->v3 ? json_pack("{s:[{s:s},{s:s}]}", "oneOf", "type", x, "type", y) : json_pack("{s:s}", "type", "string");
+
+	if (format)
+		json_object_set_new(s, "format", json_string(format));
+	return s;
+}
+
 static json_t *scalar(struct builder *b, const struct api_field *f)
 {
 	json_t *s;
@@ -50,9 +60,9 @@ static json_t *scalar(struct builder *b, const struct api_field *f)
 	case API_BYTES:
 		return json_pack("{s:s,s:s}", "type", "string", "format", "byte");
 	case API_INT_OR_STRING:
-		return json_pack("{s:s,s:s}", "type", "string", "format", "int-or-string");
+		return one_of(b, "int-or-string", "integer", "string");
 	case API_QUANTITY:
-		return json_pack("{s:s}", "type", "string");
+		return one_of(b, NULL, "string", "number");
 	case API_OBJECT:
 		/* A sibling of $ref is ignored by OpenAPI 3.0 readers: the description needs allOf. */
 		return b->v3 ? json_pack("{s:[o]}", "allOf", ref(b, f->object)) : ref(b, f->object);
