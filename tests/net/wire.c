@@ -113,6 +113,12 @@ static void look(struct loop_timer *t)
 		_exit(3);
 }
 
+static void on_term(struct loop_signal *s, int sig)
+{
+	(void)sig;
+	loop_stop(s->io.loop);
+}
+
 static void node_main(const struct wnode *n, int ready_fd)
 {
 	struct node_process np = { .ready_fd = ready_fd };
@@ -125,6 +131,8 @@ static void node_main(const struct wnode *n, int ready_fd)
 	};
 	struct http_server_config hc = { .handler = debug, .arg = &np };
 	struct http_server *http;
+	struct loop_signal term = { .fn = on_term };
+	const int sigs[] = { SIGTERM };
 	struct err err = ERR_INIT;
 	struct kube *kube;
 	char ips[128];
@@ -146,7 +154,16 @@ static void node_main(const struct wnode *n, int ready_fd)
 		_exit(1);
 	}
 	look(&np.look);
-	_exit(loop_run(np.loop) < 0);
+	(void)loop_signal_add(np.loop, &term, sigs, 1);
+	if (loop_run(np.loop) < 0)
+		_exit(2);
+	/* An orderly end, as on SIGTERM: sanitizers look at what is left. */
+	http_server_free(http);
+	network_free(np.network);
+	kube_free(kube);
+	loop_signal_del(&term);
+	loop_free(np.loop);
+	exit(0);
 }
 
 static bool is_readable(void *arg)
@@ -175,6 +192,18 @@ void node_start(struct wnode *n)
 	close(fds[0]);
 	if (!n->dp)
 		cr_assert(dp_open_readonly(n->pin_dir, &n->dp, &err) == 0, "%s", err.msg);
+}
+
+static void node_end(struct wnode *n)
+{
+	int status = 0;
+
+	if (n->pid <= 0)
+		return;
+	kill(n->pid, SIGTERM);
+	waitpid(n->pid, &status, 0);
+	n->pid = 0;
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s ended with status %x", n->name, status);
 }
 
 void node_kill(struct wnode *n)
@@ -241,7 +270,7 @@ void wire_down(void)
 	if (!dir[0])
 		return;
 	for (int i = 0; i < 2; i++) {
-		node_kill(all[i]);
+		node_end(all[i]);
 		if (all[i]->dp)
 			dp_close(all[i]->dp);
 		(void)dp_destroy(all[i]->pin_dir, NULL);

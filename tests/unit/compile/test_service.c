@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Services to front ends, case by case. Objects are JSON with ' for ". */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "compile/service.h"
+
+static struct arena arena;
+static json_t *trees[32];
+static size_t n_trees, n_services, n_slices;
+static const struct api_service *services[8];
+static const struct api_endpoint_slice *slices[8];
+static struct service_table table;
+
+static void *decode(const struct api_type *type, const char *text)
+{
+	struct err err = ERR_INIT;
+	char copy[2048], *p;
+	void *obj;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (p = copy; (p = strchr(p, '\'')); p++)
+		*p = '"';
+	cr_assert(api_json_parse(copy, strlen(copy), &trees[n_trees], NULL, &err) == 0, "%s: %s", copy, err.msg);
+	cr_assert(api_decode(type, trees[n_trees++], &arena, &obj, &err) == 0, "%s", err.msg);
+	return obj;
+}
+
+static void service(const char *text)
+{
+	services[n_services++] = decode(&api_type_service, text);
+}
+
+/* One slice of service s in namespace n, port "" 8080/TCP unless told. */
+static void slice(const char *type, const char *ports, const char *endpoints)
+{
+	char text[1500];
+
+	snprintf(text, sizeof(text), "{'metadata':{'namespace':'n','name':'x','labels':{'kubernetes.io/service-name':'s'}},'addressType':'%s',"
+		 "'ports':[%s],'endpoints':[%s]}", type, ports ? ports : "{'port':8080,'protocol':'TCP'}", endpoints);
+	slices[n_slices++] = decode(&api_type_endpoint_slice, text);
+}
+
+#define PLAIN "{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1','fd00:96::1'],'ports':[{'port':80}]}}"
+
+/* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 " */
+static const char *compiled(void)
+{
+	static char out[4096];
+	struct err err = ERR_INIT;
+	char ip[INET6_ADDRSTRLEN];
+	size_t len = 0;
+
+	cr_assert(service_compile(services, n_services, slices, n_slices, &table, &err) == 0, "%s", err.msg);
+	out[0] = '\0';
+	for (size_t i = 0; i < table.n; i++) {
+		const struct service_front *f = &table.fronts[i];
+
+		for (size_t k = 0; k <= f->n_backends; k++) {
+			const struct ip_addr *a = k ? &f->backends[k - 1].ip : &f->vip;
+			bool v4 = a->w[2] == htonl(0xffff) && !a->w[0];
+
+			inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &a->w[3] : a->w, ip, sizeof(ip));
+			if (k)
+				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%s:%u", k > 1 ? "," : "", ip, f->backends[k - 1].port);
+			else
+				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s:%u/%u=", ip, f->port, f->proto);
+		}
+		len += (size_t)snprintf(out + len, sizeof(out) - len, " ");
+	}
+	return out;
+}
+
+static void down(void)
+{
+	service_table_done(&table);
+	for (size_t i = 0; i < n_trees; i++)
+		json_decref(trees[i]);
+	arena_done(&arena);
+}
+
+TestSuite(service, .fini = down);
+
+Test(service, both_families_each_from_its_own_slices)
+{
+	service(PLAIN);
+	slice("IPv4", NULL, "{'addresses':['10.0.0.2']},{'addresses':['10.0.0.1'],'conditions':{'ready':true}}");
+	slice("IPv6", NULL, "{'addresses':['fd00:10::1']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 fd00:96::1:80/6=fd00:10::1:8080 ");
+}
+
+Test(service, without_endpoints_the_front_end_stays)
+{
+	service(PLAIN);
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6= fd00:96::1:80/6= ");
+}
+
+Test(service, not_ready_ones_are_left_out)
+{
+	service(PLAIN);
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1'],'conditions':{'ready':false}},{'addresses':['10.0.0.2'],'conditions':{'ready':true}}");
+	cr_assert(str_starts(compiled(), "10.96.0.1:80/6=10.0.0.2:8080 "));
+}
+
+Test(service, terminating_ones_serve_only_when_nobody_else_does)
+{
+	service(PLAIN);
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1'],'conditions':{'ready':false,'serving':true,'terminating':true}},"
+	      "{'addresses':['10.0.0.2'],'conditions':{'ready':false,'serving':false,'terminating':true}},"
+	      "{'addresses':['10.0.0.3'],'conditions':{'ready':false,'serving':true,'terminating':false}}");
+	cr_assert(str_starts(compiled(), "10.96.0.1:80/6=10.0.0.1:8080 "));
+	service_table_done(&table);
+	slice("IPv4", NULL, "{'addresses':['10.0.0.9'],'conditions':{'ready':true}}");
+	cr_assert(str_starts(compiled(), "10.96.0.1:80/6=10.0.0.9:8080 "));
+}
+
+Test(service, ports_are_matched_by_name_and_protocol)
+{
+	service("{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1'],'ports':["
+		"{'name':'web','port':80,'protocol':'TCP'},{'name':'dns','port':53,'protocol':'UDP'},{'name':'dns-tcp','port':53,'protocol':'TCP'},"
+		"{'name':'s','port':9,'protocol':'SCTP'}]}}");
+	slice("IPv4", "{'name':'web','port':8080,'protocol':'TCP'},{'name':'dns','port':5353,'protocol':'UDP'}", "{'addresses':['10.0.0.1']}");
+	slice("IPv4", "{'name':'web','port':8081,'protocol':'TCP'},{'name':'dns-tcp','port':5354,'protocol':'UDP'}", "{'addresses':['10.0.0.2']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:53/6= 10.96.0.1:53/17=10.0.0.1:5353 10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8081 ");
+}
+
+Test(service, an_endpoint_told_twice_counts_once)
+{
+	service(PLAIN);
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1']},{'addresses':[]},{'addresses':['nonsense']},{'addresses':['fd00::1']}");
+	cr_assert(str_starts(compiled(), "10.96.0.1:80/6=10.0.0.1:8080 "));
+}
+
+Test(service, headless_and_external_ones_have_no_front_end)
+{
+	service("{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'None','clusterIPs':['None'],'ports':[{'port':80}]}}");
+	service("{'metadata':{'namespace':'n','name':'e'},'spec':{'type':'ExternalName','ports':[{'port':80}]}}");
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
+	cr_assert_str_eq(compiled(), "");
+}
+
+Test(service, slices_of_another_service_or_namespace_do_not_count)
+{
+	service("{'metadata':{'namespace':'m','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1'],'ports':[{'port':80}]}}");
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6= ");
+}
+
+Test(service, of_two_with_one_address_the_older_has_it)
+{
+	service("{'metadata':{'namespace':'m','name':'young','uid':'1','creationTimestamp':'2026-01-02T00:00:00Z'},'spec':{'clusterIP':'10.96.0.1',"
+		"'clusterIPs':['10.96.0.1'],'ports':[{'port':80}]}}");
+	service("{'metadata':{'namespace':'n','name':'s','uid':'2','creationTimestamp':'2026-01-01T00:00:00Z'},'spec':{'clusterIP':'10.96.0.1',"
+		"'clusterIPs':['10.96.0.1'],'ports':[{'port':80}]}}");
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080 ");
+	cr_assert_str_eq(table.fronts[0].service->metadata.name, "s");
+}
