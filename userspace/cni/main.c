@@ -153,7 +153,8 @@ int main(int argc, char **argv)
 	cleanup(strbuf_done) struct strbuf input = STRBUF_INIT;
 	cleanup(strbuf_done) struct strbuf answer = STRBUF_INIT;
 	const char *command = env("CNI_COMMAND"), *socket_path, *body = "", *v, *name;
-	json_t *config, *question;
+	cleanup(json_decref) json_t *config = NULL;	/* `version` points into it */
+	json_t *question;
 	json_error_t je;
 	int r;
 
@@ -190,6 +191,5 @@ int main(int argc, char **argv)
 		return fail(IO_FAILURE, "asking skep-agent failed", strerror(-r));
 	if (streq(command, "ADD") || r != 200)
 		fputs(body, stdout);
-	json_decref(config);
 	return r == 200 ? 0 : 1;
 }
