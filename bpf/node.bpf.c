@@ -26,7 +26,7 @@ int from_tunnel(struct __sk_buff *skb)
 	if (!to) {
 		if (!tunnel_source_is_honest(skb, &p.src))
 			return drop(skb, &p, DROP_SPOOFED_SOURCE, POLICY_INGRESS);
-		if (is_pod_ip(&p.dst) && !bpf_map_lookup_elem(&ipcache, &p.dst))
+		if (is_pod_ip(&p.dst) && !ipcache_of(&p.dst))
 			return drop(skb, &p, DROP_NO_ENDPOINT, POLICY_INGRESS);
 		/* For the node's own stack, whatever MAC address the frame carries. */
 		if (skb->pkt_type != SKB_PACKET_HOST)
@@ -58,7 +58,7 @@ int to_tunnel(struct __sk_buff *skb)
 	/* A later fragment needs no ports to be sent on. */
 	if (r && r != DROP_FRAGMENT)
 		return drop(skb, &p, r, POLICY_EGRESS);
-	known = bpf_map_lookup_elem(&ipcache, &p.dst);
+	known = ipcache_of(&p.dst);
 	if (!known || ip_zero(&known->node))
 		return drop(skb, &p, DROP_NO_TUNNEL_ENDPOINT, POLICY_EGRESS);
 	r = tunnel_header(skb, &known->node);

@@ -113,11 +113,11 @@ int from_pod(struct __sk_buff *skb)
 	if (peer)
 		return deliver_local(skb, peer);
 	if (!is_pod_ip(&p.dst)) {
-		known = bpf_map_lookup_elem(&ipcache, &p.dst);
+		known = ipcache_of(&p.dst);
 		if (!known || ip_zero(&known->node))
 			return TC_ACT_OK;
 	} else {
-		known = bpf_map_lookup_elem(&ipcache, &p.dst);
+		known = ipcache_of(&p.dst);
 		if (!known)
 			return drop(skb, &p, DROP_NO_TUNNEL_ENDPOINT, POLICY_EGRESS);
 		if (ip_zero(&known->node))

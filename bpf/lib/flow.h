@@ -41,7 +41,7 @@ static __noinline_prog bool tunnel_source_is_honest(struct __sk_buff *skb, const
 
 	if (is_node_ip(src) || pod_by_ip(src))
 		return false;
-	known = bpf_map_lookup_elem(&ipcache, src);
+	known = ipcache_of(src);
 	if (!known || ip_zero(&known->node))
 		return true;	/* not told of yet, or reached without the tunnel: judged by its identity */
 	if (ip_is_v4(&known->node)) {

@@ -45,9 +45,22 @@ struct {
 	__type(value, struct cidr_value);
 } cidrs SEC(".maps");
 
+/*
+ * Both copy the key: in a function that is verified once, *ip is memory of the caller's, and Linux 6.1 says "R2 type=mem
+ * expected=fp, pkt, pkt_meta, map_key, map_value".
+ */
 static __always_inline const struct pod *pod_by_ip(const struct ip_addr *ip)
 {
-	return bpf_map_lookup_elem(&pods_by_ip, ip);
+	struct ip_addr key = *ip;
+
+	return bpf_map_lookup_elem(&pods_by_ip, &key);
+}
+
+static __always_inline struct ipcache_value *ipcache_of(const struct ip_addr *ip)
+{
+	struct ip_addr key = *ip;
+
+	return bpf_map_lookup_elem(&ipcache, &key);
 }
 
 /*
@@ -63,7 +76,7 @@ static __noinline_prog __u32 identity_of(const struct ip_addr *ip)
 
 	if (is_node_ip(ip))
 		return IDENTITY_HOST;
-	known = bpf_map_lookup_elem(&ipcache, ip);
+	known = ipcache_of(ip);
 	if (known)
 		return known->identity;
 	if (is_pod_ip(ip))

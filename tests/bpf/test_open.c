@@ -180,6 +180,17 @@ Test(open, pins_of_vanished_interfaces_go)
 	cr_assert_eq(n_pinned("links"), 4 + 8);
 }
 
+Test(open, maps_of_another_build_are_unpinned)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/maps/of_the_past", fx.pin_dir);
+	cr_assert_eq(bpf_obj_pin(fx.dp->map_fd[MAP_FRAGS], path), 0);
+	reopen();
+	cr_assert(!pinned("maps", "of_the_past"));
+	cr_assert_eq(n_pinned("maps"), N_MAPS);
+}
+
 Test(open, destroy_leaves_nothing)
 {
 	struct stat st;

@@ -90,6 +90,7 @@ int dp_pin_reuse_maps(struct dp *dp, struct bpf_object *obj, struct err *err);
 /* After load: what is new is filled from what it replaces where only the capacity differs. Nothing is pinned yet. */
 int dp_pin_adopt_maps(struct dp *dp, struct bpf_object *obj, struct err *err);
 int dp_pin_maps(struct dp *dp, struct err *err);
+void dp_pin_sweep_maps(struct dp *dp);
 int dp_pin_open_readonly(struct dp *dp, struct err *err);
 
 /* dp_attach.c */

@@ -345,6 +345,7 @@ int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
 	drop_log(false);
 	if (r < 0)
 		return r;
+	dp_pin_sweep_maps(dp);
 	*ret = TAKE(dp);
 	return 0;
 }

@@ -286,6 +286,24 @@ int dp_pin_maps(struct dp *dp, struct err *err)
 	return 0;
 }
 
+/* Maps that another build had and this one does not. Programs of that build which still run hold them by themselves. */
+void dp_pin_sweep_maps(struct dp *dp)
+{
+	char path[512], entry[512 + 256];
+	struct dirent *e;
+	DIR *dir;
+
+	if (dp_pin_path(dp, "maps", "", path, NULL) < 0 || !(dir = opendir(path)))
+		return;
+	while ((e = readdir(dir))) {
+		if (e->d_name[0] == '.' || map_index(e->d_name) >= 0)
+			continue;
+		snprintf(entry, sizeof(entry), "%s%s", path, e->d_name);
+		(void)unlink(entry);
+	}
+	closedir(dir);
+}
+
 int dp_pin_open_readonly(struct dp *dp, struct err *err)
 {
 	char path[512];
