@@ -258,6 +258,19 @@ Test(leader, one_of_two_leads_and_a_release_hands_over)
 	leader_free(b.l); /* very likely with a call open */
 }
 
+/* Freed while its call is under way: the answer must not bring it back. */
+Test(leader, nothing_after_its_end)
+{
+	struct candidate a = { 0 };
+
+	run_for_office(&a, "host-a");
+	fix_wait(&f, f.n_gets == 1); /* asked; its answer has not been read */
+	leader_free(a.l);
+	settle();
+	cr_assert_eq(f.n_posts, 0);
+	cr_assert_eq(a.elected, 0);
+}
+
 Test(leader, a_dead_leader_is_replaced_once_its_lease_is_over)
 {
 	struct candidate a = { 0 }, b = { 0 };

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/http_client.h"
 #include "io/metrics.h"
 
 static struct strbuf out = STRBUF_INIT;
@@ -134,6 +135,76 @@ Test(metrics, promtool_accepts_them)
 	r = pclose(p);
 	cr_assert(WIFEXITED(r) && !WEXITSTATUS(r), "promtool ended with %d for\n%s", r, out.buf);
 	strbuf_done(&out);
+}
+
+static const char *not_ready;
+static int answered, status;
+static struct strbuf body = STRBUF_INIT;
+
+static const char *ready(void *arg)
+{
+	return *(const char **)arg;
+}
+
+static void serve(struct http_req *req, void *arg)
+{
+	(void)arg;
+	if (!metrics_handle(req, ready, &not_ready))
+		http_respond(req, 404, "text/plain", "", 0);
+}
+
+static void on_done(struct http_call *call, void *arg, const struct http_response *rsp)
+{
+	(void)call;
+	(void)arg;
+	status = rsp->status;
+	strbuf_clear(&body);
+	strbuf_add(&body, rsp->body, rsp->len);
+	answered++;
+}
+
+static int get(struct loop *loop, struct http_client *c, const char *path)
+{
+	struct http_call_config config = { .method = "GET", .path = path, .timeout_ms = 20000, .on_done = on_done };
+	int before = answered;
+
+	cr_assert(http_call_start(c, &config));
+	while (answered == before)
+		cr_assert(loop_run_once(loop, -1) >= 0);
+	return status;
+}
+
+Test(metrics, served_with_health)
+{
+	struct http_server_config config = { .handler = serve };
+	struct loop *loop = loop_new();
+	struct http_server *server;
+	struct http_client *client;
+	struct http_client_config cc = { 0 };
+	struct metric *c = metric_new(METRIC_COUNTER, "t_served_total", "Served.", "", NULL, 0);
+	char url[64];
+	int port;
+
+	metric_add(c, 1);
+	cr_assert_eq(http_server_new(loop, &config, &server, NULL), 0);
+	cr_assert_eq(http_server_listen(server, "127.0.0.1:0", &port, NULL), 0);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d", port);
+	cc.base_url = url;
+	cr_assert_eq(http_client_new(loop, &cc, &client, NULL), 0);
+	cr_assert_eq(get(loop, client, "/metrics"), 200);
+	cr_assert(strstr(body.buf, "\nt_served_total 1\n"));
+	cr_assert_eq(get(loop, client, "/livez"), 200);
+	cr_assert_eq(get(loop, client, "/healthz"), 200);
+	cr_assert_eq(get(loop, client, "/readyz"), 200);
+	not_ready = "waiting for the store";
+	cr_assert_eq(get(loop, client, "/readyz"), 503);
+	cr_assert_str_eq(body.buf, not_ready);
+	cr_assert_eq(get(loop, client, "/livez"), 200);
+	cr_assert_eq(get(loop, client, "/other"), 404);
+	http_client_free(client);
+	http_server_free(server);
+	loop_free(loop);
+	strbuf_done(&body);
 }
 
 Test(metrics, the_process_itself)
