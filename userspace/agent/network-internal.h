@@ -62,6 +62,8 @@ struct network {
 	struct list pending;
 	struct loop_timer sync_timer, resync_timer;
 	struct loop_io drop_io;
+	bool services_changed, pods_changed;	/* since the last sync */
+	int64_t synced_at;		/* monotonic ms */
 	uint64_t repairs;		/* differences that comparisons found */
 	uint64_t generation;		/* of the last applied policies */
 	uint64_t seq;
@@ -84,7 +86,8 @@ int network_release(struct network *n, struct local *l, struct err *err); /* las
 void network_metrics(struct network *n);
 void network_on_drop(void *network, const struct dp_drop_event *ev);
 
-void network_changed(struct network *n);	/* sync soon */
+void network_changed(struct network *n);	/* sync pods and policies soon */
+int network_sync(struct network *n, struct err *err);	/* now, what has changed */
 struct local *network_local_by_ep(const struct network *n, uint32_t ep_id);
 const struct api_pod *network_pod_of(const struct network *n, const struct local *l);	/* NULL: not (any more) in the API */
 

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 
 #include "../lib/base/cleanup.h"
+#include "../lib/base/clock.h"
 #include "../lib/base/file.h"
 #include "../lib/base/log.h"
 #include "../lib/base/str.h"
@@ -36,24 +37,49 @@ const char *network_ready(const struct network *n)
 	return n->failing[0] ? n->failing : NULL;
 }
 
+/* At once after a quiet time, together with what comes in the same turn of the loop; else a little later, together with what follows. */
+static void schedule(struct network *n)
+{
+	int64_t quiet = clock_mono_ms() - n->synced_at;
+
+	if (!loop_timer_pending(&n->sync_timer))
+		(void)loop_timer_set(n->loop, &n->sync_timer, quiet >= DEBOUNCE_MS ? 0 : DEBOUNCE_MS);
+}
+
 void network_changed(struct network *n)
 {
-	if (!loop_timer_pending(&n->sync_timer))
-		(void)loop_timer_set(n->loop, &n->sync_timer, DEBOUNCE_MS);
+	n->pods_changed = true;
+	schedule(n);
+}
+
+/* Services first: a pod that starts in this very sync finds them. What has not changed is not looked at: with many services that would be
+ * most of the work. */
+int network_sync(struct network *n, struct err *err)
+{
+	struct err services = ERR_INIT, pods = ERR_INIT;
+
+	if (n->services_changed && network_sync_services(n, &services) >= 0)
+		n->services_changed = false;
+	if (n->pods_changed) {
+		n->pods_changed = false; /* before: a sync may ask for another */
+		if (network_sync_pods(n, &pods) < 0)
+			n->pods_changed = true;
+	}
+	n->synced_at = clock_mono_ms();
+	if (pods.code)
+		return err_set(err, pods.code, "%s", pods.msg);
+	return services.code ? err_set(err, services.code, "%s", services.msg) : 0;
 }
 
 static void sync_due(struct loop_timer *t)
 {
 	struct network *n = t->arg;
-	struct err err = ERR_INIT, services = ERR_INIT;
-	int r;
+	struct err err = ERR_INIT;
 
 	if (!synced(n))
 		return;
-	/* Services first: a pod that starts in this very sync finds them. */
-	r = network_sync_services(n, &services);
-	if (network_sync_pods(n, &err) < 0 || r < 0) {
-		snprintf(n->failing, sizeof(n->failing), "%s", err.code ? err.msg : services.msg);
+	if (network_sync(n, &err) < 0) {
+		snprintf(n->failing, sizeof(n->failing), "%s", err.msg);
 		log_error("data plane: %s", n->failing);
 		(void)loop_timer_set(n->loop, &n->sync_timer, RETRY_MS);
 		return;
@@ -68,6 +94,7 @@ static void resync_due(struct loop_timer *t)
 	(void)loop_timer_set(n->loop, &n->resync_timer, RESYNC_MS);
 	if (synced(n))
 		network_compare(n);
+	n->services_changed = true;
 	network_changed(n);
 }
 
@@ -85,6 +112,11 @@ static void changed(struct informer *inf, void *arg, struct informer_item *old, 
 			same = streq(a->status.addresses[i].address, b->status.addresses[i].address);
 		if (same)
 			return; /* a heartbeat */
+	}
+	if (inf == n->services || inf == n->slices) {
+		n->services_changed = true;
+		schedule(n);
+		return;
 	}
 	if (inf == n->pods && new)
 		network_cni_pod_seen(n);
@@ -265,6 +297,7 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	n->loop = loop;
 	n->kube = kube;
 	list_init(&n->pending);
+	n->services_changed = n->pods_changed = true;
 	n->sync_timer = (struct loop_timer){ .fn = sync_due, .arg = n };
 	n->resync_timer = (struct loop_timer){ .fn = resync_due, .arg = n };
 	n->node_name = strdup(config->node_name);

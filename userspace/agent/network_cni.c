@@ -103,10 +103,9 @@ static int add(struct network *n, struct cni_request *req, const struct api_pod 
 	memcpy(l->s.host_mac, np.host_mac, 6);
 	memcpy(l->s.pod_mac, np.pod_mac, 6);
 	r = checkpoint_save(n->state_dir, &l->s, err);
+	n->pods_changed = true;
 	if (!r)
-		r = network_sync_services(n, err);
-	if (!r)
-		r = network_sync_pods(n, err);
+		r = network_sync(n, err);
 	if (!r && !l->in_maps)
 		r = err_set(err, EAGAIN, "the pod went away meanwhile");
 	if (!r)

@@ -425,7 +425,8 @@ Test(policy, numbers_survive_a_restart)
 Test(policy, a_damaged_table_is_refused)
 {
 	static const char *const bad[] = {
-		"", "{", "{\"identities\":[{}]}", "{\"identities\":[{\"number\":3,\"of\":{\"ns\":\"x\",\"nsLabels\":{},\"labels\":{},\"ports\":[],\"in4\":\"\",\"in6\":\"\"}}]}",
+		"", "{", "{\"identities\":[{}]}",
+		"{\"identities\":[{\"number\":3,\"of\":{\"ns\":\"x\",\"nsLabels\":{},\"labels\":{},\"ports\":[],\"in4\":\"\",\"in6\":\"\"}}]}",
 		"{\"identities\":[{\"number\":256,\"of\":{\"ns\":\"x\",\"nsLabels\":{\"b\":\"1\",\"a\":\"2\"},\"labels\":{},\"ports\":[],\"in4\":\"\",\"in6\":\"\"}}]}",
 		"{\"identities\":[{\"number\":256,\"of\":{\"ns\":\"x\",\"nsLabels\":{},\"labels\":{},\"ports\":[],\"in4\":\"10.0.0.0\",\"in6\":\"\"}}]}",
 		"{\"identities\":[{\"number\":256,\"of\":{\"cidr\":\"::ffff:10.0.0.0/104\"}}]}",
