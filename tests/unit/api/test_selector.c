@@ -62,6 +62,7 @@ Test(selector, errors_name_the_place)
 		{ "a in (b", "',' or ')'" }, { "a in (b c)", "position 8" }, { "a=b=c", "position 3" }, { "!a=b", "position 2" },
 		{ "a>1", "found '>1' at position 1" }, { "a gt 1", "found 'gt 1'" }, { "a lt 1", "position 2" }, { "a<1", "position 1" },
 		{ "=b", "identifier" }, { "a=b c", "position 4" }, { "-a=b", "key: Invalid value: \"-a\"" }, { "/a=b", "key: Invalid value" },
+		{ "A_b/c=d", "key: Invalid value: \"A_b/c\"" },
 		{ "a/b/c=d", "key: Invalid value" }, { "a=b/c", "values: Invalid value: \"b/c\"" }, { "a=-b", "values: Invalid value" }, { "a in (b,c-)", "c-" },
 		{ "a in (b) c", "position 9" }, { "(", "position 0" }, { "a==", NULL }, { "a\1", "position 1" },
 		{ "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg=x", "key: Invalid value" },

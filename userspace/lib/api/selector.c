@@ -5,11 +5,12 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../base/str.h"
-#include "api.h"
+#include "api-internal.h"
 #include "api/api_types.h"
 
 enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_ABSENT };
@@ -141,6 +142,13 @@ static bool valid_key(const char *s, size_t len)
 
 	if (!n || n > 63 || (slash && (slash == s || slash - s > 253)) || memchr(name, '/', n))
 		return false;
+	if (slash) {
+		char prefix[254];
+
+		snprintf(prefix, sizeof(prefix), "%.*s", (int)(slash - s), s);
+		if (api_format_check("dns-subdomain", prefix))
+			return false;
+	}
 	return isalnum((unsigned char)name[0]) && isalnum((unsigned char)name[n - 1]);
 }
 
@@ -199,8 +207,8 @@ static int one_requirement(struct parser *p, struct api_selector *s)
 	if (!n)
 		return syntax(p, "identifier");
 	if (!valid_key(key, n))
-		return err_set(p->err, EINVAL, "key: Invalid value: \"%.*s\": name part must consist of alphanumeric characters, '-', '_' or "
-					       "'.', and must start and end with an alphanumeric character", (int)n, key);
+		return err_set(p->err, EINVAL, "key: Invalid value: \"%.*s\": a label key is an optional DNS subdomain and '/', then at most "
+					       "63 alphanumeric characters, '-', '_' or '.', alphanumeric at both ends", (int)n, key);
 	r = add_req(s, not ? OP_ABSENT : OP_EXISTS, key, n, p->err);
 	if (!r)
 		return -p->err->code;
