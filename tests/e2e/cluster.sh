@@ -116,7 +116,7 @@ kn exec stranger-1 -- sh -c "for i in \$(seq 50); do printf 'GET / HTTP/1.0\r\n\
 check "a policy that allows more works at once" [ $? -eq 0 ]
 
 # To the world: masqueraded, so that it can answer.
-ip netns exec "skep-$CLUSTER-lan" nc -l -p 7777 > "$TMP/world" &
+timeout 10 ip netns exec "skep-$CLUSTER-lan" nc -l 198.51.100.1 7777 > "$TMP/world" &
 world=$!
 kn exec client-3 -- sh -c 'echo from-a-pod | nc -w 2 198.51.100.1 7777'
 wait $world

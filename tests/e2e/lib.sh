@@ -48,8 +48,16 @@ must() {
 	fi
 }
 
-k() { skep "$@" --cluster "$CLUSTER"; }
-kn() { skep "$@" --cluster "$CLUSTER" -n "$NS"; }
+k() {
+	local verb=$1
+	shift
+	skep "$verb" --cluster "$CLUSTER" "$@"
+}
+kn() {
+	local verb=$1
+	shift
+	skep "$verb" --cluster "$CLUSTER" -n "$NS" "$@"
+}
 
 up() {
 	must "skep up --nodes $1" skep up --nodes "$1" --name "$CLUSTER"
@@ -57,7 +65,7 @@ up() {
 	must "image load" skep image load "$TMP/image.tar" --name "$CLUSTER" >/dev/null
 }
 
-# Does what it is given until it succeeds or the time is up; the command itself waits for its event.
+# field KIND NAME PATH
 field() { kn get "$1" "$2" -o json | python3 -c "import json,sys; o=json.load(sys.stdin)
 for p in '$3'.split('.'): o = o[int(p)] if p.isdigit() else o.get(p, '')
 print(o)"; }

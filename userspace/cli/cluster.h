@@ -24,7 +24,8 @@ enum { CLUSTER_MAX_NODES = 100 };
 
 #define CLUSTER_SERVICE_CIDRS "10.96.0.0/12,fd00:10:96::/112"
 #define CLUSTER_POD_CIDRS "10.0.0.0/8,fd00:10::/48"
-#define CLUSTER_LAN_CIDRS "172.30.0.0/16,fd00:30::/64"
+/* Of the nodes: what they reach of each other is not masqueraded. The control plane lies outside: it has no routes to pods. */
+#define CLUSTER_NODE_CIDRS "172.30.1.0/24,fd00:30::1:0/112"
 #define CLUSTER_LAN_IP4 "172.30.0.1"	/* control plane, on the bridge */
 #define CLUSTER_LAN_IP6 "fd00:30::1"
 #define CLUSTER_WORLD_IP4 "198.51.100.1" /* an address outside every cluster range, on the LAN's loopback (RFC 5737) */
