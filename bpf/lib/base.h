@@ -19,8 +19,8 @@
 
 /*
  * A function that is not static is verified once, by itself, and its caller goes on with one state however many paths it has. Without
- * that the paths of the parser multiply with those of all that follows: 870,000 instructions verified for from_pod as clang 19
- * makes it on Linux 6.1, of a million allowed. The verifier wants its pointers checked for NULL.
+ * that the paths of the parser multiply with those of all that follows: from_pod as clang 19 makes it took 870,000 of the million
+ * instructions that Linux 6.1 verifies at most, and takes 7,200 now. The verifier wants the pointers checked for NULL.
  */
 #define __verified_once __attribute__((noinline))
 
