@@ -98,9 +98,9 @@ check "strangers on every node reach nothing" [ $bad -eq 0 ]
 k net drops > "$TMP/drops"
 check "and the drops are counted under their name" grep -q 'web/web-.*policy-denied.*ingress' "$TMP/drops"
 
-udp=$(kn exec client-2 -- sh -c "echo x | nc -u -w 1 $ip4 53")
+udp=$(kn exec client-2 -- sh -c "(echo x; sleep 1) | nc -u -w 2 $ip4 53")
 check "UDP by the service" [ "${udp:0:4}" = web- ]
-udp=$(kn exec client-2 -- sh -c "echo x | nc -u -w 1 $ip6 53")
+udp=$(kn exec client-2 -- sh -c "(echo x; sleep 1) | nc -u -w 2 $ip6 53")
 check "UDP by the service, IPv6" [ "${udp:0:4}" = web- ]
 
 # A live change of policy, both ways.
@@ -112,8 +112,8 @@ spec:
   podSelector: {matchLabels: {app: web}}
   ingress: [{}]
 Y
-kn exec stranger-1 -- sh -c "for i in \$(seq 50); do printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 1 $ip4 80 | tail -1; done" | grep -q '^web-'
-check "a policy that allows more works at once" [ $? -eq 0 ]
+kn exec stranger-1 -- sh -c "for i in \$(seq 50); do printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 1 $ip4 80 | tail -1; done" > "$TMP/opened"
+check "a policy that allows more works" grep -q '^web-' "$TMP/opened"
 
 # To the world: masqueraded, so that it can answer.
 timeout 10 ip netns exec "skep-$CLUSTER-lan" nc -l 198.51.100.1 7777 > "$TMP/world" &
