@@ -16,7 +16,7 @@
 #include "../../lib/base/str.h"
 #include "../../lib/io/metrics.h"
 
-#define BODY_MAX 10240
+#define ADDRESS_WAIT_MS 100
 
 struct probe {
 	struct pod_ctr *c;
@@ -241,6 +241,13 @@ static void try_tcp(struct probe *pr, int timeout_ms)
 
 /* --- exec --- */
 
+static int64_t retry_ms(const struct pod_ctr *c, enum probe_kind kind)
+{
+	const struct api_probe *s = spec_of(c, kind);
+
+	return at_least(s ? s->period_seconds : 0, 10) * 1000;
+}
+
 static void on_exec(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
 	const Cri__ExecSyncResponse *rsp = (const Cri__ExecSyncResponse *)msg;
@@ -249,14 +256,21 @@ static void on_exec(void *arg, const struct grpc_status *status, const ProtobufC
 	char why[1024];
 
 	if (pr && pr->try_nr == t->try_nr) {
+		if (status->code && status->code != GRPC_DEADLINE) {
+			/* The runtime could not run it: that says nothing about the container. */
+			try_end(pr);
+			(void)loop_timer_set(t->p->m->loop, &pr->timer, retry_ms(t->c, t->kind));
+			goto out;
+		}
 		if (status->code)
-			snprintf(why, sizeof(why), "%s", status->message);
+			snprintf(why, sizeof(why), "command timed out");
 		else
 			snprintf(why, sizeof(why), "%.*s%.*s", (int)(rsp->stdout_.len > 400 ? 400 : rsp->stdout_.len),
 				 rsp->stdout_.len ? (char *)rsp->stdout_.data : "", (int)(rsp->stderr_.len > 400 ? 400 : rsp->stderr_.len),
 				 rsp->stderr_.len ? (char *)rsp->stderr_.data : "");
 		result(pr, !status->code && rsp->exit_code == 0, why);
 	}
+out:
 	pod_drop(t->p);
 	free(t);
 }
@@ -298,6 +312,10 @@ static void on_timer(struct loop_timer *timer)
 	}
 	if (!pr->c->id || !spec)
 		return;
+	if (!spec->exec && !pr->c->pod->ips[0][0]) {	/* an agent that has just started does not know the address yet */
+		(void)loop_timer_set(pr->c->pod->m->loop, &pr->timer, ADDRESS_WAIT_MS);
+		return;
+	}
 	timeout_ms = (int)at_least(spec->timeout_seconds, 1) * 1000;
 	pr->busy = true;
 	if (spec->http_get)
