@@ -471,7 +471,7 @@ Test(network, an_add_cut_short_leaves_nothing_behind)
 		cr_assert_leq(interfaces_of_pods(&n1), 2);
 		cr_assert_eq(cni(&d, "DEL", out, sizeof(out)), 0, "%s", out);
 		cr_assert_eq(interfaces_of_pods(&n1), 1);
-		cr_assert_eq(files_in(&n1, "state"), 2, "%d ms: %zu files", ms, files_in(&n1, "state"));	/* a's checkpoint, identities */
+		cr_assert_eq(files_in(&n1, "state"), 2, "killed after %d ms", ms);	/* a's checkpoint, identities */
 	}
 	cr_assert_eq(cni(&d, "ADD", out, sizeof(out)), 0, "%s", out);
 	cr_assert(strstr(out, "10.0.1."), "%s", out);

@@ -121,7 +121,7 @@ int checkpoint_load(const char *dir, struct sandbox **ret, size_t *ret_n, void (
 		char path[PATH_MAX];
 
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (strstr(e->d_name, ".json.")) {
+		if (strstr(e->d_name, ".json.") || str_starts(e->d_name, "identities.")) {
 			unlink(path); /* left by a write that did not end */
 			continue;
 		}

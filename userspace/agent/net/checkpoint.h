@@ -19,7 +19,8 @@ struct sandbox {
 };
 int checkpoint_save(const char *dir, const struct sandbox *s, struct err *err);
 int checkpoint_remove(const char *dir, const char *id, struct err *err);
-/* Every checkpoint of dir; an unreadable file is reported to bad (path, why) and left out. One allocation, the caller's. */
+/* Every checkpoint of dir; an unreadable file is reported to bad (path, why) and left out. One allocation, the caller's.
+ * What writes that were cut short left in dir is removed, those of the identities (network_sync.c) too. */
 int checkpoint_load(const char *dir, struct sandbox **ret, size_t *ret_n, void (*bad)(const char *path, const char *why), struct err *err);
 /* A runtime's id is used in file and interface names: letters, digits, '-', '_', '.'; not empty, at most 127. */
 bool checkpoint_valid_id(const char *id);
