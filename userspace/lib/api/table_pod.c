@@ -129,6 +129,18 @@ static json_t *pod_ready(const json_t *pod, int64_t now_ms)
 	return json_string(buf);
 }
 
+static bool initialized(const json_t *pod)
+{
+	const json_t *c;
+	size_t i;
+
+	json_array_foreach(api_get(pod, "status.conditions"), i, c)
+		if (streq(api_get_str(c, "type"), "Initialized"))
+			return streq(api_get_str(c, "status"), "True");
+	return false;
+}
+
+/* Init containers count until they are through, as kubectl has it. */
 static json_t *pod_restarts(const json_t *pod, int64_t now_ms)
 {
 	static const char *const lists[] = { "status.initContainerStatuses", "status.containerStatuses" };
@@ -137,7 +149,7 @@ static json_t *pod_restarts(const json_t *pod, int64_t now_ms)
 	const json_t *c;
 	size_t i;
 
-	for (int l = 0; l < 2; l++)
+	for (int l = initialized(pod); l < 2; l++)
 		json_array_foreach(api_get(pod, lists[l]), i, c) {
 			const char *finished = api_get_str(c, "lastState.terminated.finishedAt");
 
