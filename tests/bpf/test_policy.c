@@ -137,6 +137,19 @@ Test(policy, cidrs_and_the_world)
 	cr_assert(allowed("198.51.100.1", POD_B4, IPPROTO_TCP, 1));
 }
 
+Test(policy, an_address_that_becomes_known_is_judged_as_what_it_is)
+{
+	struct dp_policy_rule world = rule(DP_INGRESS, IDENTITY_WORLD, 0, 0, 0, true, 1);
+	struct dp_ipcache_entry node = { addr("172.30.1.9"), IDENTITY_REMOTE_NODE, { { 0 } } };
+	struct pkt p = pkt_tcp("172.30.1.9", POD_B4, 1000, 80, TH_SYN);
+
+	set_policy(EP_B, true, false, &world, 1);
+	bump();
+	cr_assert_eq(to_pod_b(p, fx.uplink), TC_ACT_OK);
+	ok(dp_ipcache_set(fx.dp, &node, &test_err));
+	cr_assert_eq(to_pod_b(pkt_tcp("172.30.1.9", POD_B4, 1000, 80, TH_ACK), fx.uplink), TC_ACT_SHOT);
+}
+
 Test(policy, egress_to_nodes_is_judged_as_such)
 {
 	struct dp_policy_rule to_host = rule(DP_EGRESS, IDENTITY_HOST, 0, 0, 0, true, 1);

@@ -72,6 +72,7 @@ struct dp {
 	int btf_fd;			/* of the pod object: types of the policy tries */
 	uint32_t policy_key_type, policy_value_type;
 	uint32_t max_endpoints;
+	struct ip_range pod_ranges[2];
 	uint32_t next_svc_id;
 	uint32_t *gone;			/* interfaces of removed pods whose link pins are still there */
 	size_t n_gone, cap_gone;

@@ -233,6 +233,20 @@ int dp_endpoint_list(struct dp *dp, struct dp_endpoint **ret, size_t *ret_n, str
 	return list_result(&l, r, "pods_by_ifindex", (void **)ret, ret_n, err);
 }
 
+static bool in_pod_range(const struct dp *dp, const struct ip_addr *ip)
+{
+	for (int f = 0; f < 2; f++) {
+		const struct ip_range *range = &dp->pod_ranges[f];
+		bool in = true;
+
+		for (int i = 0; i < 4; i++)
+			in = in && (ip->w[i] & range->mask.w[i]) == range->addr.w[i];
+		if (in)
+			return true;
+	}
+	return false;
+}
+
 int dp_ipcache_set(struct dp *dp, const struct dp_ipcache_entry *e, struct err *err)
 {
 	struct ipcache_value v = { .identity = e->identity, .node = e->node }, old;
@@ -248,8 +262,13 @@ int dp_ipcache_set(struct dp *dp, const struct dp_ipcache_entry *e, struct err *
 	r = bpf_map_update_elem(fd, &e->ip, &v, BPF_ANY);
 	if (r < 0)
 		return set_error(err, r, "ipcache", "add");
-	/* A new address needs no bump: flows from it were judged as unknown, and only what is allowed to anyone has passed. */
-	return had && old.identity != e->identity ? dp_policy_bump(dp, err) : 0;
+	/*
+	 * A new pod's address needs no bump: its flows were judged as unknown, and only what is allowed to anyone has passed. Any other
+	 * address was judged as the world's or a CIDR's until now.
+	 */
+	if (had ? old.identity == e->identity : in_pod_range(dp, &e->ip))
+		return 0;
+	return dp_policy_bump(dp, err);
 }
 
 int dp_ipcache_del(struct dp *dp, const struct ip_addr *ip, struct err *err)

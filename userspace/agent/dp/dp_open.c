@@ -318,6 +318,8 @@ int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
 	r = settings_of(config, &settings, err);
 	if (r < 0)
 		return r;
+	dp->pod_ranges[0] = settings.pods4;
+	dp->pod_ranges[1] = settings.pods6;
 	set_capacities(dp, config);
 	r = dp_pin_prepare(dp, err);
 	if (r < 0)
