@@ -519,29 +519,75 @@ static bool same_match(const struct policy_rule *x, const struct policy_rule *y)
 	       x->port == y->port;
 }
 
-static int compile_pod(struct compiler *c, const struct policy_pod *pod, struct policy_of_pod *out)
+static bool same_names(const struct policy_pod *a, const struct policy_pod *b)
+{
+	if (a->n_ports != b->n_ports)
+		return false;
+	for (size_t i = 0; i < a->n_ports; i++)
+		if (a->ports[i].proto != b->ports[i].proto || a->ports[i].port != b->ports[i].port ||
+		    !streq(a->ports[i].name, b->ports[i].name))
+			return false;
+	return true;
+}
+
+/* The rules depend on the policies and the pod's own named ports only: one pod before this one with the same has them already. */
+static bool take_from_alike(const struct compiler *c, size_t index)
+{
+	struct policy_of_pod *pods = c->out->pods, *out = &pods[index];
+
+	for (size_t i = 0; i < index; i++) {
+		if (!c->snap->pods[i].local || c->snap->pods[i].host_network || pods[i].n_selected_by != out->n_selected_by ||
+		    memcmp(pods[i].selected_by, out->selected_by, out->n_selected_by * sizeof(*out->selected_by)) != 0 ||
+		    !same_names(&c->snap->pods[i], &c->snap->pods[index]))
+			continue;
+		memcpy(out->isolated, pods[i].isolated, sizeof(out->isolated));
+		out->rules = pods[i].rules;
+		out->n_rules = pods[i].n_rules;
+		return true;
+	}
+	return false;
+}
+
+static int select_policies(struct compiler *c, size_t index)
 {
 	static const struct api_map no_labels = { 0, NULL };
-	size_t n = 0;
-	int r = 0;
+	const struct policy_pod *pod = &c->snap->pods[index];
+	struct policy_of_pod *out = &c->out->pods[index];
 
-	c->n_rules = 0;
 	out->selected_by = arena_calloc(c->arena, c->snap->n_policies + 1, sizeof(*out->selected_by));
 	if (!out->selected_by)
 		return -ENOMEM;
-	for (size_t i = 0; !r && i < c->snap->n_policies; i++) {
+	for (size_t i = 0; i < c->snap->n_policies; i++) {
 		const struct api_network_policy *np = c->snap->policies[i];
 
-		if (!streq(np->metadata.namespace_, pod->ns) ||
-		    !api_label_selector_matches(&np->spec.pod_selector, pod->labels ? pod->labels : &no_labels))
+		if (streq(np->metadata.namespace_, pod->ns) &&
+		    api_label_selector_matches(&np->spec.pod_selector, pod->labels ? pod->labels : &no_labels))
+			out->selected_by[out->n_selected_by++] = np;
+	}
+	return 0;
+}
+
+static int compile_pod(struct compiler *c, size_t index)
+{
+	const struct policy_pod *pod = &c->snap->pods[index];
+	struct policy_of_pod *out = &c->out->pods[index];
+	size_t n = 0, at = 0;
+	int r;
+
+	r = select_policies(c, index);
+	if (r < 0 || take_from_alike(c, index))
+		return r;
+	c->n_rules = 0;
+	for (size_t i = 0; !r && at < out->n_selected_by; i++) {
+		if (c->snap->policies[i] != out->selected_by[at])
 			continue;
-		out->selected_by[out->n_selected_by++] = np;
 		for (enum policy_dir d = POLICY_DIR_INGRESS; !r && d <= POLICY_DIR_EGRESS; d++) {
-			if (!is_for(&np->spec, d))
+			if (!is_for(&out->selected_by[at]->spec, d))
 				continue;
 			out->isolated[d] = true;
 			r = put_policy(c, i, d, pod);
 		}
+		at++;
 	}
 	if (r < 0)
 		return r;
@@ -586,7 +632,7 @@ int policy_compile(struct policy_ids *ids, const struct policy_snapshot *snapsho
 		r = list_identities(&c);
 	for (size_t i = 0; !r && i < snapshot->n_pods; i++)
 		if (snapshot->pods[i].local && !snapshot->pods[i].host_network)
-			r = compile_pod(&c, &snapshot->pods[i], &out->pods[i]);
+			r = compile_pod(&c, i);
 	strmap_free(c.ns);
 	free(c.rules);
 	if (r < 0)
