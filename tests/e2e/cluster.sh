@@ -59,7 +59,7 @@ metadata: {name: $role-$node, namespace: web, labels: {role: $role}}
 spec:
   terminationGracePeriodSeconds: 1
   nodeSelector: {kubernetes.io/hostname: $(node_name $node)}
-  containers: [{name: c, image: "docker.io/library/test:1", command: ["sleep", "1000000"]}]
+  containers: [{name: c, image: "docker.io/library/test:1", command: ["sleep", "1000000"]}, {name: udp, image: "docker.io/library/udp-name:1"}]
 Y
 	done
 done
@@ -71,7 +71,7 @@ check "three replicas on three nodes" [ "$nodes" -eq 3 ]
 
 ip4=$(field svc web spec.clusterIPs.0)
 ip6=$(field svc web spec.clusterIPs.1)
-kn exec client-1 -- sh -c "for i in \$(seq 100); do printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $ip4 80 | tail -1; done" > "$TMP/answers"
+kn exec client-1 -c c -- sh -c "for i in \$(seq 100); do printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $ip4 80 | tail -1; done" > "$TMP/answers"
 check "100 requests, 100 answers" [ "$(grep -c '^web-' "$TMP/answers")" -eq 100 ]
 check "from three backends" [ "$(sort -u "$TMP/answers" | wc -l)" -eq 3 ]
 check "each with a fair share" [ "$(sort "$TMP/answers" | uniq -c | sort -n | awk 'NR==1{print $1}')" -ge 10 ]
@@ -92,16 +92,16 @@ check "clients on every node reach every pod and the service, IPv4 and IPv6" [ $
 
 bad=0
 for node in 1 2 3; do
-	kn exec "stranger-$node" -- sh -c "for a in $ip4 $ip6; do nc -w 1 \$a 80 </dev/null 2>/dev/null && echo REACHED; done" | grep -q REACHED && bad=1
+	kn exec "stranger-$node" -c c -- sh -c "for a in $ip4 $ip6; do nc -w 1 \$a 80 </dev/null 2>/dev/null && echo REACHED; done" | grep -q REACHED && bad=1
 done
 check "strangers on every node reach nothing" [ $bad -eq 0 ]
 k net drops > "$TMP/drops"
 check "and the drops are counted under their name" grep -q 'web/web-.*policy-denied.*ingress' "$TMP/drops"
 
-udp=$(kn exec client-2 -- sh -c "(echo x; sleep 1) | nc -u -w 2 $ip4 53")
-check "UDP by the service" [ "${udp:0:4}" = web- ]
-udp=$(kn exec client-2 -- sh -c "(echo x; sleep 1) | nc -u -w 2 $ip6 53")
-check "UDP by the service, IPv6" [ "${udp:0:4}" = web- ]
+for vip in "$ip4" "$ip6"; do
+	kn exec client-2 -c udp -- /udp-name "$vip" 53 > "$TMP/udp"
+	check "UDP by the service, connected and not, $vip" [ "$(grep -c '^web-' "$TMP/udp")" -eq 2 ]
+done
 
 # A live change of policy, both ways.
 must "open" k apply -f - <<Y
@@ -112,18 +112,18 @@ spec:
   podSelector: {matchLabels: {app: web}}
   ingress: [{}]
 Y
-kn exec stranger-1 -- sh -c "for i in \$(seq 50); do printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 1 $ip4 80 | tail -1; done" > "$TMP/opened"
+kn exec stranger-1 -c c -- sh -c "for i in \$(seq 50); do printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 1 $ip4 80 | tail -1; done" > "$TMP/opened"
 check "a policy that allows more works" grep -q '^web-' "$TMP/opened"
 
 # To the world: masqueraded, so that it can answer.
 timeout 10 ip netns exec "skep-$CLUSTER-lan" nc -l 198.51.100.1 7777 > "$TMP/world" &
 world=$!
-kn exec client-3 -- sh -c 'echo from-a-pod | nc -w 2 198.51.100.1 7777'
+kn exec client-3 -c c -- sh -c 'echo from-a-pod | nc -w 2 198.51.100.1 7777'
 wait $world
 check "a pod reaches the world" grep -q from-a-pod "$TMP/world"
 
-check "exec gives the command's exit status" bash -c "skep exec client-1 -n web --cluster $CLUSTER -- sh -c 'exit 7'; [ \$? -eq 7 ]"
-check "exec passes standard input" [ "$(echo hello | kn exec -i client-1 -- cat)" = hello ]
+check "exec gives the command's exit status" bash -c "skep exec client-1 -c c -n web --cluster $CLUSTER -- sh -c 'exit 7'; [ \$? -eq 7 ]"
+check "exec passes standard input" [ "$(echo hello | kn exec -i client-1 -c c -- cat)" = hello ]
 cat > "$TMP/talk.yaml" <<Y
 apiVersion: v1
 kind: Pod

@@ -71,7 +71,7 @@ for p in '$3'.split('.'): o = o[int(p)] if p.isdigit() else o.get(p, '')
 print(o)"; }
 
 # http POD ADDRESS PORT: the answer's last line, from inside the pod.
-http() { kn exec "$1" -- sh -c "printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $2 $3 2>/dev/null | tail -1"; }
+http() { kn exec "$1" -c c -- sh -c "printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $2 $3 2>/dev/null | tail -1"; }
 
 node_name() { if [ "$CLUSTER" = default ]; then echo "node-$1"; else echo "$CLUSTER-node-$1"; fi; }
 pid_of() { cat "/run/skep/$CLUSTER/pids/$1"; }

@@ -102,7 +102,8 @@ static int watch_line(void *arg, const char *line, size_t len)
 			puts("---");
 		print_objects(g, obj);
 	}
-	fflush(stdout);
+	if (fflush(stdout))
+		r = -1; /* nobody reads on */
 	json_decref(ev);
 	return r;
 }
