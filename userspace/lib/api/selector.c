@@ -130,7 +130,7 @@ static size_t word(struct parser *p, const char **ret)
 
 static int syntax(const struct parser *p, const char *want)
 {
-	return err_set(p->err, EINVAL, "unable to parse requirement: found '%.16s' at position %d, expected: %s", *p->at ? p->at : "", 
+	return err_set(p->err, EINVAL, "unable to parse requirement: found '%.16s' at position %d, expected: %s", *p->at ? p->at : "",
 		       (int)(p->at - p->text), want);
 }
 
