@@ -28,7 +28,8 @@ struct grpc_call *grpc_unary(struct http_client *c, const char *method, const Pr
 			     void (*on_done)(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg),
 			     void *arg);
 
-/* Server streaming, without a deadline: on_msg for each (at most 64 MiB, as for unary answers); on_done when the stream ends. request_open: keep the request side open for grpc_send(). */
+/* Server streaming, without a deadline: on_msg for each (at most 64 MiB, as for unary answers); on_done when the stream ends.
+ * request_open: keep the request side open for grpc_send(). */
 struct grpc_stream_ops {
 	void (*on_msg)(struct grpc_call *call, void *arg, const ProtobufCMessage *msg);
 	void (*on_done)(struct grpc_call *call, void *arg, const struct grpc_status *status);
