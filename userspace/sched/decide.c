@@ -30,9 +30,15 @@ struct count {
 	size_t n;
 };
 
-static int by_reason(const void *a, const void *b)
+/* By the text that is shown, count first: Kubernetes' order. */
+static int by_text(const void *va, const void *vb)
 {
-	return strcmp(((const struct count *)a)->reason, ((const struct count *)b)->reason);
+	const struct count *a = va, *b = vb;
+	char x[SCHED_REASON_SIZE + 24], y[SCHED_REASON_SIZE + 24];
+
+	snprintf(x, sizeof(x), "%zu %s", a->n, a->reason);
+	snprintf(y, sizeof(y), "%zu %s", b->n, b->reason);
+	return strcmp(x, y);
 }
 
 /* "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {a: b}." */
@@ -45,7 +51,7 @@ static void explain(const struct strmap *reasons, struct decision *d)
 	for (struct strmap_iter it = { 0 }; list && strmap_next(reasons, &it);)
 		list[n++] = (struct count){ it.key, (size_t)(uintptr_t)it.value };
 	if (n)
-		qsort(list, n, sizeof(*list), by_reason);
+		qsort(list, n, sizeof(*list), by_text);
 	strbuf_addf(&sb, "0/%zu nodes are available", d->n_nodes);
 	for (size_t i = 0; i < n; i++)
 		strbuf_addf(&sb, "%s %zu %s", i ? "," : ":", list[i].n, list[i].reason);
