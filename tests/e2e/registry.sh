@@ -21,8 +21,9 @@ registry_start() {
 registry_stop() {
 	kill "$registry" 2>/dev/null
 	wait "$registry" 2>/dev/null
+	return 0
 }
-trap 'registry_stop; finish' EXIT
+trap 'rc=$?; registry_stop; (exit $rc); finish' EXIT
 
 # Every blob of an OCI layout, then its manifest, by the registry's HTTP API.
 cat > "$TMP/push.py" <<'P'

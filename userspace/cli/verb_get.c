@@ -16,6 +16,7 @@ struct get {
 	const char *output, *selector, *fields;
 	bool no_headers, all_namespaces;
 	bool printed_header;
+	json_t *columns;		/* of a watch: only its first event has them */
 };
 
 static char *list_path(const struct get *g, const char *name, const char *extra)
@@ -94,6 +95,10 @@ static int watch_line(void *arg, const char *line, size_t len)
 	} else if (streq(api_get_str(ev, "type"), "BOOKMARK")) {
 		r = 0;
 	} else if (wants_table(g)) {
+		if (json_array_size(json_object_get(obj, "columnDefinitions")) && !g->columns)
+			g->columns = json_incref(json_object_get(obj, "columnDefinitions"));
+		else if (g->columns)
+			json_object_set(obj, "columnDefinitions", g->columns);
 		cli_print_server_table(stdout, obj, streq(g->output, "wide"), !g->printed_header && !g->no_headers,
 				       g->all_namespaces, NULL);
 		g->printed_header = true;
@@ -264,6 +269,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 		}
 		r = follow(&g, t.n_names ? NULL : rv);
 	}
+	json_decref(g.columns);
 	cli_close(&g.cli);
 	return r;
 }
