@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# The machine's kubectl, where there is one of 1.28 or later, against a cluster.
+source "$(dirname "$0")/lib.sh"
+if ! command -v kubectl >/dev/null; then
+	echo "skip kubectl # no kubectl on this machine"
+	exit 0
+fi
+up 1
+skep kubeconfig --name "$CLUSTER" > "$TMP/kubeconfig"
+kc() { timeout 60 kubectl --kubeconfig "$TMP/kubeconfig" "$@"; }
+minor=$(kc version -o json 2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["clientVersion"]["minor"].rstrip("+"))')
+if [ "${minor:-0}" -lt 28 ]; then
+	echo "skip kubectl # it is 1.$minor; 1.28 and later read our OpenAPI"
+	exit 0
+fi
+cat > "$TMP/k.yaml" <<Y
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: c, image: "docker.io/library/test:1", command: ["sh", "-c", "echo started; exec sleep 100000"]}]
+Y
+check "apply" kc apply -f "$TMP/k.yaml"
+check "rollout status" kc rollout status deployment/web --timeout 60s
+check "get -o wide" bash -c "kubectl --kubeconfig $TMP/kubeconfig get pods -o wide | grep -c Running | grep -qx 2"
+pod=$(kc get pods -o name | head -1)
+check "logs" [ "$(kc logs "$pod")" = started ]
+check "exec" [ "$(kc exec "$pod" -- echo hi)" = hi ]
+check "exec -i" [ "$(echo in | kc exec -i "$pod" -- cat)" = in ]
+kc exec "$pod" -- sh -c 'exit 9' >/dev/null 2>&1
+check "exec's exit status" [ $? -eq 9 ]
+kc describe "$pod" > "$TMP/described"
+check "describe, with events" grep -q 'Started container c' "$TMP/described"
+check "scale" kc scale deployment/web --replicas=1
+check "apply again" kc apply -f "$TMP/k.yaml"
+check "explain" bash -c "kubectl --kubeconfig $TMP/kubeconfig explain pod.spec.containers | grep -q image"
+check "label and select" bash -c "kubectl --kubeconfig $TMP/kubeconfig label $pod a=b && kubectl --kubeconfig $TMP/kubeconfig get pods -l a=b -o name | grep -qx $pod"
+check "delete" kc delete -f "$TMP/k.yaml" --timeout 60s
+check "get what is not there fails" bash -c "! kubectl --kubeconfig $TMP/kubeconfig get pod nonesuch 2>/dev/null"
