@@ -25,22 +25,33 @@ static void add_cell(struct rows *r, char *text)
 	r->cells[r->n++] = text;
 }
 
-static char *cores(const json_t *cpu)
+/* Both are rounded up: what runs is never shown as nothing. */
+static char *cores(int64_t nano_cores)
 {
 	char *s = NULL;
 
-	if (asprintf(&s, "%lldm", (long long)((api_get_int(cpu, "usageNanoCores", 0) + 999999) / 1000000)) < 0)
+	if (asprintf(&s, "%lldm", (long long)((nano_cores + 999999) / 1000000)) < 0)
 		return NULL;
 	return s;
 }
 
-static char *mebibytes(const json_t *memory)
+static char *mebibytes(int64_t bytes)
 {
 	char *s = NULL;
 
-	if (asprintf(&s, "%lldMi", (long long)(api_get_int(memory, "workingSetBytes", 0) >> 20)) < 0)
+	if (asprintf(&s, "%lldMi", (long long)((bytes + (1 << 20) - 1) >> 20)) < 0)
 		return NULL;
 	return s;
+}
+
+static int64_t cpu_of(const json_t *pod)
+{
+	return api_get_int(pod, "cpu.usageNanoCores", 0);
+}
+
+static int64_t memory_of(const json_t *pod)
+{
+	return api_get_int(pod, "memory.workingSetBytes", 0);
 }
 
 static void add_pods(struct rows *r, const json_t *summary, const char *ns)
@@ -56,9 +67,24 @@ static void add_pods(struct rows *r, const json_t *summary, const char *ns)
 		if (!ns)
 			add_cell(r, strdup(theirs ? theirs : ""));
 		add_cell(r, strdup(api_get_str(p, "podRef.name") ?: ""));
-		add_cell(r, cores(json_object_get(p, "cpu")));
-		add_cell(r, mebibytes(json_object_get(p, "memory")));
+		add_cell(r, cores(cpu_of(p)));
+		add_cell(r, mebibytes(memory_of(p)));
 	}
+}
+
+static void add_node(struct rows *r, const char *name, const json_t *summary)
+{
+	int64_t cpu = 0, memory = 0;
+	const json_t *p;
+	size_t i;
+
+	json_array_foreach(json_object_get(summary, "pods"), i, p) {
+		cpu += cpu_of(p);
+		memory += memory_of(p);
+	}
+	add_cell(r, strdup(name));
+	add_cell(r, cores(cpu));
+	add_cell(r, mebibytes(memory));
 }
 
 static int collect(struct cli *cli, bool nodes, const char *ns, struct rows *r, struct err *err)
@@ -81,9 +107,7 @@ static int collect(struct cli *cli, bool nodes, const char *ns, struct rows *r, 
 			cli_error("node %s: %s", name, err->msg);
 			rc = -1;
 		} else if (nodes) {
-			add_cell(r, strdup(name));
-			add_cell(r, cores(api_get(summary, "node.cpu")));
-			add_cell(r, mebibytes(api_get(summary, "node.memory")));
+			add_node(r, name, summary);
 		} else {
 			add_pods(r, summary, ns);
 		}
@@ -139,7 +163,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_top = {
 	.name = "top",
-	.summary = "Show what nodes or pods use now",
+	.summary = "Show what pods use now, each or all of a node together",
 	.usage = "top (nodes | pods [-A])",
 	.run = run,
 };
