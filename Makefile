@@ -246,7 +246,8 @@ print-layers:
 	@$(foreach l,$(LAYERS),echo '$(l):$(DIRS_$(l)):$(USES_$(l))';)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/skep
+	install -m 644 $(BUILD)/images/pause.tar $(DESTDIR)$(PREFIX)/lib/skep
 	install -m 755 $(ALL_PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	for u in scripts/systemd/*.service; do \
 		sed 's|@PREFIX@|$(PREFIX)|g' $$u > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
