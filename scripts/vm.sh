@@ -97,7 +97,6 @@ mount -t bpf bpf /sys/fs/bpf; mount -t tracefs trace /sys/kernel/tracing; mount 
 for d in /sys/bus/virtio/devices/*; do [ -e "$d/driver" ] || modprobe "$(cat "$d/modalias")"; done
 for m in veth vxlan bridge sch_ingress cls_bpf act_bpf; do modprobe -q $m; done
 ip link set lo up
-mount -t tmpfs tmp /tmp
 bash /run/vm/command </dev/null > /run/vm/out 2>&1
 echo $? > /run/vm/status
 sync

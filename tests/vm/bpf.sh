@@ -13,6 +13,6 @@ for kernel in 6.1 6.12; do
 	else
 		echo "not ok vm $kernel: status $rc; $line"
 		grep -aE '\[(FAIL|----|CRSH|ERR)' "$log" | tail -30
-		tail -5 "$log" "$log.err"
+		tail -n 5 "$log" "$log.err"
 	fi
 done
