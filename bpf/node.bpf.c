@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The programs on the node's own interfaces: from_tunnel and to_tunnel on the VXLAN interface towards the other nodes,
- * from_uplink and to_uplink (masquerade) on the interface towards the world. Traffic that is not a pod's passes untouched.
+ * The programs on the node's own interfaces: from_tunnel and to_tunnel on the VXLAN interface towards the other
+ * nodes, from_uplink and to_uplink (masquerade) on the interface towards the world. Traffic that is not a pod's
+ * passes untouched.
  */
 #include "lib/deliver.h"
 #include "lib/flow.h"
@@ -84,9 +85,10 @@ static __noinline_prog int uplink_icmp_error(struct __sk_buff *skb, struct packe
 		return PACKET_OK;
 
 	/*
-	 * Inside: source address and port. Each rewrite there also changes what the outer ICMP checksum covers, once for the bytes and
-	 * once for the inner checksum that they correct. The inner IPv4 header checksum and its address cancel out. The
-	 * inner L4 checksum may lie beyond what the router quoted; it is left as it was, like the receiver leaves it unread.
+	 * Inside: source address and port. Each rewrite there also changes what the outer ICMP checksum covers, once
+	 * for the bytes and once for the inner checksum that they correct. The inner IPv4 header checksum and its
+	 * address cancel out. The inner L4 checksum may lie beyond what the router quoted; it is left as it was, like
+	 * the receiver leaves it unread.
 	 */
 	w.old_ip = inner.src;
 	w.old_port = inner.sport;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The programs on the host side of each pod's veth: from_pod at its TC ingress, to_pod at its TC egress. They are attached from
- * the interface's birth and drop everything until the agent has made the pod known (pods_by_ifindex).
+ * The programs on the host side of each pod's veth: from_pod at its TC ingress, to_pod at its TC egress. They are
+ * attached from the interface's birth and drop everything until the agent has made the pod known (pods_by_ifindex).
  */
 #include "lib/deliver.h"
 #include "lib/flow.h"
 #include "abi/layout.h"
 
 /*
- * Map `layouts`: layout version of every pinned map. Written by the agent after it pinned a map, read at its start and by the CLI.
- * Missing entry: the map is not trusted and made anew. No program reads it; it is here to have its types in BTF.
+ * Map `layouts`: layout version of every pinned map. Written by the agent after it pinned a map, read at its start
+ * and by the CLI. Missing entry: the map is not trusted and made anew. No program reads it; it is here to have its
+ * types in BTF.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -32,7 +33,7 @@ static __always_inline bool mac_eq(const __u8 *a, const __u8 *b)
 static __always_inline bool arp_is_honest(struct __sk_buff *skb, const struct pod *pod)
 {
 	struct {
-		__u8 head[8];	/* hardware and protocol types and lengths, operation */
+		__u8 head[8]; /* hardware and protocol types and lengths, operation */
 		__u8 sender_mac[6];
 		__u8 sender_ip[4];
 	} __attribute__((packed, aligned(4))) arp;
@@ -66,12 +67,13 @@ static __always_inline bool is_multicast(const struct packet *p)
 #define ICMPV6_ROUTER_ADVERTISEMENT 134
 
 /*
- * Neighbour discovery with the node: from the pod's address, its link-local one, or none yet (duplicate detection). A pod is no
- * router: were its advertisements let in, a node that accepts them would route through it.
+ * Neighbour discovery with the node: from the pod's address, its link-local one, or none yet (duplicate detection). A
+ * pod is no router: were its advertisements let in, a node that accepts them would route through it.
  */
 static __always_inline bool is_link_talk(const struct packet *p, const struct pod *pod)
 {
-	if (!(p->flags & PACKET_NEIGHBOUR) || p->icmp_type == ICMPV6_ROUTER_ADVERTISEMENT || !(is_link_local6(&p->dst) || is_multicast(p)))
+	if (!(p->flags & PACKET_NEIGHBOUR) || p->icmp_type == ICMPV6_ROUTER_ADVERTISEMENT ||
+	    !(is_link_local6(&p->dst) || is_multicast(p)))
 		return false;
 	return is_link_local6(&p->src) || ip_zero(&p->src) || ip_eq(&p->src, &pod->ip6);
 }
@@ -135,7 +137,7 @@ int to_pod(struct __sk_buff *skb)
 	struct packet p = {};
 	const struct pod *self;
 	__u32 ifindex = skb->ifindex, direction = POLICY_INGRESS;
-	bool from_host = skb->ingress_ifindex == 0;	/* it has come from no interface: the node's own stack made it */
+	bool from_host = skb->ingress_ifindex == 0; /* it has come from no interface: the node's own stack made it */
 	int r;
 
 	self = bpf_map_lookup_elem(&pods_by_ifindex, &ifindex);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Service load balancing at the socket: a connection to a service is made to one of its backends from the start, so that no
- * packet is ever rewritten. Attached to the node's cgroup v2 subtree. getpeername() and the source of received datagrams show the
- * service's address, as the program that asked for it expects.
+ * Service load balancing at the socket: a connection to a service is made to one of its backends from the start, so
+ * that no packet is ever rewritten. Attached to the node's cgroup v2 subtree. getpeername() and the source of
+ * received datagrams show the service's address, as the program that asked for it expects.
  */
 #include "lib/drop_counters.h"
 #include "lib/lb.h"
@@ -10,8 +10,8 @@
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
-#define ALLOW 1
-#define REFUSE 0
+#define ALLOW	     1
+#define REFUSE	     0
 #define ECONNREFUSED 111
 
 static __always_inline int refuse(void)
@@ -81,7 +81,8 @@ static __noinline_prog int send_to(struct bpf_sock_addr *ctx, struct svc_key *ke
 }
 
 /* The address that the socket believes in; false: the real one. */
-static __noinline_prog bool believed_peer(struct bpf_sock_addr *ctx, struct sock_peer_key *key, struct sock_peer_value *ret)
+static __noinline_prog bool believed_peer(struct bpf_sock_addr *ctx, struct sock_peer_key *key,
+					  struct sock_peer_value *ret)
 {
 	struct sock_peer_value *v;
 

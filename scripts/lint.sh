@@ -14,9 +14,13 @@ complain() {
 mapfile -t sources < <(git ls-files '*.c' '*.h' '*.sh' '*.py' '*.kind' '*.proto' Makefile)
 complain "no SPDX line" "$(grep -L 'SPDX-License-Identifier' "${sources[@]}")"
 complain "white space at the end of a line" "$(grep -nE '[[:space:]]+$' "${sources[@]}" | head -20)"
-# Tables of cases and manifests within tests may be as wide as they need.
-mapfile -t product < <(git ls-files 'userspace/*.[ch]' 'bpf/*' 'headers/*')
-complain "lines over 160 characters" "$(awk 'length($0) > 160 {print FILENAME ":" FNR}' "${product[@]}" | head -20)"
+# Another release of clang-format lays some lines out differently: the one of Debian 12 is the judge.
+mapfile -t formatted < <(git ls-files '*.c' '*.h')
+case $(clang-format --version 2>/dev/null) in
+*"version 14."*) complain "not laid out as .clang-format says (clang-format -i FILE)" \
+	"$(clang-format --dry-run -Werror "${formatted[@]}" 2>&1 | grep -oE '^[^:]+:[0-9]+' | sort -u | head -20)" ;;
+*) echo "skip: layout is checked with clang-format 14 (Debian 12), which is not here" ;;
+esac
 complain "unfinished" "$(grep -nE 'TODO|FIXME|XXX:|HACK' "${sources[@]}" | grep -v 'scripts/lint.sh' | head -20)"
 
 # A layer includes itself and what lies below (the table is the Makefile's).

@@ -18,15 +18,19 @@
 #define __noinline_prog __attribute__((noinline))
 
 /*
- * A function that is not static is verified once, by itself, and its caller goes on with one state however many paths it has. Without
- * that the paths of the parser multiply with those of all that follows: from_pod as clang 19 makes it took 870,000 of the million
- * instructions that Linux 6.1 verifies at most, and takes 7,200 now. The verifier wants the pointers checked for NULL.
+ * A function that is not static is verified once, by itself, and its caller goes on with one state however many paths
+ * it has. Without that the paths of the parser multiply with those of all that follows: from_pod as clang 19 makes it
+ * took 870,000 of the million instructions that Linux 6.1 verifies at most, and takes 7,200 now. The verifier wants
+ * the pointers checked for NULL.
  */
 #define __verified_once __attribute__((noinline))
 
 #define V4_MAPPED_W2 bpf_htonl(0xffff)
 
-/* Time in units of 2^30 ns: a shift where seconds would need a division, from the clock that costs 6 ns instead of 32. */
+/*
+ * Time in units of 2^30 ns: a shift where seconds would need a division, from the clock that costs 6 ns instead of
+ * 32.
+ */
 static __always_inline __u32 now_units(void)
 {
 	return bpf_ktime_get_coarse_ns() >> 30;

@@ -36,7 +36,7 @@ static __always_inline int tunnel_header(struct __sk_buff *skb, const struct ip_
 		key.remote_ipv4 = bpf_ntohl(to->w[3]);
 	} else {
 		__builtin_memcpy(key.remote_ipv6, to, sizeof(key.remote_ipv6));
-		flags = BPF_F_TUNINFO_IPV6;	/* over IPv6 the UDP checksum is mandatory */
+		flags = BPF_F_TUNINFO_IPV6; /* over IPv6 the UDP checksum is mandatory */
 	}
 	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), flags) ? DROP_TUNNEL_FAILED : 0;
 }

@@ -2,10 +2,11 @@
 /*
  * Counters of pods, and the one way to drop a packet.
  *
- * Map `pod_counters` (per-CPU array, index ep_id): written here for every packet that passes, read by the agent. ep_id 0: unused.
+ * Map `pod_counters` (per-CPU array, index ep_id): written here for every packet that passes, read by the agent.
+ * ep_id 0: unused.
  * Map `drop_windows` (per-CPU array, index reason): how many events this CPU has emitted in this second; only here.
- * Map `drop_events` (ring buffer): written here, consumed by the agent. Full, or too many of one reason: the event is not
- * written; the counters still have it.
+ * Map `drop_events` (ring buffer): written here, consumed by the agent. Full, or too many of one reason: the event is
+ * not written; the counters still have it.
  */
 #ifndef SKEP_BPF_DROP_H
 #define SKEP_BPF_DROP_H

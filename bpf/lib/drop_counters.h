@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Map `drop_counters` (per-CPU hash): written by all programs, read by the agent. Missing entry: no such drop yet. Full: the drop is
- * counted under ep_id 0, whose entries the agent makes when it creates the map.
+ * Map `drop_counters` (per-CPU hash): written by all programs, read by the agent. Missing entry: no such drop yet.
+ * Full: the drop is counted under ep_id 0, whose entries the agent makes when it creates the map.
  */
 #ifndef SKEP_BPF_DROP_COUNTERS_H
 #define SKEP_BPF_DROP_COUNTERS_H

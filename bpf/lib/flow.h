@@ -2,13 +2,13 @@
 /*
  * The decision on a packet of a flow: conntrack first, policy only for new flows and after a policy change.
  *
- * Map `flows` (LRU): written and read here only. Missing entry: the flow is new and is judged by policy in the direction of this
- * packet. Full: the least recently used flow goes; its next packet is judged as if new. Writes are not locked: when two CPUs
- * update one entry, a FIN or a reply may go unnoticed, and the flow keeps a longer or shorter idle lifetime; a verdict cannot be
- * lost, since it is made anew from the policy generation.
+ * Map `flows` (LRU): written and read here only. Missing entry: the flow is new and is judged by policy in the
+ * direction of this packet. Full: the least recently used flow goes; its next packet is judged as if new. Writes are
+ * not locked: when two CPUs update one entry, a FIN or a reply may go unnoticed, and the flow keeps a longer or
+ * shorter idle lifetime; a verdict cannot be lost, since it is made anew from the policy generation.
  *
- * Judging asks both ends that live here: egress of the opener's policy, then ingress of the responder's. The node's own
- * traffic to its pods is always allowed (probes), and a pod's traffic to itself never comes here.
+ * Judging asks both ends that live here: egress of the opener's policy, then ingress of the responder's. The node's
+ * own traffic to its pods is always allowed (probes), and a pod's traffic to itself never comes here.
  */
 #ifndef SKEP_BPF_FLOW_H
 #define SKEP_BPF_FLOW_H
@@ -26,10 +26,10 @@ struct {
 
 /* Where a packet comes from, which decides what its source address is worth. */
 enum origin {
-	ORIGIN_POD,	/* checked against its interface */
-	ORIGIN_HOST,	/* this node's own stack */
-	ORIGIN_TUNNEL,	/* another node: a new flow's source must be one that this node holds */
-	ORIGIN_OTHER,	/* routed here by the kernel */
+	ORIGIN_POD,    /* checked against its interface */
+	ORIGIN_HOST,   /* this node's own stack */
+	ORIGIN_TUNNEL, /* another node: a new flow's source must be one that this node holds */
+	ORIGIN_OTHER,  /* routed here by the kernel */
 };
 
 /* Did the node send it that the ipcache names for the source? */
@@ -43,7 +43,7 @@ static __noinline_prog bool tunnel_source_is_honest(struct __sk_buff *skb, const
 		return false;
 	known = ipcache_of(src);
 	if (!known || ip_zero(&known->node))
-		return true;	/* not told of yet, or reached without the tunnel: judged by its identity */
+		return true; /* not told of yet, or reached without the tunnel: judged by its identity */
 	if (ip_is_v4(&known->node)) {
 		if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
 			return false;
@@ -112,7 +112,10 @@ static __always_inline __be16 policy_port(const struct packet *p, bool reply)
 	return reply ? p->sport : p->dport;
 }
 
-/* reply: the packet goes from responder to opener. 0, or a drop reason with p->ep_id, rule_id, identities and *direction filled. */
+/*
+ * reply: the packet goes from responder to opener. 0, or a drop reason with p->ep_id, rule_id, identities and
+ * *direction filled.
+ */
 __verified_once int flow_judge(struct packet *p, __u32 reply, __u32 *direction)
 {
 	const struct pod *src, *dst, *opener, *responder;
@@ -199,8 +202,8 @@ static __noinline_prog int flow_new(struct packet *p, const struct ct_key *key, 
 			return r;
 	}
 	/*
-	 * An answer opens nothing: the flow that it belongs to is forgotten. It was judged in its own direction; an entry made of it
-	 * would let the other end in as if that answered.
+	 * An answer opens nothing: the flow that it belongs to is forgotten. It was judged in its own direction; an
+	 * entry made of it would let the other end in as if that answered.
 	 */
 	if (is_answer(p))
 		return 0;
@@ -242,8 +245,8 @@ static __noinline_prog int flow_rejudge(struct packet *p, struct ct_value *ct, b
 }
 
 /*
- * 0: the packet may pass; else a drop reason, and *direction the check that failed. origin: enum origin. p->ep_id: in, whom to blame for a drop; out, the
- * pod whose policy denied.
+ * 0: the packet may pass; else a drop reason, and *direction the check that failed. origin: enum origin. p->ep_id:
+ * in, whom to blame for a drop; out, the pod whose policy denied.
  */
 __verified_once int flow_check(struct __sk_buff *skb, struct packet *p, __u32 origin, __u32 *direction)
 {
@@ -289,7 +292,8 @@ __verified_once int flow_check(struct __sk_buff *skb, struct packet *p, __u32 or
 fresh:
 	if (origin == ORIGIN_TUNNEL && !tunnel_source_is_honest(skb, &p->src))
 		return DROP_SPOOFED_SOURCE;
-	return flow_new(p, &key, (src_is_a ? 0 : CT_OPENED_BY_B) | (origin == ORIGIN_HOST ? CT_FROM_HOST : 0), direction);
+	return flow_new(p, &key, (src_is_a ? 0 : CT_OPENED_BY_B) | (origin == ORIGIN_HOST ? CT_FROM_HOST : 0),
+			direction);
 }
 
 /* For masquerade: did the other end open the flow of this packet? Then it is a reply, and keeps its source. */

@@ -2,16 +2,18 @@
 /*
  * Services to backends. lb_choose() is the decision, free of any context; the hooks in sock_lb.bpf.c act on it.
  *
- * Map `services` (hash): written by the agent, read at connect and sendmsg. Missing entry: not a service, left alone. Full: the
- * agent's call fails and the front end is not served.
- * Map `backends` (hash, key service, generation, index): written by the agent before `services` names the generation, removed
- * after. Missing entry: the generation was replaced this instant; the service is read again. Full: the agent's call fails, the
- * service keeps its present backends.
- * Maps `tcp_peers` and `udp_peers` (LRU per CPU, key socket and backend): written at connect and sendmsg, read at recvmsg and
- * getpeername. Missing entry: the peer's real address is shown. Full: the least recently used of the same CPU goes. Two, so that
- * a storm of TCP connections, for which this is cosmetic, cannot evict what a waiting UDP client needs.
- * Map `udp_choices` (LRU, key socket and front end): an unconnected UDP socket's backend, written and read at sendmsg. Missing
- * entry, or its backend is no longer among the service's: chosen anew. Full: the least recently used goes.
+ * Map `services` (hash): written by the agent, read at connect and sendmsg. Missing entry: not a service, left alone.
+ * Full: the agent's call fails and the front end is not served.
+ * Map `backends` (hash, key service, generation, index): written by the agent before `services` names the generation,
+ * removed after. Missing entry: the generation was replaced this instant; the service is read again. Full: the
+ * agent's call fails, the service keeps its present backends.
+ * Maps `tcp_peers` and `udp_peers` (LRU per CPU, key socket and backend): written at connect and sendmsg, read at
+ * recvmsg and getpeername. Missing entry: the peer's real address is shown. Full: the least recently used of the same
+ * CPU goes. Two, so that a storm of TCP connections, for which this is cosmetic, cannot evict what a waiting UDP
+ * client needs.
+ * Map `udp_choices` (LRU, key socket and front end): an unconnected UDP socket's backend, written and read at
+ * sendmsg. Missing entry, or its backend is no longer among the service's: chosen anew. Full: the least recently used
+ * goes.
  */
 #ifndef SKEP_BPF_LB_H
 #define SKEP_BPF_LB_H
@@ -60,16 +62,19 @@ struct {
 
 enum lb_result {
 	LB_NOT_A_SERVICE,
-	LB_REFUSE,		/* a service without a backend */
+	LB_REFUSE, /* a service without a backend */
 	LB_BACKEND,
 };
 
 struct lb_choice {
-	struct svc_value svc;		/* as the backend was chosen from */
+	struct svc_value svc; /* as the backend was chosen from */
 	struct backend_value backend;
 };
 
-/* Twice in a row the same service would have to be replaced between two instructions for the third reading to be needed. */
+/*
+ * Twice in a row the same service would have to be replaced between two instructions for the third reading to be
+ * needed.
+ */
 #define LB_READINGS 3
 
 /* random: 32 bits that spread connections evenly over the backends. */
@@ -121,11 +126,12 @@ static int lb_search_step(__u32 i, struct lb_search *s)
 #define LB_SEARCH_MOST 1024
 
 /*
- * For a sender without connection: it stays with the backend of last time (NULL: none) as long as that is one of the service's, so
- * that a conversation by datagrams survives the coming and going of other backends. Searched once per change of the service.
+ * For a sender without connection: it stays with the backend of last time (NULL: none) as long as that is one of the
+ * service's, so that a conversation by datagrams survives the coming and going of other backends. Searched once per
+ * change of the service.
  */
-static __always_inline enum lb_result lb_choose_again(const struct svc_key *key, __u32 random, const struct udp_choice_value *last,
-						      struct lb_choice *choice)
+static __always_inline enum lb_result lb_choose_again(const struct svc_key *key, __u32 random,
+						      const struct udp_choice_value *last, struct lb_choice *choice)
 {
 	struct svc_value *svc = bpf_map_lookup_elem(&services, key);
 	struct lb_search search = {};

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Masquerade: a pod's flow to the world leaves with the node's address and a port from a range of its own, which the node's own
- * sockets do not use by default (above ip_local_port_range); a socket of the node that does is entered as well, so that its
- * port is taken. TCP, UDP and ICMP echo, both families, fragments, and the ICMP errors about such flows.
+ * Masquerade: a pod's flow to the world leaves with the node's address and a port from a range of its own, which the
+ * node's own sockets do not use by default (above ip_local_port_range); a socket of the node that does is entered as
+ * well, so that its port is taken. TCP, UDP and ICMP echo, both families, fragments, and the ICMP errors about such
+ * flows.
  *
- * Map `nat_in` (LRU, key remote end and node port): written at the uplink's egress, read at both. Missing entry: the packet is the
- * node's own, left alone. Full: the least recently used flow goes; a TCP connection that still lives gets another port with its next
- * packet and breaks.
- * Map `nat_out` (LRU, key pod and remote ends): the pod's way to its port. Missing entry, or nat_in disagrees: a port is taken anew.
- * No free port after NAT_TRIES: nat-exhausted.
+ * Map `nat_in` (LRU, key remote end and node port): written at the uplink's egress, read at both. Missing entry: the
+ * packet is the node's own, left alone. Full: the least recently used flow goes; a TCP connection that still lives
+ * gets another port with its next packet and breaks.
+ * Map `nat_out` (LRU, key pod and remote ends): the pod's way to its port. Missing entry, or nat_in disagrees: a port
+ * is taken anew. No free port after NAT_TRIES: nat-exhausted.
  */
 #ifndef SKEP_BPF_NAT_H
 #define SKEP_BPF_NAT_H
@@ -62,8 +63,8 @@ static __always_inline void nat_touch(struct nat_in_value *v, const struct packe
 		v->last_seen = now;
 }
 
-static __always_inline void nat_in_key_of(struct nat_in_key *key, const struct ip_addr *remote, __be16 remote_port, __be16 node_port,
-					   __u8 proto)
+static __always_inline void nat_in_key_of(struct nat_in_key *key, const struct ip_addr *remote, __be16 remote_port,
+					  __be16 node_port, __u8 proto)
 {
 	key->remote_ip = *remote;
 	key->remote_port = remote_port;
@@ -75,17 +76,18 @@ static __always_inline void nat_in_key_of(struct nat_in_key *key, const struct i
 }
 
 /*
- * What is written where. Offsets are within the packet; the L4 checksum is skipped for later fragments, whose first one carries it.
+ * What is written where. Offsets are within the packet; the L4 checksum is skipped for later fragments, whose first
+ * one carries it.
  */
 struct nat_rewrite {
 	struct ip_addr old_ip, new_ip;
 	__be16 old_port, new_port;
-	__u16 ip_off;		/* of the address */
-	__u16 ip_csum_off;	/* IPv4 header checksum, 0: none */
-	__u16 port_off;		/* 0: no port in this packet */
-	__u16 l4_csum_off;	/* 0: none */
-	__u8 pseudo;		/* the L4 checksum covers the addresses */
-	__u8 udp;		/* 0 means no checksum */
+	__u16 ip_off;	   /* of the address */
+	__u16 ip_csum_off; /* IPv4 header checksum, 0: none */
+	__u16 port_off;	   /* 0: no port in this packet */
+	__u16 l4_csum_off; /* 0: none */
+	__u8 pseudo;	   /* the L4 checksum covers the addresses */
+	__u8 udp;	   /* 0 means no checksum */
 	__u8 v6;
 };
 
@@ -105,8 +107,9 @@ __verified_once int nat_write(struct __sk_buff *skb, struct nat_rewrite *w)
 			if (bpf_l4_csum_replace(skb, w->l4_csum_off, 0, diff, BPF_F_PSEUDO_HDR | mangled))
 				return DROP_NAT_FAILED;
 			/*
-			 * IPv6 has no header checksum: the address and the L4 checksum change by opposite amounts, so a checksum
-			 * of the whole packet made by the card is still right. The helper has taken diff from it.
+			 * IPv6 has no header checksum: the address and the L4 checksum change by opposite amounts, so
+			 * a checksum of the whole packet made by the card is still right. The helper has taken diff
+			 * from it.
 			 */
 			bpf_csum_update(skb, diff);
 		}
@@ -114,7 +117,8 @@ __verified_once int nat_write(struct __sk_buff *skb, struct nat_rewrite *w)
 			return DROP_NAT_FAILED;
 	} else {
 		if (w->l4_csum_off && w->pseudo &&
-		    bpf_l4_csum_replace(skb, w->l4_csum_off, w->old_ip.w[3], w->new_ip.w[3], BPF_F_PSEUDO_HDR | mangled | 4))
+		    bpf_l4_csum_replace(skb, w->l4_csum_off, w->old_ip.w[3], w->new_ip.w[3],
+					BPF_F_PSEUDO_HDR | mangled | 4))
 			return DROP_NAT_FAILED;
 		if (w->ip_csum_off && bpf_l3_csum_replace(skb, w->ip_csum_off, w->old_ip.w[3], w->new_ip.w[3], 4))
 			return DROP_NAT_FAILED;
@@ -153,7 +157,7 @@ static __always_inline void nat_offsets(const struct packet *p, bool source, str
 		w->l4_csum_off = p->l4_off + 6;
 		w->udp = 1;
 		break;
-	default:	/* ICMP */
+	default: /* ICMP */
 		w->l4_csum_off = p->l4_off + 2;
 		if (p->flags & PACKET_ICMP_ECHO)
 			w->port_off = p->l4_off + 4;
@@ -164,11 +168,14 @@ static __always_inline void nat_offsets(const struct packet *p, bool source, str
 struct nat_search {
 	struct nat_in_key key;
 	struct nat_in_value value;
-	__u32 start;	/* where in the range */
+	__u32 start; /* where in the range */
 	__u8 found;
 };
 
-/* One step of bpf_loop: 1 ends it. A plain loop is verified for every state it can reach: 159,000 instructions, not 6,400. */
+/*
+ * One step of bpf_loop: 1 ends it. A plain loop is verified for every state it can reach: 159,000 instructions, not
+ * 6,400.
+ */
 static int nat_try_port(__u32 i, struct nat_search *s)
 {
 	__u32 n = node.nat_port_max - node.nat_port_min + 1, at = s->start + i;
@@ -194,7 +201,10 @@ static int nat_try_port(__u32 i, struct nat_search *s)
 static __noinline_prog int nat_port_of(const struct packet *p, __be16 *ret_port)
 {
 	struct nat_out_key ok = {
-		.pod_ip = p->src, .remote_ip = p->dst, .pod_port = p->sport, .proto = p->proto,
+		.pod_ip = p->src,
+		.remote_ip = p->dst,
+		.pod_port = p->sport,
+		.proto = p->proto,
 		.remote_port = p->flags & PACKET_ICMP_ECHO ? 0 : p->dport,
 	};
 	struct nat_out_value *out, nov = {};

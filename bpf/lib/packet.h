@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From bytes to struct packet. Both families, IPv4 options, IPv6 extension headers, fragments, ICMP. The fixed part of the IP
- * header is read directly; what lies at a variable offset by bpf_skb_load_bytes, which also serves non-linear buffers.
+ * From bytes to struct packet. Both families, IPv4 options, IPv6 extension headers, fragments, ICMP. The fixed part
+ * of the IP header is read directly; what lies at a variable offset by bpf_skb_load_bytes, which also serves
+ * non-linear buffers.
  *
- * Map `frags` (LRU): written by the first fragment of a datagram in whichever program sees it, read by its later fragments. Missing
- * entry: the fragment is dropped (from or to a pod) or left alone (uplink). Full: the least recently used datagram goes.
+ * Map `frags` (LRU): written by the first fragment of a datagram in whichever program sees it, read by its later
+ * fragments. Missing entry: the fragment is dropped (from or to a pod) or left alone (uplink). Full: the least
+ * recently used datagram goes.
  */
 #ifndef SKEP_BPF_PACKET_H
 #define SKEP_BPF_PACKET_H
@@ -19,17 +21,17 @@
 
 enum packet_flag {
 	PACKET_V6 = 1 << 0,
-	PACKET_FRAGMENTED = 1 << 1,	/* any fragment */
-	PACKET_NO_L4 = 1 << 2,		/* a later fragment: the bytes at l4_off are not an L4 header */
-	PACKET_ICMP_ERROR = 1 << 3,	/* about another flow, whose header is at inner_off */
-	PACKET_ICMP_ECHO = 1 << 4,	/* sport and dport hold the identifier */
-	PACKET_NEIGHBOUR = 1 << 5,	/* IPv6 neighbour discovery or multicast listener messages */
+	PACKET_FRAGMENTED = 1 << 1, /* any fragment */
+	PACKET_NO_L4 = 1 << 2,	    /* a later fragment: the bytes at l4_off are not an L4 header */
+	PACKET_ICMP_ERROR = 1 << 3, /* about another flow, whose header is at inner_off */
+	PACKET_ICMP_ECHO = 1 << 4,  /* sport and dport hold the identifier */
+	PACKET_NEIGHBOUR = 1 << 5,  /* IPv6 neighbour discovery or multicast listener messages */
 };
 
 /* As in linux/icmp.h, which drags in the C library's socket headers. */
-#define ICMP_ECHOREPLY 0
-#define ICMP_DEST_UNREACH 3
-#define ICMP_ECHO 8
+#define ICMP_ECHOREPLY	   0
+#define ICMP_DEST_UNREACH  3
+#define ICMP_ECHO	   8
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETERPROB 12
 
@@ -38,23 +40,26 @@ enum packet_flag {
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-/* Everything the programs learn about one packet; on the stack of the entry point, so 512 bytes hold it with what is called. */
+/*
+ * Everything the programs learn about one packet; on the stack of the entry point, so 512 bytes hold it with what is
+ * called.
+ */
 struct packet {
 	struct ip_addr src, dst;
 	__be16 sport, dport;
 	__u16 l4_off;
-	__u16 inner_off;		/* of the IP header inside an ICMP error */
+	__u16 inner_off; /* of the IP header inside an ICMP error */
 	__u8 proto;
 	__u8 tcp_flags;
 	__u8 icmp_type;
-	__u8 flags;			/* enum packet_flag */
-	__u32 ep_id;			/* the pod whose policy or interface decides */
+	__u8 flags;				   /* enum packet_flag */
+	__u32 ep_id;				   /* the pod whose policy or interface decides */
 	__u32 src_identity, dst_identity, rule_id; /* known once judged; for drop events */
 };
 
 /* Results of packet_parse() that are not drop reasons. */
-#define PACKET_OK 0
-#define PACKET_ARP (-1)
+#define PACKET_OK	0
+#define PACKET_ARP	(-1)
 #define PACKET_OTHER_L3 (-2)
 
 struct {
@@ -148,7 +153,8 @@ static __always_inline int packet_l4(struct __sk_buff *skb, struct packet *p)
 	}
 }
 
-static __always_inline int packet_v6_headers(struct __sk_buff *skb, struct packet *p, __u32 *frag_id, bool *first_fragment)
+static __always_inline int packet_v6_headers(struct __sk_buff *skb, struct packet *p, __u32 *frag_id,
+					     bool *first_fragment)
 {
 	__u8 next = p->proto;
 	__u32 off = p->l4_off;
@@ -160,8 +166,8 @@ static __always_inline int packet_v6_headers(struct __sk_buff *skb, struct packe
 			__u32 id;
 		} h;
 
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT &&
-		    next != IPPROTO_AH) {
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
+		    next != IPPROTO_FRAGMENT && next != IPPROTO_AH) {
 			p->proto = next;
 			p->l4_off = off;
 			return PACKET_OK;
@@ -270,7 +276,10 @@ __verified_once int packet_parse(struct __sk_buff *skb, struct packet *p)
 	return PACKET_OK;
 }
 
-/* The flow that an ICMP error is about: addresses, ports and protocol as its sender wrote them. false: cannot be told. */
+/*
+ * The flow that an ICMP error is about: addresses, ports and protocol as its sender wrote them. false: cannot be
+ * told.
+ */
 __verified_once int packet_inner(struct __sk_buff *skb, const struct packet *p, struct packet *inner)
 {
 	__be16 ports[2];
@@ -320,7 +329,8 @@ __verified_once int packet_inner(struct __sk_buff *skb, const struct packet *p, 
 		if (bpf_skb_load_bytes(skb, off, &type, 1) || bpf_skb_load_bytes(skb, off + 4, &id, 2))
 			return false;
 		/* Only echo has an identifier; an error about an error is nobody's flow. */
-		if (type != ICMP_ECHO && type != ICMP_ECHOREPLY && type != ICMPV6_ECHO_REQUEST && type != ICMPV6_ECHO_REPLY)
+		if (type != ICMP_ECHO && type != ICMP_ECHOREPLY && type != ICMPV6_ECHO_REQUEST &&
+		    type != ICMPV6_ECHO_REPLY)
 			return false;
 		inner->flags |= PACKET_ICMP_ECHO;
 		inner->icmp_type = type;

@@ -2,8 +2,8 @@
 /*
  * Who an address or an interface is. All maps here are written by the agent only (dp_endpoint.c) and never evict.
  *
- * Map `pods_by_ifindex`: read by the pod programs. Missing entry: the interface belongs to no known pod; everything is dropped
- * (no-endpoint). That is the default-deny from the interface's birth.
+ * Map `pods_by_ifindex`: read by the pod programs. Missing entry: the interface belongs to no known pod; everything
+ * is dropped (no-endpoint). That is the default-deny from the interface's birth.
  * Map `pods_by_ip`: read to deliver locally and to judge. Missing entry: no local pod has that address.
  * Map `ipcache`: read for the identity of an address and its node. Missing entry: not a pod or node that was told of.
  * Map `cidrs` (LPM): read after the ipcache, only to judge. Missing entry: the world.
@@ -46,8 +46,8 @@ struct {
 } cidrs SEC(".maps");
 
 /*
- * Both copy the key: in a function that is verified once, *ip is memory of the caller's, and Linux 6.1 says "R2 type=mem
- * expected=fp, pkt, pkt_meta, map_key, map_value".
+ * Both copy the key: in a function that is verified once, *ip is memory of the caller's, and Linux 6.1 says "R2
+ * type=mem expected=fp, pkt, pkt_meta, map_key, map_value".
  */
 static __always_inline const struct pod *pod_by_ip(const struct ip_addr *ip)
 {
@@ -64,9 +64,9 @@ static __always_inline struct ipcache_value *ipcache_of(const struct ip_addr *ip
 }
 
 /*
- * The identity of an address that is no local pod's. Order: this node, the ipcache, an unknown pod, CIDRs, the world. Being the
- * node's own is a property of the packet (it has come from no interface), so an address alone makes nobody the host for free
- * passage; it only names the peer in a pod's egress policy.
+ * The identity of an address that is no local pod's. Order: this node, the ipcache, an unknown pod, CIDRs, the world.
+ * Being the node's own is a property of the packet (it has come from no interface), so an address alone makes nobody
+ * the host for free passage; it only names the peer in a pod's egress policy.
  */
 static __noinline_prog __u32 identity_of(const struct ip_addr *ip)
 {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Map `policies` (hash of LPM tries, key ep_id): written by the agent, each trie replaced whole; read only to judge a flow.
- * Missing trie: the pod is denied everything (no-policy). Missing rule: denied. Full: the agent's call fails, the pod does not start.
- * Map `policy_generation` (one counter): raised by the agent after a batch of changes, read with every packet; flows judged under
- * another number are judged again. It is read before the tries, so that a flow judged while they change is judged once more.
+ * Map `policies` (hash of LPM tries, key ep_id): written by the agent, each trie replaced whole; read only to judge a
+ * flow. Missing trie: the pod is denied everything (no-policy). Missing rule: denied. Full: the agent's call fails,
+ * the pod does not start.
+ * Map `policy_generation` (one counter): raised by the agent after a batch of changes, read with every packet; flows
+ * judged under another number are judged again. It is read before the tries, so that a flow judged while they change
+ * is judged once more.
  */
 #ifndef SKEP_BPF_POLICY_H
 #define SKEP_BPF_POLICY_H
@@ -11,7 +13,10 @@
 #include "drop.h"
 #include "abi/policy.h"
 
-/* Sizes, not types: clang 14 leaves only forward declarations of types named here. The agent makes the tries, with types. */
+/*
+ * Sizes, not types: clang 14 leaves only forward declarations of types named here. The agent makes the tries, with
+ * types.
+ */
 struct policy_rules {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 1);
@@ -44,11 +49,11 @@ static __always_inline __u32 current_generation(void)
 /* What is asked of a policy; also says which rule answered. */
 struct policy_question {
 	__u32 ep_id;
-	__u32 identity;		/* of the peer */
+	__u32 identity; /* of the peer */
 	__be16 port;
 	__u8 proto;
 	__u8 direction;
-	__u32 rule_id;		/* answer */
+	__u32 rule_id; /* answer */
 };
 
 /* A function of its own also puts both types into the object's BTF, for the tries. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the programs know of their node: settings (read-only data, set at load), local pods, and which address belongs to whom.
+ * What the programs know of their node: settings (read-only data, set at load), local pods, and which address belongs
+ * to whom.
  */
 #ifndef SKEP_ABI_NODE_H
 #define SKEP_ABI_NODE_H
@@ -16,12 +17,12 @@ struct ip_range {
 };
 
 struct node_settings {
-	struct ip_addr ip4, ip6;	/* the node's, on the uplink; all zero: none */
-	struct ip_range pods4, pods6;	/* of the whole cluster */
-	struct ip_range lan4, lan6;	/* node network */
+	struct ip_addr ip4, ip6;      /* the node's, on the uplink; all zero: none */
+	struct ip_range pods4, pods6; /* of the whole cluster */
+	struct ip_range lan4, lan6;   /* node network */
 	__u32 tunnel_ifindex;
 	__u32 vni;
-	__u16 nat_port_min, nat_port_max;	/* host order; masquerade's own, both included */
+	__u16 nat_port_min, nat_port_max; /* host order; masquerade's own, both included */
 	__u32 pad;
 };
 _Static_assert(sizeof(struct node_settings) == 176, "node_settings is read-only data ABI");
@@ -30,7 +31,7 @@ _Static_assert(sizeof(struct node_settings) == 176, "node_settings is read-only 
 struct pod {
 	__u32 ep_id;
 	__u32 identity;
-	__u32 ifindex;		/* host side of its veth */
+	__u32 ifindex; /* host side of its veth */
 	struct ip_addr ip4, ip6;
 	__u8 pod_mac[6];
 	__u8 host_mac[6];
@@ -39,12 +40,12 @@ _Static_assert(sizeof(struct pod) == 56, "pod is map ABI");
 
 struct ipcache_value {
 	__u32 identity;
-	struct ip_addr node;	/* tunnel endpoint; all zero: this node, or reachable without a tunnel */
+	struct ip_addr node; /* tunnel endpoint; all zero: this node, or reachable without a tunnel */
 };
 _Static_assert(sizeof(struct ipcache_value) == 20, "ipcache_value is map ABI");
 
 struct cidr_key {
-	__u32 prefixlen;	/* in v4-mapped bits: 96 + n for IPv4 */
+	__u32 prefixlen; /* in v4-mapped bits: 96 + n for IPv4 */
 	struct ip_addr ip;
 };
 _Static_assert(sizeof(struct cidr_key) == 20, "cidr_key is map ABI");

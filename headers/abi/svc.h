@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services. The backends of a service are keyed by a generation, so that a reader of the service's value sees all of the old set
- * or all of the new one. A reader that finds a backend gone (its generation was just replaced) reads the value again.
+ * Services. The backends of a service are keyed by a generation, so that a reader of the service's value sees all of
+ * the old set or all of the new one. A reader that finds a backend gone (its generation was just replaced) reads the
+ * value again.
  */
 #ifndef SKEP_ABI_SVC_H
 #define SKEP_ABI_SVC_H
@@ -11,22 +12,22 @@
 struct svc_key {
 	struct ip_addr vip;
 	__be16 port;
-	__u8 proto;		/* IPPROTO_TCP, IPPROTO_UDP */
-	__u8 pad;		/* always 0 */
+	__u8 proto; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad;   /* always 0 */
 };
 _Static_assert(sizeof(struct svc_key) == 20, "svc_key is map ABI");
 
 struct svc_value {
 	__u32 svc_id;
 	__u32 generation;
-	__u32 n_backends;	/* 0: connections are refused */
+	__u32 n_backends; /* 0: connections are refused */
 };
 _Static_assert(sizeof(struct svc_value) == 12, "svc_value is map ABI");
 
 struct backend_key {
 	__u32 svc_id;
 	__u32 generation;
-	__u32 index;		/* 0 .. n_backends - 1 */
+	__u32 index; /* 0 .. n_backends - 1 */
 };
 _Static_assert(sizeof(struct backend_key) == 12, "backend_key is map ABI");
 

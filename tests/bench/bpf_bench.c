@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the data plane costs: nanoseconds per packet of each program and path under BPF_PROG_TEST_RUN, beside the emptiest programs of
- * the same run; CPU of a connection through a service against the same connection without; time to change a service. Makes a
- * network namespace, a BPF file system and a cgroup of its own and removes them. --json FILE writes the numbers there too.
+ * What the data plane costs: nanoseconds per packet of each program and path under BPF_PROG_TEST_RUN, beside the
+ * emptiest programs of the same run; CPU of a connection through a service against the same connection without; time
+ * to change a service. Makes a network namespace, a BPF file system and a cgroup of its own and removes them. --json
+ * FILE writes the numbers there too.
  *
- * TEST_RUN with repeat does not restore a packet. So every rewrite here is one that changes nothing: all MAC addresses are equal, and
- * a masqueraded flow has the node's address and port already.
+ * TEST_RUN with repeat does not restore a packet. So every rewrite here is one that changes nothing: all MAC
+ * addresses are equal, and a masqueraded flow has the node's address and port already.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,15 +31,15 @@
 #include "agent/dp/dp-internal.h"
 #include "base/log.h"
 
-#define REPEAT 200000
-#define ROUNDS 7	/* the least of them counts: anything else on the machine only adds */
+#define REPEAT	    200000
+#define ROUNDS	    7 /* the least of them counts: anything else on the machine only adds */
 #define CONNECTIONS 4000
 
 static struct {
 	struct dp *dp;
 	struct dp_config config;
 	char dir[64], pin_dir[96], cgroup[128];
-	uint32_t ifindex[4];	/* up0, tun0, pa, pb */
+	uint32_t ifindex[4]; /* up0, tun0, pa, pb */
 	FILE *json;
 	bool first;
 } bench;
@@ -71,20 +72,21 @@ static void report(const char *name, double value, const char *unit, double floo
 	fflush(stdout);
 	if (!bench.json)
 		return;
-	fprintf(bench.json, "%s\n  {\"name\": \"%s\", \"value\": %.2f, \"unit\": \"%s\"", bench.first ? "" : ",", name, value, unit);
+	fprintf(bench.json, "%s\n  {\"name\": \"%s\", \"value\": %.2f, \"unit\": \"%s\"", bench.first ? "" : ",", name,
+		value, unit);
 	if (floor > 0)
 		fprintf(bench.json, ", \"floor\": %.2f", floor);
 	fputc('}', bench.json);
 	bench.first = false;
 }
 
-/* --- packets ------------------------------------------------------------------------------------------------------------------ */
+/* --- packets ------------------------------------------------------------------------------------------------------ */
 
-#define POD_A 0x0a00010au
-#define POD_B 0x0a00010bu
+#define POD_A  0x0a00010au
+#define POD_B  0x0a00010bu
 #define REMOTE 0x0a00020au
-#define WORLD 0x08080808u
-#define NODE POD_A	/* so that masquerade changes nothing */
+#define WORLD  0x08080808u
+#define NODE   POD_A /* so that masquerade changes nothing */
 
 static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
 
@@ -167,16 +169,19 @@ static double run(enum dp_prog prog, struct pkt p, int interface, int want)
 	return run_fd(bench.dp->prog_fd[prog], &p, bench.ifindex[interface], want);
 }
 
-/* --- floors ------------------------------------------------------------------------------------------------------------------- */
+/* --- floors ------------------------------------------------------------------------------------------------------- */
 
-#define INSN(c, d, s, o, i) { .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) }
+#define INSN(c, d, s, o, i)                                                                                            \
+	{                                                                                                              \
+		.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)                                    \
+	}
 
 /* Swap the MAC addresses and send back, bounds check included. */
 static int load_xdp_tx(void)
 {
 	const struct bpf_insn insns[] = {
-		INSN(BPF_LDX | BPF_W | BPF_MEM, BPF_REG_2, BPF_REG_1, 0, 0),	/* data */
-		INSN(BPF_LDX | BPF_W | BPF_MEM, BPF_REG_3, BPF_REG_1, 4, 0),	/* data_end */
+		INSN(BPF_LDX | BPF_W | BPF_MEM, BPF_REG_2, BPF_REG_1, 0, 0), /* data */
+		INSN(BPF_LDX | BPF_W | BPF_MEM, BPF_REG_3, BPF_REG_1, 4, 0), /* data_end */
 		INSN(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_4, BPF_REG_2, 0, 0),
 		INSN(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_4, 0, 0, 14),
 		INSN(BPF_JMP | BPF_JGT | BPF_X, BPF_REG_4, BPF_REG_3, 8, 0),
@@ -192,7 +197,8 @@ static int load_xdp_tx(void)
 		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
 	};
 
-	return bpf_prog_load(BPF_PROG_TYPE_XDP, "floor_xdp", "Apache-2.0", insns, sizeof(insns) / sizeof(insns[0]), NULL);
+	return bpf_prog_load(BPF_PROG_TYPE_XDP, "floor_xdp", "Apache-2.0", insns, sizeof(insns) / sizeof(insns[0]),
+			     NULL);
 }
 
 static int load_tc_ok(void)
@@ -205,7 +211,7 @@ static int load_tc_ok(void)
 	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "floor_tc", "Apache-2.0", insns, 2, NULL);
 }
 
-/* --- the node ----------------------------------------------------------------------------------------------------------------- */
+/* --- the node ----------------------------------------------------------------------------------------------------- */
 
 static void tear_down(void)
 {
@@ -253,9 +259,19 @@ static void set_up(void)
 	for (int i = 0; i < 4; i++)
 		bench.ifindex[i] = if_nametoindex(names[i]);
 	bench.config = (struct dp_config){
-		.pin_dir = bench.pin_dir, .cgroup_dir = bench.cgroup, .uplink = "up0", .tunnel = "tun0", .node_ip4 = v4(NODE),
-		.pod_cidr4 = v4(0x0a000000), .pod_cidr4_len = 8, .pod_cidr6 = v6(0, 0), .pod_cidr6_len = 32,
-		.lan4 = v4(0xac1e0000), .lan4_len = 16, .max_services = 200000, .max_backends = 400000,
+		.pin_dir = bench.pin_dir,
+		.cgroup_dir = bench.cgroup,
+		.uplink = "up0",
+		.tunnel = "tun0",
+		.node_ip4 = v4(NODE),
+		.pod_cidr4 = v4(0x0a000000),
+		.pod_cidr4_len = 8,
+		.pod_cidr6 = v6(0, 0),
+		.pod_cidr6_len = 32,
+		.lan4 = v4(0xac1e0000),
+		.lan4_len = 16,
+		.max_services = 200000,
+		.max_backends = 400000,
 	};
 	check(dp_open(&bench.config, &bench.dp, &error), "open");
 }
@@ -263,14 +279,21 @@ static void set_up(void)
 static void policy(uint32_t ep_id, bool isolated, uint32_t n)
 {
 	struct dp_policy_rule *rules = calloc(n + 1, sizeof(*rules));
-	struct dp_policy p = { .isolated_ingress = isolated, .isolated_egress = isolated, .rules = rules, .n_rules = n };
+	struct dp_policy p = {
+		.isolated_ingress = isolated, .isolated_egress = isolated, .rules = rules, .n_rules = n
+	};
 
 	for (uint32_t i = 0; i < n; i++)
-		rules[i] = (struct dp_policy_rule){ .direction = i & 1, .identity = i < 2 ? 301 - (i & 1) * 0 : 1000 + i,
-						    .proto = IPPROTO_TCP, .port = 80, .port_bits = 16, .rule_id = i + 1, .allow = true };
+		rules[i] = (struct dp_policy_rule){ .direction = i & 1,
+						    .identity = i < 2 ? 301 - (i & 1) * 0 : 1000 + i,
+						    .proto = IPPROTO_TCP,
+						    .port = 80,
+						    .port_bits = 16,
+						    .rule_id = i + 1,
+						    .allow = true };
 	if (n > 1) {
-		rules[0].identity = 300;	/* ingress from A */
-		rules[1].identity = 301;	/* egress to B */
+		rules[0].identity = 300; /* ingress from A */
+		rules[1].identity = 301; /* egress to B */
 	}
 	check(dp_policy_set(bench.dp, ep_id, &p, &error), "policy");
 	free(rules);
@@ -295,9 +318,14 @@ static void pods(void)
 
 static void packets(void)
 {
-	struct nat_out_key ok = { .pod_ip = v4(POD_A), .remote_ip = v4(WORLD), .pod_port = htons(62000), .remote_port = htons(443),
+	struct nat_out_key ok = { .pod_ip = v4(POD_A),
+				  .remote_ip = v4(WORLD),
+				  .pod_port = htons(62000),
+				  .remote_port = htons(443),
 				  .proto = IPPROTO_TCP };
-	struct nat_in_key ik = { .remote_ip = v4(WORLD), .remote_port = htons(443), .node_port = htons(62000), .proto = IPPROTO_TCP };
+	struct nat_in_key ik = {
+		.remote_ip = v4(WORLD), .remote_port = htons(443), .node_port = htons(62000), .proto = IPPROTO_TCP
+	};
 	struct nat_in_value iv = { .pod_ip = v4(POD_A), .pod_port = htons(62000), .flags = 2 };
 	struct nat_out_value ov = { .node_port = htons(62000) };
 	static const uint32_t sizes[] = { 2, 100, 10000 };
@@ -321,19 +349,23 @@ static void packets(void)
 	       run(PROG_FROM_POD, tcp(v6(1, 10), v6(1, 11), 40000, 80, 0x10), 2, TC_ACT_REDIRECT), "ns", tc);
 	report("from_pod, other node, established",
 	       run(PROG_FROM_POD, tcp(v4(POD_A), v4(REMOTE), 40000, 80, 0x10), 2, TC_ACT_REDIRECT), "ns", tc);
-	report("from_pod, world, established", run(PROG_FROM_POD, tcp(v4(POD_A), v4(WORLD), 40000, 80, 0x10), 2, TC_ACT_OK), "ns", tc);
-	report("to_pod, established", run(PROG_TO_POD, tcp(v4(WORLD), v4(POD_A), 80, 40000, 0x10), 2, TC_ACT_OK), "ns", tc);
-	report("from_tunnel, established", run(PROG_FROM_TUNNEL, tcp(v4(REMOTE), v4(POD_A), 80, 40000, 0x10), 1, TC_ACT_REDIRECT), "ns",
+	report("from_pod, world, established",
+	       run(PROG_FROM_POD, tcp(v4(POD_A), v4(WORLD), 40000, 80, 0x10), 2, TC_ACT_OK), "ns", tc);
+	report("to_pod, established", run(PROG_TO_POD, tcp(v4(WORLD), v4(POD_A), 80, 40000, 0x10), 2, TC_ACT_OK), "ns",
 	       tc);
+	report("from_tunnel, established",
+	       run(PROG_FROM_TUNNEL, tcp(v4(REMOTE), v4(POD_A), 80, 40000, 0x10), 1, TC_ACT_REDIRECT), "ns", tc);
 	for (int i = 0; i < 3; i++) {
 		policy(1, true, sizes[i]);
 		policy(2, true, sizes[i]);
 		check(dp_policy_bump(bench.dp, &error), "bump");
 		snprintf(name, sizeof(name), "from_pod, same node, established, %u rules", sizes[i]);
-		report(name, run(PROG_FROM_POD, tcp(v4(POD_A), v4(POD_B), 40000, 80, 0x10), 2, TC_ACT_REDIRECT), "ns", tc);
+		report(name, run(PROG_FROM_POD, tcp(v4(POD_A), v4(POD_B), 40000, 80, 0x10), 2, TC_ACT_REDIRECT), "ns",
+		       tc);
 		/* SYN and FIN at once: the flow is over with each packet, so the next is a new one. */
 		snprintf(name, sizeof(name), "from_pod, same node, new flow, %u rules", sizes[i]);
-		report(name, run(PROG_FROM_POD, tcp(v4(POD_A), v4(POD_B), 40001, 80, 0x03), 2, TC_ACT_REDIRECT), "ns", tc);
+		report(name, run(PROG_FROM_POD, tcp(v4(POD_A), v4(POD_B), 40001, 80, 0x03), 2, TC_ACT_REDIRECT), "ns",
+		       tc);
 		snprintf(name, sizeof(name), "from_pod, same node, denied, %u rules", sizes[i]);
 		report(name, run(PROG_FROM_POD, tcp(v4(POD_A), v4(POD_B), 40002, 81, 0x02), 2, TC_ACT_SHOT), "ns", tc);
 	}
@@ -345,23 +377,27 @@ static void packets(void)
 	iv.last_seen = (uint32_t)(((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> 30);
 	check(bpf_map_update_elem(bench.dp->map_fd[MAP_NAT_OUT], &ok, &ov, BPF_ANY), "nat_out");
 	check(bpf_map_update_elem(bench.dp->map_fd[MAP_NAT_IN], &ik, &iv, BPF_ANY), "nat_in");
-	report("to_uplink, masqueraded", run(PROG_TO_UPLINK, tcp(v4(POD_A), v4(WORLD), 62000, 443, 0x10), 0, TC_ACT_OK), "ns", tc);
-	report("to_uplink, not a pod's", run(PROG_TO_UPLINK, tcp(v4(0xac1e0101), v4(WORLD), 40000, 443, 0x10), 0, TC_ACT_OK), "ns", tc);
+	report("to_uplink, masqueraded", run(PROG_TO_UPLINK, tcp(v4(POD_A), v4(WORLD), 62000, 443, 0x10), 0, TC_ACT_OK),
+	       "ns", tc);
+	report("to_uplink, not a pod's",
+	       run(PROG_TO_UPLINK, tcp(v4(0xac1e0101), v4(WORLD), 40000, 443, 0x10), 0, TC_ACT_OK), "ns", tc);
 	report("from_uplink, reply to a masqueraded flow",
 	       run(PROG_FROM_UPLINK, tcp(v4(WORLD), v4(POD_A), 443, 62000, 0x10), 0, TC_ACT_REDIRECT), "ns", tc);
-	report("from_uplink, not a pod's", run(PROG_FROM_UPLINK, tcp(v4(WORLD), v4(NODE), 443, 40000, 0x10), 0, TC_ACT_OK), "ns", tc);
+	report("from_uplink, not a pod's",
+	       run(PROG_FROM_UPLINK, tcp(v4(WORLD), v4(NODE), 443, 40000, 0x10), 0, TC_ACT_OK), "ns", tc);
 	close(xdp_fd);
 	close(tc_fd);
 }
 
-/* --- services ----------------------------------------------------------------------------------------------------------------- */
+/* --- services ----------------------------------------------------------------------------------------------------- */
 
 static double cpu_us(void)
 {
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
 /* CPU of connect, request and close, both ends, in microseconds. */
@@ -372,13 +408,14 @@ static double connection(int listener, uint32_t ip, uint16_t port)
 	char c = 'x';
 
 	for (int i = 0; i < CONNECTIONS; i++) {
-		struct linger reset = { 1, 0 };	/* no TIME_WAIT: the same ports serve all rounds */
+		struct linger reset = { 1, 0 }; /* no TIME_WAIT: the same ports serve all rounds */
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), s;
 
 		if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 			fail("connect: %s", strerror(errno));
 		s = accept(listener, NULL, NULL);
-		if (s < 0 || write(fd, &c, 1) != 1 || read(s, &c, 1) != 1 || write(s, &c, 1) != 1 || read(fd, &c, 1) != 1)
+		if (s < 0 || write(fd, &c, 1) != 1 || read(s, &c, 1) != 1 || write(s, &c, 1) != 1 ||
+		    read(fd, &c, 1) != 1)
 			fail("request: %s", strerror(errno));
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		close(fd);
@@ -412,14 +449,16 @@ static void services(void)
 	uint32_t have = 0;
 	char name[96];
 
-	if (l < 0 || bind(l, (struct sockaddr *)&sa, len) < 0 || listen(l, 128) < 0 || getsockname(l, (struct sockaddr *)&sa, &len) < 0)
+	if (l < 0 || bind(l, (struct sockaddr *)&sa, len) < 0 || listen(l, 128) < 0 ||
+	    getsockname(l, (struct sockaddr *)&sa, &len) < 0)
 		fail("listen: %s", strerror(errno));
 	b.port = ntohs(sa.sin_port);
 	for (int i = 0; i < 3; i++) {
 		double direct = 1e9, through = 1e9, outside = 1e9, d, times[2000];
 
 		for (; have < counts[i]; have++) {
-			struct dp_service svc = { v4(0x0a600000u + have / 50000 * 65536 + have % 50000), 80, IPPROTO_TCP, &b, 1 };
+			struct dp_service svc = { v4(0x0a600000u + have / 50000 * 65536 + have % 50000), 80,
+						  IPPROTO_TCP, &b, 1 };
 
 			check(dp_service_set(bench.dp, &svc, &error), "service");
 		}

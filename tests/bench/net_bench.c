@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pod to pod on one node: TCP throughput, and request and response, first over plain veth and the kernel's forwarding, then with the data
- * plane on the same interfaces, by turns in one run. The budget is "at least as fast". --json FILE writes the numbers there too.
+ * Pod to pod on one node: TCP throughput, and request and response, first over plain veth and the kernel's
+ * forwarding, then with the data plane on the same interfaces, by turns in one run. The budget is "at least as fast".
+ * --json FILE writes the numbers there too.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,15 +25,15 @@
 #include "agent/dp/dp-internal.h"
 #include "base/log.h"
 
-#define ROUNDS 5	/* the best of each counts */
+#define ROUNDS	  5 /* the best of each counts */
 #define STREAM_NS 400000000ull
-#define REQUESTS 20000
-#define PORT 9000
+#define REQUESTS  20000
+#define PORT	  9000
 
 static struct {
 	struct dp *dp;
 	char dir[64], pin_dir[96], cgroup[128];
-	pid_t owner;	/* children leave by exit() too */
+	pid_t owner; /* children leave by exit() too */
 } bench;
 
 static struct err error;
@@ -92,7 +93,8 @@ static void tear_down(void)
 
 static void set_up(void)
 {
-	const char *root = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+	const char *root = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? "/sys/fs/cgroup"
+										  : "/sys/fs/cgroup/unified";
 
 	snprintf(bench.cgroup, sizeof(bench.cgroup), "%s/skep-netbench-%d", root, getpid());
 	snprintf(bench.dir, sizeof(bench.dir), "/tmp/skep-netbench-%d", getpid());
@@ -108,14 +110,16 @@ static void set_up(void)
 	for (int i = 1; i <= 2; i++) {
 		char cmd[1024];
 
-		snprintf(cmd, sizeof(cmd),
-			 "ip netns add p%1$d && ip link add host%1$d address 02:00:00:00:02:0%1$d type veth peer name eth0 address "
-			 "02:00:00:00:01:0%1$d netns p%1$d && ip -n p%1$d link set lo up && ip -n p%1$d link set eth0 up &&"
-			 "ip link set host%1$d up && ip route add 10.0.1.%1$d dev host%1$d &&"
-			 "ip neigh add 10.0.1.%1$d lladdr 02:00:00:00:01:0%1$d dev host%1$d &&"
-			 "ip -n p%1$d addr add 10.0.1.%1$d/32 dev eth0 && ip -n p%1$d route add 169.254.1.1 dev eth0 &&"
-			 "ip -n p%1$d route add default via 169.254.1.1 &&"
-			 "ip -n p%1$d neigh add 169.254.1.1 lladdr 02:00:00:00:02:0%1$d dev eth0", i);
+		snprintf(
+			cmd, sizeof(cmd),
+			"ip netns add p%1$d && ip link add host%1$d address 02:00:00:00:02:0%1$d type veth peer name eth0 address "
+			"02:00:00:00:01:0%1$d netns p%1$d && ip -n p%1$d link set lo up && ip -n p%1$d link set eth0 up &&"
+			"ip link set host%1$d up && ip route add 10.0.1.%1$d dev host%1$d &&"
+			"ip neigh add 10.0.1.%1$d lladdr 02:00:00:00:01:0%1$d dev host%1$d &&"
+			"ip -n p%1$d addr add 10.0.1.%1$d/32 dev eth0 && ip -n p%1$d route add 169.254.1.1 dev eth0 &&"
+			"ip -n p%1$d route add default via 169.254.1.1 &&"
+			"ip -n p%1$d neigh add 169.254.1.1 lladdr 02:00:00:00:02:0%1$d dev eth0",
+			i);
 		sh(cmd);
 	}
 }
@@ -123,8 +127,15 @@ static void set_up(void)
 static void data_plane_on(void)
 {
 	const struct dp_config config = {
-		.pin_dir = bench.pin_dir, .cgroup_dir = bench.cgroup, .uplink = "up0", .tunnel = "tun0", .node_ip4 = v4(0xac1e0101),
-		.pod_cidr4 = v4(0x0a000000), .pod_cidr4_len = 8, .lan4 = v4(0xac1e0000), .lan4_len = 16,
+		.pin_dir = bench.pin_dir,
+		.cgroup_dir = bench.cgroup,
+		.uplink = "up0",
+		.tunnel = "tun0",
+		.node_ip4 = v4(0xac1e0101),
+		.pod_cidr4 = v4(0x0a000000),
+		.pod_cidr4_len = 8,
+		.lan4 = v4(0xac1e0000),
+		.lan4_len = 16,
 	};
 
 	if (dp_open(&config, &bench.dp, &error) < 0)
@@ -134,11 +145,16 @@ static void data_plane_on(void)
 		struct dp_policy_rule rules[] = { { DP_INGRESS, IPPROTO_TCP, 0, 0, 303u - i, 1, true },
 						  { DP_EGRESS, IPPROTO_TCP, 0, 0, 303u - i, 2, true } };
 		struct dp_policy policy = { true, true, rules, 2, 1 };
-		struct dp_endpoint ep = { i, if_nametoindex(i == 1 ? "host1" : "host2"), 300u + i, v4(0x0a000100u + i), { { 0 } },
-					  { 2, 0, 0, 0, 1, i }, { 2, 0, 0, 0, 2, i } };
+		struct dp_endpoint ep = { i,
+					  if_nametoindex(i == 1 ? "host1" : "host2"),
+					  300u + i,
+					  v4(0x0a000100u + i),
+					  { { 0 } },
+					  { 2, 0, 0, 0, 1, i },
+					  { 2, 0, 0, 0, 2, i } };
 
-		if (dp_attach_pod(bench.dp, ep.ifindex, &error) < 0 || dp_policy_set(bench.dp, i, &policy, &error) < 0 ||
-		    dp_endpoint_add(bench.dp, &ep, &error) < 0)
+		if (dp_attach_pod(bench.dp, ep.ifindex, &error) < 0 ||
+		    dp_policy_set(bench.dp, i, &policy, &error) < 0 || dp_endpoint_add(bench.dp, &ep, &error) < 0)
 			fail("%s", error.msg);
 	}
 }
@@ -154,7 +170,9 @@ static void data_plane_off(void)
 /* In a child in pod 2: one connection, either swallowed or echoed. */
 static pid_t serve(bool echo)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(0x0a000102) };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons(PORT),
+				  .sin_addr.s_addr = htonl(0x0a000102) };
 	static char buf[1 << 18];
 	int one = 1, l, fd;
 	ssize_t n;
@@ -183,7 +201,9 @@ static pid_t serve(bool echo)
 
 static int dial(void)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = htonl(0x0a000102) };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons(PORT),
+				  .sin_addr.s_addr = htonl(0x0a000102) };
 	int fd, one = 1;
 
 	enter("p1");
@@ -267,10 +287,12 @@ int main(int argc, char **argv)
 		}
 	}
 	printf("%-44s %12s %12s %8s\n", "pod to pod, one node", "veth+forward", "data plane", "ratio");
-	printf("%-44s %12.2f %12.2f %8.2f\n", "TCP stream, Gbit/s (more is better)", gbit[0], gbit[1], gbit[1] / gbit[0]);
+	printf("%-44s %12.2f %12.2f %8.2f\n", "TCP stream, Gbit/s (more is better)", gbit[0], gbit[1],
+	       gbit[1] / gbit[0]);
 	printf("%-44s %12.2f %12.2f %8.2f\n", "request and response, us (less is better)", us[0], us[1], us[1] / us[0]);
 	if (json) {
-		fprintf(json, "{\"bench\": \"net\", \"results\": [\n"
+		fprintf(json,
+			"{\"bench\": \"net\", \"results\": [\n"
 			"  {\"name\": \"stream, veth and forwarding\", \"value\": %.3f, \"unit\": \"Gbit/s\"},\n"
 			"  {\"name\": \"stream, data plane\", \"value\": %.3f, \"unit\": \"Gbit/s\"},\n"
 			"  {\"name\": \"request and response, veth and forwarding\", \"value\": %.3f, \"unit\": \"us\"},\n"

@@ -14,7 +14,8 @@
 struct node_fixture fx;
 struct err test_err;
 
-static const uint8_t mac_pod_a[6] = { 2, 0, 0, 0, 1, 10 }, mac_pod_b[6] = { 2, 0, 0, 0, 1, 11 }, mac_host[6] = { 2, 0, 0, 0, 0, 1 };
+static const uint8_t mac_pod_a[6] = { 2, 0, 0, 0, 1, 10 }, mac_pod_b[6] = { 2, 0, 0, 0, 1, 11 },
+		     mac_host[6] = { 2, 0, 0, 0, 0, 1 };
 
 static void sh(const char *cmd)
 {
@@ -46,18 +47,32 @@ void node_dirs(void)
 	fx.pod_a = if_nametoindex("pa");
 	fx.pod_b = if_nametoindex("pb");
 	fx.config = (struct dp_config){
-		.pin_dir = fx.pin_dir, .cgroup_dir = fx.cgroup, .uplink = "up0", .tunnel = "tun0",
-		.node_ip4 = addr(NODE4), .node_ip6 = addr(NODE6),
-		.pod_cidr4 = addr("10.0.0.0"), .pod_cidr4_len = 8, .pod_cidr6 = addr("fd00:10::"), .pod_cidr6_len = 48,
-		.lan4 = addr("172.30.0.0"), .lan4_len = 16, .lan6 = addr("fd00:30::"), .lan6_len = 64,
+		.pin_dir = fx.pin_dir,
+		.cgroup_dir = fx.cgroup,
+		.uplink = "up0",
+		.tunnel = "tun0",
+		.node_ip4 = addr(NODE4),
+		.node_ip6 = addr(NODE6),
+		.pod_cidr4 = addr("10.0.0.0"),
+		.pod_cidr4_len = 8,
+		.pod_cidr6 = addr("fd00:10::"),
+		.pod_cidr6_len = 48,
+		.lan4 = addr("172.30.0.0"),
+		.lan4_len = 16,
+		.lan6 = addr("fd00:30::"),
+		.lan6_len = 64,
 		.max_flows = fx.config.max_flows ? fx.config.max_flows : 4096,
 	};
 }
 
 void node_up(void)
 {
-	struct dp_endpoint a = { .ep_id = EP_A, .ifindex = 0, .identity = ID_A, .ip4 = addr(POD_A4), .ip6 = addr(POD_A6) };
-	struct dp_endpoint b = { .ep_id = EP_B, .ifindex = 0, .identity = ID_B, .ip4 = addr(POD_B4), .ip6 = addr(POD_B6) };
+	struct dp_endpoint a = {
+		.ep_id = EP_A, .ifindex = 0, .identity = ID_A, .ip4 = addr(POD_A4), .ip6 = addr(POD_A6)
+	};
+	struct dp_endpoint b = {
+		.ep_id = EP_B, .ifindex = 0, .identity = ID_B, .ip4 = addr(POD_B4), .ip6 = addr(POD_B6)
+	};
 	struct dp_ipcache_entry remote4 = { addr(REMOTE4), ID_REMOTE, addr(OTHER_NODE4) };
 	struct dp_ipcache_entry remote6 = { addr(REMOTE6), ID_REMOTE, addr(OTHER_NODE4) };
 	struct dp_ipcache_entry node4 = { addr(OTHER_NODE4), IDENTITY_REMOTE_NODE, { { 0 } } };
@@ -166,8 +181,8 @@ struct dp_pod_stats stats_of(uint32_t ep_id)
 	return (struct dp_pod_stats){ 0 };
 }
 
-struct dp_policy_rule rule(uint8_t direction, uint32_t identity, uint8_t proto, uint16_t port, uint8_t port_bits, bool allow,
-			   uint32_t rule_id)
+struct dp_policy_rule rule(uint8_t direction, uint32_t identity, uint8_t proto, uint16_t port, uint8_t port_bits,
+			   bool allow, uint32_t rule_id)
 {
 	return (struct dp_policy_rule){ direction, proto, port, port_bits, identity, rule_id, allow };
 }

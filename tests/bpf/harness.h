@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A node for one test: a network namespace with an uplink, a VXLAN interface and two pods' interfaces, a BPF file system, a scratch
- * cgroup, and the data plane opened on them by dp_open() as the agent does. Programs run through BPF_PROG_TEST_RUN on packets made
- * by the builders below. Without root each test is skipped, visibly.
+ * A node for one test: a network namespace with an uplink, a VXLAN interface and two pods' interfaces, a BPF file
+ * system, a scratch cgroup, and the data plane opened on them by dp_open() as the agent does. Programs run through
+ * BPF_PROG_TEST_RUN on packets made by the builders below. Without root each test is skipped, visibly.
  */
 #ifndef SKEP_TESTS_BPF_HARNESS_H
 #define SKEP_TESTS_BPF_HARNESS_H
@@ -13,23 +13,23 @@
 #include "abi/drop.h"
 #include "abi/policy.h"
 
-#define NODE4 "172.30.1.1"
-#define NODE6 "fd00:30::1:1"
+#define NODE4	    "172.30.1.1"
+#define NODE6	    "fd00:30::1:1"
 #define OTHER_NODE4 "172.30.1.2"
 #define OTHER_NODE6 "fd00:30::1:2"
-#define POD_A4 "10.0.1.10"
-#define POD_A6 "fd00:10:0:1::10"
-#define POD_B4 "10.0.1.11"
-#define POD_B6 "fd00:10:0:1::11"
-#define REMOTE4 "10.0.2.10"
-#define REMOTE6 "fd00:10:0:2::10"
-#define WORLD4 "8.8.8.8"
-#define WORLD6 "2001:db8::8"
-#define EP_A 1u
-#define EP_B 2u
-#define ID_A 300u
-#define ID_B 301u
-#define ID_REMOTE 302u
+#define POD_A4	    "10.0.1.10"
+#define POD_A6	    "fd00:10:0:1::10"
+#define POD_B4	    "10.0.1.11"
+#define POD_B6	    "fd00:10:0:1::11"
+#define REMOTE4	    "10.0.2.10"
+#define REMOTE6	    "fd00:10:0:2::10"
+#define WORLD4	    "8.8.8.8"
+#define WORLD6	    "2001:db8::8"
+#define EP_A	    1u
+#define EP_B	    2u
+#define ID_A	    300u
+#define ID_B	    301u
+#define ID_REMOTE   302u
 
 struct node_fixture {
 	struct dp *dp;
@@ -39,7 +39,10 @@ struct node_fixture {
 };
 extern struct node_fixture fx;
 
-/* Skips the test without root. node_up() also opens the data plane and adds pods A and B, both not isolated, and the remote pod. */
+/*
+ * Skips the test without root. node_up() also opens the data plane and adds pods A and B, both not isolated, and the
+ * remote pod.
+ */
 void node_dirs(void);
 void node_up(void);
 void node_down(void);
@@ -65,7 +68,7 @@ struct pkt_view {
 };
 struct pkt_view pkt_view(const struct pkt *p);
 
-#define FROM_HOST 0u	/* ingress_ifindex of what the node's own stack made */
+#define FROM_HOST 0u /* ingress_ifindex of what the node's own stack made */
 /* Runs a program as if on that interface. The packet is replaced by what comes out. Returns the TC verdict. */
 int run(enum dp_prog prog, struct pkt *p, uint32_t ifindex, uint32_t ingress_ifindex);
 int from_pod_a(struct pkt p);
@@ -78,15 +81,15 @@ uint64_t drops(enum drop_reason reason);
 uint64_t drops_of(uint32_t ep_id, enum drop_reason reason, uint8_t direction);
 struct dp_pod_stats stats_of(uint32_t ep_id);
 
-struct dp_policy_rule rule(uint8_t direction, uint32_t identity, uint8_t proto, uint16_t port, uint8_t port_bits, bool allow,
-			   uint32_t rule_id);
+struct dp_policy_rule rule(uint8_t direction, uint32_t identity, uint8_t proto, uint16_t port, uint8_t port_bits,
+			   bool allow, uint32_t rule_id);
 void set_policy(uint32_t ep_id, bool in, bool eg, const struct dp_policy_rule *rules, size_t n);
 void bump(void);
 
-#define ok(call)								\
-	do {								\
-		int r_ = (call);						\
-		cr_assert(r_ >= 0, "%s: %d %s", #call, r_, test_err.msg);	\
+#define ok(call)                                                                                                       \
+	do {                                                                                                           \
+		int r_ = (call);                                                                                       \
+		cr_assert(r_ >= 0, "%s: %d %s", #call, r_, test_err.msg);                                              \
 	} while (0)
 extern struct err test_err;
 

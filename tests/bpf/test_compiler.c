@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One compiler, two users: random sets of NetworkPolicies are compiled, put into the maps as the agent does, and packets through the real
- * programs must fare as policy_verdict() says, which is what the CLI answers from. Pods A and B are here, a third one is elsewhere.
+ * One compiler, two users: random sets of NetworkPolicies are compiled, put into the maps as the agent does, and
+ * packets through the real programs must fare as policy_verdict() says, which is what the CLI answers from. Pods A
+ * and B are here, a third one is elsewhere.
  */
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
@@ -45,7 +46,8 @@ static void read_policies(void)
 		struct err err = ERR_INIT;
 		struct api_network_policy *np;
 		char text[1024], *p;
-		int n = snprintf(text, sizeof(text), "{'metadata':{'namespace':'x','name':'p%zu','uid':'u%zu'},'spec':%s}", i, i, specs[i]);
+		int n = snprintf(text, sizeof(text),
+				 "{'metadata':{'namespace':'x','name':'p%zu','uid':'u%zu'},'spec':%s}", i, i, specs[i]);
 
 		for (p = text; (p = strchr(p, '\'')); p++)
 			*p = '"';
@@ -64,8 +66,12 @@ static void up(void)
 
 	node_up();
 	ids = policy_ids_new();
-	pods[0] = (struct policy_pod){ .ns = "x", .name = "a", .labels = &a, .ports = &web[0], .n_ports = 1, .local = true };
-	pods[1] = (struct policy_pod){ .ns = "x", .name = "b", .labels = &b, .ports = &web[1], .n_ports = 1, .local = true };
+	pods[0] = (struct policy_pod){
+		.ns = "x", .name = "a", .labels = &a, .ports = &web[0], .n_ports = 1, .local = true
+	};
+	pods[1] = (struct policy_pod){
+		.ns = "x", .name = "b", .labels = &b, .ports = &web[1], .n_ports = 1, .local = true
+	};
 	pods[2] = (struct policy_pod){ .ns = "y", .name = "c", .labels = &c, .ports = &web[0], .n_ports = 1 };
 	for (int i = 0; i < 3; i++) {
 		pods[i].ip4 = addr(ip4_of[i]);
@@ -90,8 +96,9 @@ static void load_pod(uint32_t ep_id, const struct policy_of_pod *p)
 	struct dp_policy_rule *rules = calloc(p->n_rules + 1, sizeof(*rules));
 
 	for (size_t i = 0; i < p->n_rules; i++)
-		rules[i] = rule(p->rules[i].direction == POLICY_DIR_EGRESS ? DP_EGRESS : DP_INGRESS, p->rules[i].identity, p->rules[i].proto,
-				p->rules[i].port, p->rules[i].port_bits, true, p->rules[i].rule_id);
+		rules[i] = rule(p->rules[i].direction == POLICY_DIR_EGRESS ? DP_EGRESS : DP_INGRESS,
+				p->rules[i].identity, p->rules[i].proto, p->rules[i].port, p->rules[i].port_bits, true,
+				p->rules[i].rule_id);
 	set_policy(ep_id, p->isolated[POLICY_DIR_INGRESS], p->isolated[POLICY_DIR_EGRESS], rules, p->n_rules);
 	free(rules);
 }
@@ -128,13 +135,14 @@ static void load(const struct policy_compiled *c)
 
 static bool passes(int src, int dst, bool v6, uint8_t proto, uint16_t port)
 {
-	static uint16_t sport = 1024;	/* each packet is a flow of its own */
+	static uint16_t sport = 1024; /* each packet is a flow of its own */
 	const char *from = v6 ? ip6_of[src] : ip4_of[src], *to = v6 ? ip6_of[dst] : ip4_of[dst];
 	struct pkt p;
 
 	if (++sport < 1024)
 		sport = 1024;
-	p = proto == IPPROTO_TCP ? pkt_tcp(from, to, sport, port, 0x02 /* SYN */) : pkt_l4(from, to, proto, sport, port);
+	p = proto == IPPROTO_TCP ? pkt_tcp(from, to, sport, port, 0x02 /* SYN */)
+				 : pkt_l4(from, to, proto, sport, port);
 	if (src == END_A)
 		return from_pod_a(p) != TC_ACT_SHOT;
 	if (src == END_B)
@@ -161,8 +169,13 @@ Test(compiler, programs_and_verdicts_agree)
 	srand(seed);
 	for (int round = 0; round < ROUNDS; round++) {
 		const struct api_network_policy *chosen[4];
-		struct policy_snapshot snap = { .ns = ns, .n_ns = 2, .pods = pods, .n_pods = 3, .policies = chosen,
-						.node4 = addr(NODE4), .node6 = addr(NODE6) };
+		struct policy_snapshot snap = { .ns = ns,
+						.n_ns = 2,
+						.pods = pods,
+						.n_pods = 3,
+						.policies = chosen,
+						.node4 = addr(NODE4),
+						.node6 = addr(NODE6) };
 		struct policy_compiled *c = NULL;
 		unsigned first = (unsigned)rand() % N_SPECS;
 
@@ -182,8 +195,10 @@ Test(compiler, programs_and_verdicts_agree)
 				continue;
 			want = policy_verdict(c, &s, &d, proto, port).allowed;
 			want ? allowed++ : denied++;
-			cr_assert(passes(src, dst, v6, proto, port) == want, "seed %u round %d: %s to %s protocol %u port %u should be %s", seed,
-				  round, v6 ? ip6_of[src] : ip4_of[src], v6 ? ip6_of[dst] : ip4_of[dst], proto, port, want ? "allowed" : "denied");
+			cr_assert(passes(src, dst, v6, proto, port) == want,
+				  "seed %u round %d: %s to %s protocol %u port %u should be %s", seed, round,
+				  v6 ? ip6_of[src] : ip4_of[src], v6 ? ip6_of[dst] : ip4_of[dst], proto, port,
+				  want ? "allowed" : "denied");
 		}
 		(void)policy_ids_release(ids);
 		policy_compiled_free(c);

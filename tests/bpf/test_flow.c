@@ -106,7 +106,8 @@ Test(flow, udp_and_icmp_replies_pass)
 	cr_assert_eq(to_pod_a(pkt_icmp(WORLD6, POD_A6, IPPROTO_ICMPV6, 77, ICMP6_ECHO_REPLY), fx.uplink), TC_ACT_OK);
 	cr_assert_eq(to_pod_a(pkt_icmp(WORLD6, POD_A6, IPPROTO_ICMPV6, 78, ICMP6_ECHO_REPLY), fx.uplink), TC_ACT_SHOT);
 	/* A request is no answer, even with the same identifier. */
-	cr_assert_eq(to_pod_a(pkt_icmp(WORLD6, POD_A6, IPPROTO_ICMPV6, 77, ICMP6_ECHO_REQUEST), fx.uplink), TC_ACT_SHOT);
+	cr_assert_eq(to_pod_a(pkt_icmp(WORLD6, POD_A6, IPPROTO_ICMPV6, 77, ICMP6_ECHO_REQUEST), fx.uplink),
+		     TC_ACT_SHOT);
 	cr_assert_eq(drops_of(EP_A, DROP_POLICY_DENIED, POLICY_INGRESS), 3);
 }
 
@@ -126,7 +127,11 @@ Test(flow, icmp_errors_pass_with_the_flow_they_are_about)
 
 Test(flow, an_address_with_a_new_owner_does_not_inherit_flows)
 {
-	struct dp_endpoint c = { .ep_id = 3, .ifindex = fx.pod_a, .identity = 400, .ip4 = addr(POD_A4), .ip6 = addr(POD_A6),
+	struct dp_endpoint c = { .ep_id = 3,
+				 .ifindex = fx.pod_a,
+				 .identity = 400,
+				 .ip4 = addr(POD_A4),
+				 .ip6 = addr(POD_A6),
 				 .pod_mac = { 2, 0, 0, 0, 1, 10 } };
 
 	isolate_b();
@@ -142,6 +147,7 @@ Test(flow, a_full_table_evicts_and_goes_on)
 {
 	/* 4,096 flows fit; ten times as many must all pass. */
 	for (unsigned i = 0; i < 40000; i++)
-		cr_assert_eq(from_pod_a(pkt_l4(POD_A4, POD_B4, IPPROTO_UDP, (uint16_t)(i + 1), (uint16_t)(i >> 8 | 1))), TC_ACT_REDIRECT);
+		cr_assert_eq(from_pod_a(pkt_l4(POD_A4, POD_B4, IPPROTO_UDP, (uint16_t)(i + 1), (uint16_t)(i >> 8 | 1))),
+			     TC_ACT_REDIRECT);
 	cr_assert_eq(drops(DROP_CT_FULL), 0);
 }

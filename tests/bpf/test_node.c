@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The programs of the node's own interfaces: masquerade out and back with right checksums, and what comes from the tunnel. */
+/*
+ * The programs of the node's own interfaces: masquerade out and back with right checksums, and what comes from the
+ * tunnel.
+ */
 #include <linux/pkt_cls.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -61,12 +64,30 @@ static void out_and_back(uint8_t proto, const char *pod, const char *world, cons
 	cr_assert(pkt_checksums_ok(&p));
 }
 
-Test(node, masquerade_tcp4_out_and_back) { out_and_back(IPPROTO_TCP, POD_A4, WORLD4, NODE4); }
-Test(node, masquerade_tcp6_out_and_back) { out_and_back(IPPROTO_TCP, POD_A6, WORLD6, NODE6); }
-Test(node, masquerade_udp4_out_and_back) { out_and_back(IPPROTO_UDP, POD_A4, WORLD4, NODE4); }
-Test(node, masquerade_udp6_out_and_back) { out_and_back(IPPROTO_UDP, POD_A6, WORLD6, NODE6); }
-Test(node, masquerade_ping4_out_and_back) { out_and_back(IPPROTO_ICMP, POD_A4, WORLD4, NODE4); }
-Test(node, masquerade_ping6_out_and_back) { out_and_back(IPPROTO_ICMPV6, POD_A6, WORLD6, NODE6); }
+Test(node, masquerade_tcp4_out_and_back)
+{
+	out_and_back(IPPROTO_TCP, POD_A4, WORLD4, NODE4);
+}
+Test(node, masquerade_tcp6_out_and_back)
+{
+	out_and_back(IPPROTO_TCP, POD_A6, WORLD6, NODE6);
+}
+Test(node, masquerade_udp4_out_and_back)
+{
+	out_and_back(IPPROTO_UDP, POD_A4, WORLD4, NODE4);
+}
+Test(node, masquerade_udp6_out_and_back)
+{
+	out_and_back(IPPROTO_UDP, POD_A6, WORLD6, NODE6);
+}
+Test(node, masquerade_ping4_out_and_back)
+{
+	out_and_back(IPPROTO_ICMP, POD_A4, WORLD4, NODE4);
+}
+Test(node, masquerade_ping6_out_and_back)
+{
+	out_and_back(IPPROTO_ICMPV6, POD_A6, WORLD6, NODE6);
+}
 
 Test(node, masquerade_keeps_a_udp4_packet_without_checksum)
 {
@@ -91,7 +112,8 @@ Test(node, masquerade_later_fragments_with_the_first)
 	memset(tail, 0xee, 8);
 	cr_assert_eq(run(PROG_TO_UPLINK, &first, fx.uplink, fx.pod_a), TC_ACT_OK);
 	cr_assert_eq(run(PROG_TO_UPLINK, &later, fx.uplink, fx.pod_a), TC_ACT_OK);
-	cr_assert(same(&(struct ip_addr){ .w = { 0, 0, pkt_view(&later).src.w[2], pkt_view(&later).src.w[3] } }, NODE4));
+	cr_assert(
+		same(&(struct ip_addr){ .w = { 0, 0, pkt_view(&later).src.w[2], pkt_view(&later).src.w[3] } }, NODE4));
 	cr_assert(!memcmp(later.data + 34, tail, 8));
 }
 
@@ -131,8 +153,8 @@ Test(node, icmp_errors_find_the_masqueraded_pod)
 Test(node, what_is_not_masqueraded)
 {
 	static const char *const pairs[][2] = {
-		{ POD_A4, REMOTE4 }, { POD_A4, OTHER_NODE4 }, { POD_A6, REMOTE6 }, { POD_A6, OTHER_NODE6 }, { NODE4, WORLD4 },
-		{ NODE6, WORLD6 }, { "192.0.2.7", WORLD4 },
+		{ POD_A4, REMOTE4 }, { POD_A4, OTHER_NODE4 }, { POD_A6, REMOTE6 },     { POD_A6, OTHER_NODE6 },
+		{ NODE4, WORLD4 },   { NODE6, WORLD6 },	      { "192.0.2.7", WORLD4 },
 	};
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -206,7 +228,7 @@ Test(node_many, two_pods_get_different_ports)
 		struct pkt_view v;
 
 		if (run(PROG_TO_UPLINK, &p, fx.uplink, fx.pod_a) != TC_ACT_OK)
-			continue;	/* nearly full: a run of taken ports */
+			continue; /* nearly full: a run of taken ports */
 		v = pkt_view(&p);
 		cr_assert(!seen[v.sport], "port %u twice", v.sport);
 		seen[v.sport] = true;

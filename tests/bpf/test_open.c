@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening again: what is pinned is found, kept, moved or made anew; nothing else is left behind; failures say what is missing. */
+/*
+ * Opening again: what is pinned is found, kept, moved or made anew; nothing else is left behind; failures say what is
+ * missing.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <linux/pkt_cls.h>
@@ -89,7 +92,7 @@ Test(open, a_restart_keeps_maps_and_flows_and_swaps_programs)
 	cr_assert_eq(stats_of(EP_A).packets[0], 1);
 	cr_assert_eq(n_pinned("maps"), N_MAPS);
 	cr_assert_eq(n_pinned("progs"), N_PROGS);
-	cr_assert_eq(n_pinned("links"), 4 + 8 + 4);	/* node, sockets, two pods */
+	cr_assert_eq(n_pinned("links"), 4 + 8 + 4); /* node, sockets, two pods */
 }
 
 Test(open, a_map_of_another_layout_is_made_anew_and_the_rest_is_kept)
@@ -263,7 +266,11 @@ Test(open, lists_give_back_what_was_set)
 
 Test(open, an_endpoint_is_updated_in_place)
 {
-	struct dp_endpoint a = { .ep_id = EP_A, .ifindex = fx.pod_a, .identity = 999, .ip4 = addr("10.0.1.77"), .ip6 = addr(POD_A6),
+	struct dp_endpoint a = { .ep_id = EP_A,
+				 .ifindex = fx.pod_a,
+				 .identity = 999,
+				 .ip4 = addr("10.0.1.77"),
+				 .ip6 = addr(POD_A6),
 				 .pod_mac = { 2, 0, 0, 0, 1, 10 } };
 
 	cr_assert_eq(from_pod_a(pkt_tcp(POD_A4, POD_B4, 1, 80, TH_SYN)), TC_ACT_REDIRECT);

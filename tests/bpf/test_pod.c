@@ -11,7 +11,8 @@
 
 TestSuite(pod, .init = node_up, .fini = node_down);
 
-static const uint8_t mac_a[6] = { 2, 0, 0, 0, 1, 10 }, mac_b[6] = { 2, 0, 0, 0, 1, 11 }, mac_host[6] = { 2, 0, 0, 0, 0, 1 };
+static const uint8_t mac_a[6] = { 2, 0, 0, 0, 1, 10 }, mac_b[6] = { 2, 0, 0, 0, 1, 11 },
+		     mac_host[6] = { 2, 0, 0, 0, 0, 1 };
 
 Test(pod, delivers_to_a_local_pod)
 {
@@ -149,15 +150,15 @@ Test(pod, malformed_packets_are_dropped)
 {
 	struct pkt p = pkt_tcp(POD_A4, POD_B4, 1, 2, TH_SYN);
 
-	p.data[14] = 0x55;				/* IP version 5 */
+	p.data[14] = 0x55; /* IP version 5 */
 	cr_assert_eq(from_pod_a(p), TC_ACT_SHOT);
-	p.data[14] = 0x44;				/* header of 16 bytes */
+	p.data[14] = 0x44; /* header of 16 bytes */
 	cr_assert_eq(from_pod_a(p), TC_ACT_SHOT);
 	p.data[14] = 0x45;
-	p.len = 14 + 20 + 8;				/* TCP header cut */
+	p.len = 14 + 20 + 8; /* TCP header cut */
 	cr_assert_eq(from_pod_a(p), TC_ACT_SHOT);
 	p = pkt_l4(POD_A6, POD_B6, IPPROTO_UDP, 1, 2);
-	p.data[14 + 6] = IPPROTO_DSTOPTS;		/* extension header beyond the end */
+	p.data[14 + 6] = IPPROTO_DSTOPTS; /* extension header beyond the end */
 	p.len = 14 + 40 + 4;
 	cr_assert_eq(from_pod_a(p), TC_ACT_SHOT);
 	p = pkt_l4("::ffff:10.0.1.10", POD_B6, IPPROTO_UDP, 1, 2); /* v4-mapped on the wire */
@@ -181,7 +182,8 @@ static struct pkt with_extension(struct pkt p, uint8_t type, const uint8_t *head
 Test(pod, extension_headers_and_options_do_not_hide_the_ports)
 {
 	struct dp_policy_rule allow53 = rule(DP_INGRESS, ID_A, IPPROTO_UDP, 53, 16, true, 7);
-	static const uint8_t opts[8] = { 0, 0, 1, 4 }, frag_first[8] = { 0, 0, 0, 1, 0, 0, 0, 9 }, frag_later[8] = { 0, 0, 0, 64, 0, 0, 0, 9 };
+	static const uint8_t opts[8] = { 0, 0, 1, 4 }, frag_first[8] = { 0, 0, 0, 1, 0, 0, 0, 9 },
+			     frag_later[8] = { 0, 0, 0, 64, 0, 0, 0, 9 };
 	struct pkt p;
 
 	set_policy(EP_B, true, false, &allow53, 1);
@@ -200,8 +202,9 @@ Test(pod, extension_headers_and_options_do_not_hide_the_ports)
 	p = with_extension(pkt_l4(POD_A6, POD_B6, IPPROTO_UDP, 1, 53), IPPROTO_FRAGMENT, frag_later, 8);
 	cr_assert_eq(from_pod_a(p), TC_ACT_SHOT);
 	cr_assert_eq(drops_of(EP_A, DROP_FRAGMENT, POLICY_EGRESS), 1);
-	cr_assert_eq(from_pod_a(with_extension(pkt_l4(POD_A6, POD_B6, IPPROTO_UDP, 1, 53), IPPROTO_FRAGMENT, frag_first, 8)),
-		     TC_ACT_REDIRECT);
+	cr_assert_eq(
+		from_pod_a(with_extension(pkt_l4(POD_A6, POD_B6, IPPROTO_UDP, 1, 53), IPPROTO_FRAGMENT, frag_first, 8)),
+		TC_ACT_REDIRECT);
 	cr_assert_eq(from_pod_a(p), TC_ACT_REDIRECT);
 }
 
@@ -211,10 +214,10 @@ Test(pod, later_fragments_follow_the_first)
 	struct pkt first = pkt_l4(POD_A4, POD_B4, IPPROTO_UDP, 1, 53), later = first, other;
 
 	set_policy(EP_B, true, false, &allow53, 1);
-	first.data[14 + 4] = 1;		/* identification */
-	first.data[14 + 6] = 0x20;	/* more fragments */
+	first.data[14 + 4] = 1;	   /* identification */
+	first.data[14 + 6] = 0x20; /* more fragments */
 	later.data[14 + 4] = 1;
-	later.data[14 + 7] = 8;		/* offset 64 */
+	later.data[14 + 7] = 8; /* offset 64 */
 	memset(later.data + 34, 0xee, 4);
 	other = later;
 	other.data[14 + 4] = 2;
@@ -320,7 +323,10 @@ Test(pod, drops_are_counted_without_a_pod_when_the_table_is_full)
 
 Test(pod, a_new_pod_under_an_old_number_starts_at_zero)
 {
-	struct dp_endpoint c = { .ep_id = EP_A, .ifindex = fx.pod_a, .identity = 400, .ip4 = addr("10.0.1.50"),
+	struct dp_endpoint c = { .ep_id = EP_A,
+				 .ifindex = fx.pod_a,
+				 .identity = 400,
+				 .ip4 = addr("10.0.1.50"),
 				 .pod_mac = { 2, 0, 0, 0, 1, 10 } };
 
 	cr_assert_eq(from_pod_a(pkt_l4(POD_B4, WORLD4, IPPROTO_UDP, 1, 2)), TC_ACT_SHOT);

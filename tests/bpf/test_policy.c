@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Policies: truth tables, and random policies and packets against a model that is written from the contract in dp.h alone: a
- * direction that is not isolated allows all; a deny of the peer or of anyone wins; else an allow of either; else denied.
+ * Policies: truth tables, and random policies and packets against a model that is written from the contract in dp.h
+ * alone: a direction that is not isolated allows all; a deny of the peer or of anyone wins; else an allow of either;
+ * else denied.
  */
 #include <errno.h>
 #include <linux/pkt_cls.h>
@@ -39,7 +40,8 @@ static void expect(const struct row *rows, size_t n, uint8_t proto, uint16_t por
 	struct dp_policy_rule rules[8];
 
 	for (size_t i = 0; i < n; i++)
-		rules[i] = rule(DP_INGRESS, rows[i].identity, rows[i].proto, rows[i].port, rows[i].bits, rows[i].allow, (uint32_t)i + 1);
+		rules[i] = rule(DP_INGRESS, rows[i].identity, rows[i].proto, rows[i].port, rows[i].bits, rows[i].allow,
+				(uint32_t)i + 1);
 	set_policy(EP_B, true, false, rules, n);
 	bump();
 	cr_assert_eq(allowed(POD_A4, POD_B4, proto, port), want);
@@ -53,10 +55,10 @@ static void expect(const struct row *rows, size_t n, uint8_t proto, uint16_t por
 	cr_assert_eq(allowed(POD_A4, POD_B4, proto, port), want);
 }
 
-#define EXPECT(proto, port, want, ...)									\
-	do {												\
-		const struct row rows_[] = { __VA_ARGS__ };						\
-		expect(rows_, sizeof(rows_) / sizeof(rows_[0]), proto, port, want);			\
+#define EXPECT(proto, port, want, ...)                                                                                 \
+	do {                                                                                                           \
+		const struct row rows_[] = { __VA_ARGS__ };                                                            \
+		expect(rows_, sizeof(rows_) / sizeof(rows_[0]), proto, port, want);                                    \
 	} while (0)
 
 Test(policy, truth_table)
@@ -112,7 +114,8 @@ Test(policy, cidrs_and_the_world)
 {
 	struct dp_cidr_entry wide = { addr("192.0.2.0"), 96 + 24, 500 }, narrow = { addr("192.0.2.128"), 96 + 25, 501 };
 	struct dp_cidr_entry v6 = { addr("2001:db8:5::"), 48, 500 };
-	struct dp_policy_rule rules[] = { rule(DP_INGRESS, 500, 0, 0, 0, true, 1), rule(DP_INGRESS, 501, IPPROTO_TCP, 80, 16, true, 2) };
+	struct dp_policy_rule rules[] = { rule(DP_INGRESS, 500, 0, 0, 0, true, 1),
+					  rule(DP_INGRESS, 501, IPPROTO_TCP, 80, 16, true, 2) };
 
 	ok(dp_cidr_set(fx.dp, &wide, &test_err));
 	ok(dp_cidr_set(fx.dp, &narrow, &test_err));
@@ -168,7 +171,8 @@ Test(policy, egress_to_nodes_is_judged_as_such)
 
 Test(policy, bad_rules_are_refused_and_the_present_policy_stays)
 {
-	struct dp_policy_rule bad = rule(2, ID_A, 0, 0, 0, true, 1), wide = rule(DP_INGRESS, ID_A, IPPROTO_TCP, 0, 17, true, 1);
+	struct dp_policy_rule bad = rule(2, ID_A, 0, 0, 0, true, 1),
+			      wide = rule(DP_INGRESS, ID_A, IPPROTO_TCP, 0, 17, true, 1);
 	struct dp_policy policy = { .isolated_ingress = true, .rules = &bad, .n_rules = 1 };
 
 	cr_assert_eq(dp_policy_set(fx.dp, EP_B, &policy, &test_err), -EINVAL);
@@ -225,8 +229,11 @@ Test(policy, random_policies_agree_with_the_model)
 		const char *ip4, *ip6;
 		uint32_t identity;
 	} peers[] = {
-		{ POD_A4, POD_A6, ID_A }, { REMOTE4, REMOTE6, ID_REMOTE }, { WORLD4, WORLD6, IDENTITY_WORLD },
-		{ "10.0.7.7", "fd00:10:0:7::7", IDENTITY_UNKNOWN }, { OTHER_NODE4, NULL, IDENTITY_REMOTE_NODE },
+		{ POD_A4, POD_A6, ID_A },
+		{ REMOTE4, REMOTE6, ID_REMOTE },
+		{ WORLD4, WORLD6, IDENTITY_WORLD },
+		{ "10.0.7.7", "fd00:10:0:7::7", IDENTITY_UNKNOWN },
+		{ OTHER_NODE4, NULL, IDENTITY_REMOTE_NODE },
 	};
 	static const uint32_t identities[] = { 0, ID_A, ID_REMOTE, IDENTITY_WORLD, IDENTITY_REMOTE_NODE, 999 };
 	unsigned verdicts[2] = { 0 };
@@ -252,7 +259,8 @@ Test(policy, random_policies_agree_with_the_model)
 			bool want = model_allows(&m, peers[peer].identity, proto, port);
 			bool got = allowed(v6 ? peers[peer].ip6 : peers[peer].ip4, v6 ? POD_B6 : POD_B4, proto, port);
 
-			cr_assert_eq(got, want, "round %d packet %d: %s proto %u port %u", round, k, peers[peer].ip4, proto, port);
+			cr_assert_eq(got, want, "round %d packet %d: %s proto %u port %u", round, k, peers[peer].ip4,
+				     proto, port);
 			verdicts[want]++;
 		}
 	}

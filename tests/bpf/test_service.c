@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Socket load balancing, exercised by real sockets of this process in a scratch cgroup, with backends on loopback of a network
- * namespace of its own; and the maps behind it.
+ * Socket load balancing, exercised by real sockets of this process in a scratch cgroup, with backends on loopback of
+ * a network namespace of its own; and the maps behind it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -145,9 +145,18 @@ static void tcp_through(const char *vip, const char *dialled, const char *ip)
 	close(s);
 }
 
-Test(service, tcp4) { tcp_through(VIP4, VIP4, "127.0.0.1"); }
-Test(service, tcp6) { tcp_through(VIP6, VIP6, "fd00:99::1"); }
-Test(service, tcp_by_v4_mapped_address) { tcp_through(VIP4, "::ffff:" VIP4, "127.0.0.1"); }
+Test(service, tcp4)
+{
+	tcp_through(VIP4, VIP4, "127.0.0.1");
+}
+Test(service, tcp6)
+{
+	tcp_through(VIP6, VIP6, "fd00:99::1");
+}
+Test(service, tcp_by_v4_mapped_address)
+{
+	tcp_through(VIP4, "::ffff:" VIP4, "127.0.0.1");
+}
 
 Test(service, connections_spread_over_all_backends)
 {
@@ -193,7 +202,8 @@ Test(service, without_backends_connections_are_refused_at_once)
 	cr_assert_eq(dial(VIP4, 53, SOCK_DGRAM), -ECONNREFUSED);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	len = sa(VIP4, 53, &ss);
-	cr_assert(sendto(fd, "q", 1, 0, (struct sockaddr *)&ss, len) == -1 && errno == ECONNREFUSED, "%s", strerror(errno));
+	cr_assert(sendto(fd, "q", 1, 0, (struct sockaddr *)&ss, len) == -1 && errno == ECONNREFUSED, "%s",
+		  strerror(errno));
 	close(fd);
 	/* And each is counted. */
 	cr_assert_eq(drops_of(0, DROP_NO_BACKEND, POLICY_EGRESS), 4);
@@ -273,8 +283,14 @@ static void udp_unconnected(const char *vip, const char *ip)
 		close(p[i].fd);
 }
 
-Test(service, udp4_without_connect) { udp_unconnected(VIP4, "127.0.0.1"); }
-Test(service, udp6_without_connect) { udp_unconnected(VIP6, "fd00:99::1"); }
+Test(service, udp4_without_connect)
+{
+	udp_unconnected(VIP4, "127.0.0.1");
+}
+Test(service, udp6_without_connect)
+{
+	udp_unconnected(VIP6, "fd00:99::1");
+}
 
 Test(service, udp_connected)
 {
@@ -338,7 +354,7 @@ Test(service, sets_are_replaced_whole_and_leave_nothing_behind)
 	}
 	svc = (struct dp_service){ .vip = addr(VIP4), .port = 80, .proto = IPPROTO_TCP };
 	ok(dp_service_del(fx.dp, &svc, &test_err));
-	ok(dp_service_del(fx.dp, &svc, &test_err));	/* gone is gone */
+	ok(dp_service_del(fx.dp, &svc, &test_err)); /* gone is gone */
 	cr_assert_eq(entries("services"), 2);
 	cr_assert_eq(entries("backends"), 3);
 }

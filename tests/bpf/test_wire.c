@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Real packets: two nodes and the world on one bridge, two pods on the first node and one on the second, each in a network namespace
- * of its own. What TEST_RUN cannot show: redirection into a pod, the tunnel, kernel routing in between, masquerade against a real
- * TCP, and an agent's restart under a connection. The world has no route to pods, so an answer from it proves the masquerade.
+ * Real packets: two nodes and the world on one bridge, two pods on the first node and one on the second, each in a
+ * network namespace of its own. What TEST_RUN cannot show: redirection into a pod, the tunnel, kernel routing in
+ * between, masquerade against a real TCP, and an agent's restart under a connection. The world has no route to pods,
+ * so an answer from it proves the masquerade.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -63,7 +64,7 @@ __attribute__((format(printf, 1, 2))) static void sh(const char *fmt, ...)
 	cr_assert_eq(system(cmd), 0, "%s", cmd);
 }
 
-static int lan_ns = -1;	/* where the bridge is */
+static int lan_ns = -1; /* where the bridge is */
 
 static void lan(const char *ns, const char *ip4, const char *ip6)
 {
@@ -71,7 +72,8 @@ static void lan(const char *ns, const char *ip4, const char *ip6)
 	sh("ip netns add %1$s && ip link add lan-%1$s type veth peer name up0 netns %1$s && ip link set lan-%1$s master br0 up &&"
 	   "ip -n %1$s link set lo up && ip netns exec %1$s sh -c 'cd /proc/sys/net && echo 1 >ipv6/conf/all/forwarding &&"
 	   "echo 1 >ipv4/ip_forward && echo 0 >ipv4/conf/all/rp_filter && echo 0 >ipv4/conf/default/rp_filter' && ip -n %1$s link set up0 up &&"
-	   "ip -n %1$s addr add %2$s/16 dev up0 && ip -n %1$s addr add %3$s/64 dev up0 nodad", ns, ip4, ip6);
+	   "ip -n %1$s addr add %2$s/16 dev up0 && ip -n %1$s addr add %3$s/64 dev up0 nodad",
+	   ns, ip4, ip6);
 }
 
 static void node_make(struct wire_node *n)
@@ -85,10 +87,21 @@ static void node_make(struct wire_node *n)
 	snprintf(n->cgroup, sizeof(n->cgroup), "%s/%s", fx.cgroup, n->ns);
 	cr_assert_eq(mkdir(n->cgroup, 0755), 0);
 	n->config = (struct dp_config){
-		.pin_dir = n->pin_dir, .cgroup_dir = n->cgroup, .uplink = "up0", .tunnel = "tun0",
-		.node_ip4 = addr(n->ip4), .node_ip6 = addr(n->ip6),
-		.pod_cidr4 = addr("10.0.0.0"), .pod_cidr4_len = 8, .pod_cidr6 = addr("fd00:10::"), .pod_cidr6_len = 48,
-		.lan4 = addr("172.30.0.0"), .lan4_len = 16, .lan6 = addr("fd00:30::"), .lan6_len = 64, .max_flows = 4096,
+		.pin_dir = n->pin_dir,
+		.cgroup_dir = n->cgroup,
+		.uplink = "up0",
+		.tunnel = "tun0",
+		.node_ip4 = addr(n->ip4),
+		.node_ip6 = addr(n->ip6),
+		.pod_cidr4 = addr("10.0.0.0"),
+		.pod_cidr4_len = 8,
+		.pod_cidr6 = addr("fd00:10::"),
+		.pod_cidr6_len = 48,
+		.lan4 = addr("172.30.0.0"),
+		.lan4_len = 16,
+		.lan6 = addr("fd00:30::"),
+		.lan6_len = 64,
+		.max_flows = 4096,
 	};
 	enter(n->ns);
 	ok(dp_open(&n->config, &n->dp, &test_err));
@@ -104,8 +117,12 @@ static void pod_policy(struct wire_pod *p, bool in, bool eg)
 
 static void pod_make(struct wire_pod *p, uint8_t number)
 {
-	struct dp_endpoint ep = { .ep_id = p->ep_id, .identity = p->identity, .ip4 = addr(p->ip4), .ip6 = addr(p->ip6),
-				  .pod_mac = { 2, 0, 0, 0, 1, number }, .host_mac = { 2, 0, 0, 0, 2, number } };
+	struct dp_endpoint ep = { .ep_id = p->ep_id,
+				  .identity = p->identity,
+				  .ip4 = addr(p->ip4),
+				  .ip6 = addr(p->ip6),
+				  .pod_mac = { 2, 0, 0, 0, 1, number },
+				  .host_mac = { 2, 0, 0, 0, 2, number } };
 
 	sh("ip netns add %1$s && ip -n %2$s link add %3$s address 02:00:00:00:02:%4$02x type veth peer name eth0 "
 	   "address 02:00:00:00:01:%4$02x netns %1$s && ip -n %1$s link set lo up && ip -n %1$s link set eth0 mtu 1450 up",
@@ -223,13 +240,14 @@ static int begin_connect(const char *ns, const char *ip, uint16_t port)
 	enter(ns);
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	cr_assert(fd >= 0);
-	cr_assert(connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS, "connect %s: %s", ip, strerror(errno));
+	cr_assert(connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS, "connect %s: %s", ip,
+		  strerror(errno));
 	return fd;
 }
 
 struct conn {
 	int client, server;
-	char peer[INET6_ADDRSTRLEN];	/* as the server sees the client */
+	char peer[INET6_ADDRSTRLEN]; /* as the server sees the client */
 };
 
 static struct conn connected(const char *client_ns, const char *server_ns, const char *ip, uint16_t port)
@@ -244,7 +262,8 @@ static struct conn connected(const char *client_ns, const char *server_ns, const
 	cr_assert(ready(l, POLLIN), "%s to %s: no connection", client_ns, ip);
 	c.server = accept4(l, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	cr_assert(c.server >= 0);
-	cr_assert(ready(c.client, POLLOUT) && getsockopt(c.client, SOL_SOCKET, SO_ERROR, &error, &elen) == 0 && error == 0);
+	cr_assert(ready(c.client, POLLOUT) && getsockopt(c.client, SOL_SOCKET, SO_ERROR, &error, &elen) == 0 &&
+		  error == 0);
 	close(l);
 	if (ss.ss_family == AF_INET6)
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&ss)->sin6_addr, c.peer, sizeof(c.peer));
@@ -263,7 +282,9 @@ static void talk(struct conn *c, size_t bytes)
 		size_t sent = 0, got = 0;
 
 		while (got < bytes) {
-			ssize_t n = sent < bytes ? write(ends[way][0], buf, bytes - sent < sizeof(buf) ? bytes - sent : sizeof(buf)) : 0;
+			ssize_t n = sent < bytes ? write(ends[way][0], buf,
+							 bytes - sent < sizeof(buf) ? bytes - sent : sizeof(buf))
+						 : 0;
 
 			if (n > 0)
 				sent += (size_t)n;
@@ -353,7 +374,7 @@ Test(wire, connections_survive_the_agents_restart)
 	struct conn remote = connected("p1", "p3", p3.ip4, 8080), local = connected("p1", "p2", p2.ip6, 8080);
 	struct conn world = connected("p1", "w", WORLD4, 8080);
 
-	pod_policy(&p3, true, false);	/* must not be forgotten either */
+	pod_policy(&p3, true, false); /* must not be forgotten either */
 	pod_policy(&p3, false, false);
 	talk(&remote, 1000);
 	dp_close(n1.dp);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For the cluster tests, static, for a bare image. Without arguments a server: answers every datagram on port 5300, IPv4 and IPv6, with
- * its host's name. With ADDRESS PORT a client: asks twice, by a connected socket and by an unconnected one, which also checks that the
- * answer comes from the address asked; prints the answers.
+ * For the cluster tests, static, for a bare image. Without arguments a server: answers every datagram on port 5300,
+ * IPv4 and IPv6, with its host's name. With ADDRESS PORT a client: asks twice, by a connected socket and by an
+ * unconnected one, which also checks that the answer comes from the address asked; prints the answers.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -51,8 +51,9 @@ static int ask(const struct sockaddr *to, socklen_t len, int connected)
 		perror("receive");
 		return 1;
 	}
-	if (to->sa_family == AF_INET ? memcmp(&((struct sockaddr_in *)&from)->sin_addr, &((struct sockaddr_in *)to)->sin_addr, 4) :
-				       memcmp(&((struct sockaddr_in6 *)&from)->sin6_addr, &((struct sockaddr_in6 *)to)->sin6_addr, 16)) {
+	if (to->sa_family == AF_INET
+		    ? memcmp(&((struct sockaddr_in *)&from)->sin_addr, &((struct sockaddr_in *)to)->sin_addr, 4)
+		    : memcmp(&((struct sockaddr_in6 *)&from)->sin6_addr, &((struct sockaddr_in6 *)to)->sin6_addr, 16)) {
 		fputs("the answer comes from another address\n", stderr);
 		return 1;
 	}

@@ -21,9 +21,9 @@ struct event {
 
 struct fake_api {
 	struct http_server *http;
-	json_t *objects;		/* plural -> "ns/name" -> object */
+	json_t *objects; /* plural -> "ns/name" -> object */
 	struct event events[MAX_EVENTS];
-	size_t n_events;		/* event i has resourceVersion i + 1 */
+	size_t n_events; /* event i has resourceVersion i + 1 */
 	struct watch {
 		struct http_req *req;
 		char plural[32];
@@ -62,10 +62,11 @@ static void list(struct fake_api *api, struct http_req *req, const char *plural)
 	char rv[32];
 	const char *key;
 
-	json_object_foreach(json_object_get(api->objects, plural), key, obj)
+	json_object_foreach (json_object_get(api->objects, plural), key, obj)
 		json_array_append(items, obj);
 	snprintf(rv, sizeof(rv), "%zu", api->n_events);
-	answer = json_pack("{s:s,s:s,s:{s:s},s:o}", "kind", "List", "apiVersion", "v1", "metadata", "resourceVersion", rv, "items", items);
+	answer = json_pack("{s:s,s:s,s:{s:s},s:o}", "kind", "List", "apiVersion", "v1", "metadata", "resourceVersion",
+			   rv, "items", items);
 	text = json_dumps(answer, JSON_COMPACT);
 	json_decref(answer);
 	http_respond(req, 200, "application/json", text, strlen(text));

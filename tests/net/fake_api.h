@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * As much of an API server as informers need: list and watch of objects that the test puts and deletes. One loop, plain HTTP. It runs in
- * the test's process, in whose network namespace the nodes' LAN has its bridge.
+ * As much of an API server as informers need: list and watch of objects that the test puts and deletes. One loop,
+ * plain HTTP. It runs in the test's process, in whose network namespace the nodes' LAN has its bridge.
  */
 #ifndef SKEP_TESTS_NET_FAKE_API_H
 #define SKEP_TESTS_NET_FAKE_API_H

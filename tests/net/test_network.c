@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The node's network as a whole: CNI, policies, identities, tunnel, masquerade and restarts, with real packets between namespaces. */
+/*
+ * The node's network as a whole: CNI, policies, identities, tunnel, masquerade and restarts, with real packets
+ * between namespaces.
+ */
 #include "wire.h"
 
 #include <arpa/inet.h>
@@ -72,7 +75,7 @@ Test(network, interfaces_leave_room_for_the_tunnel)
 	close(fd);
 }
 
-/* --- policies ---------------------------------------------------------------------------------------------------------------- */
+/* --- policies ----------------------------------------------------------------------------------------------------- */
 
 struct count {
 	struct wnode *node;
@@ -133,7 +136,7 @@ static bool is_isolated(void *arg)
 	size_t i;
 
 	snprintf(name, sizeof(name), "%s/%s", want->pod->ns, want->pod->name);
-	json_array_foreach(json_object_get(list, "items"), i, item)
+	json_array_foreach (json_object_get(list, "items"), i, item)
 		if (streq(json_string_value(json_object_get(item, "pod")), name))
 			yes = streq(json_string_value(json_object_get(item, want->direction)), want->want);
 	json_decref(list);
@@ -147,8 +150,9 @@ static void becomes(struct wpod *p, const char *direction, const char *want)
 	cr_assert(wait_for(is_isolated, &i), "%s/%s: %s is not %s", p->ns, p->name, direction, want);
 }
 
-#define ADMIT_A "{'metadata':{'namespace':'%s','name':'admit','uid':'uid-admit'},'spec':{'podSelector':{},'policyTypes':['Ingress'],"	\
-		"'ingress':[{'from':[{'namespaceSelector':{},'podSelector':{'matchLabels':{'app':'a'}}}],'ports':[{'port':'web'}]}]}}"
+#define ADMIT_A                                                                                                               \
+	"{'metadata':{'namespace':'%s','name':'admit','uid':'uid-admit'},'spec':{'podSelector':{},'policyTypes':['Ingress']," \
+	"'ingress':[{'from':[{'namespaceSelector':{},'podSelector':{'matchLabels':{'app':'a'}}}],'ports':[{'port':'web'}]}]}}"
 
 Test(network, policies_admit_whom_they_name)
 {
@@ -218,8 +222,10 @@ Test(network, labels_of_pods_and_namespaces_count_at_once)
 Test(network, egress_is_denied_at_home)
 {
 	three_pods();
-	fake_put(api, "networkpolicies", "{'metadata':{'namespace':'default','name':'out','uid':'uid-out'},'spec':{'podSelector':{'matchLabels':"
-		 "{'app':'a'}},'policyTypes':['Egress'],'egress':[{'to':[{'ipBlock':{'cidr':'198.51.100.0/24'}}]},{'to':[{'podSelector':{}}]}]}}");
+	fake_put(
+		api, "networkpolicies",
+		"{'metadata':{'namespace':'default','name':'out','uid':'uid-out'},'spec':{'podSelector':{'matchLabels':"
+		"{'app':'a'}},'policyTypes':['Egress'],'egress':[{'to':[{'ipBlock':{'cidr':'198.51.100.0/24'}}]},{'to':[{'podSelector':{}}]}]}}");
 	becomes(&a, "egress", "isolated");
 	is_dropped(&n1, "policy-denied", a.netns, c.ip4);
 	talks(a.netns, b.netns, b.ip4, a.ip4);
@@ -266,7 +272,7 @@ Test(network, a_false_source_is_dropped_and_counted)
 	close(fd);
 }
 
-/* --- CNI --------------------------------------------------------------------------------------------------------------------- */
+/* --- CNI ---------------------------------------------------------------------------------------------------------- */
 
 Test(network, add_waits_until_the_pod_is_seen)
 {
@@ -278,7 +284,7 @@ Test(network, add_waits_until_the_pod_is_seen)
 	sh("ip netns add late");
 	pid = cni_begin(&a, "ADD");
 	for (int i = 0; i < 20; i++)
-		serve(10);	/* long enough for the question to arrive first; nothing depends on it */
+		serve(10); /* long enough for the question to arrive first; nothing depends on it */
 	pod_put(&a, "Pending");
 	cr_assert(cni_end(&a, pid, out, sizeof(out)) == 0, "%s", out);
 	cr_assert(strstr(out, "10.0.1.2/32"), "%s", out);
@@ -306,7 +312,8 @@ static size_t files_in(struct wnode *n, const char *under)
 	size_t count = 0;
 	DIR *d;
 
-	snprintf(path, sizeof(path), "%s/%s", str_starts(under, "bpf/") ? n->pin_dir : n->dir, under + (str_starts(under, "bpf/") ? 4 : 0));
+	snprintf(path, sizeof(path), "%s/%s", str_starts(under, "bpf/") ? n->pin_dir : n->dir,
+		 under + (str_starts(under, "bpf/") ? 4 : 0));
 	d = opendir(path);
 	cr_assert(d, "%s", path);
 	while ((e = readdir(d)))
@@ -370,7 +377,7 @@ Test(network, without_an_agent_the_runtime_is_told_to_try_again)
 	cr_assert_eq(cni(&b, "DEL", out, sizeof(out)), 0);
 }
 
-/* --- restarts ---------------------------------------------------------------------------------------------------------------- */
+/* --- restarts ----------------------------------------------------------------------------------------------------- */
 
 Test(network, connections_do_not_notice_a_killed_agent)
 {
@@ -386,7 +393,8 @@ Test(network, connections_do_not_notice_a_killed_agent)
 	remote = connected(a.netns, c.netns, c.ip4, 8080);
 	local = connected(a.netns, b.netns, b.ip6, 8080);
 	world = connected(a.netns, "w", WORLD4, 8080);
-	before = drops(&n1, "policy-denied") + drops(&n1, "unknown-identity") + drops(&n2, "policy-denied") + drops(&n2, "unknown-identity");
+	before = drops(&n1, "policy-denied") + drops(&n1, "unknown-identity") + drops(&n2, "policy-denied") +
+		 drops(&n2, "unknown-identity");
 	node_kill(&n1);
 	talk(&remote, 100000);
 	talk(&local, 100000);
@@ -471,7 +479,7 @@ Test(network, an_add_cut_short_leaves_nothing_behind)
 		cr_assert_leq(interfaces_of_pods(&n1), 2);
 		cr_assert_eq(cni(&d, "DEL", out, sizeof(out)), 0, "%s", out);
 		cr_assert_eq(interfaces_of_pods(&n1), 1);
-		cr_assert_eq(files_in(&n1, "state"), 2, "killed after %d ms", ms);	/* a's checkpoint, identities */
+		cr_assert_eq(files_in(&n1, "state"), 2, "killed after %d ms", ms); /* a's checkpoint, identities */
 	}
 	cr_assert_eq(cni(&d, "ADD", out, sizeof(out)), 0, "%s", out);
 	cr_assert(strstr(out, "10.0.1."), "%s", out);
@@ -515,7 +523,7 @@ Test(network, damage_to_maps_is_repaired, .timeout = 60)
 	talks(a.netns, c.netns, c.ip4, a.ip4);
 }
 
-/* --- services ---------------------------------------------------------------------------------------------------------------- */
+/* --- services ----------------------------------------------------------------------------------------------------- */
 
 static bool is_served(void *arg)
 {
@@ -531,10 +539,12 @@ static bool is_served(void *arg)
 
 static void slice(const char *family, const char *ip_b, const char *ip_c, bool b_ready)
 {
-	fake_put(api, "endpointslices", "{'metadata':{'namespace':'default','name':'web-%s','uid':'uid-web-%s','labels':"
-		 "{'kubernetes.io/service-name':'web'}},'addressType':'%s','ports':[{'name':'http','port':8080,'protocol':'TCP'}],'endpoints':["
-		 "{'addresses':['%s'],'conditions':{'ready':%s}},{'addresses':['%s'],'conditions':{'ready':true}}]}", family, family,
-		 streq(family, "v4") ? "IPv4" : "IPv6", ip_b, b_ready ? "true" : "false", ip_c);
+	fake_put(
+		api, "endpointslices",
+		"{'metadata':{'namespace':'default','name':'web-%s','uid':'uid-web-%s','labels':"
+		"{'kubernetes.io/service-name':'web'}},'addressType':'%s','ports':[{'name':'http','port':8080,'protocol':'TCP'}],'endpoints':["
+		"{'addresses':['%s'],'conditions':{'ready':%s}},{'addresses':['%s'],'conditions':{'ready':true}}]}",
+		family, family, streq(family, "v4") ? "IPv4" : "IPv6", ip_b, b_ready ? "true" : "false", ip_c);
 }
 
 Test(network, services_lead_to_ready_pods)
@@ -544,8 +554,10 @@ Test(network, services_lead_to_ready_pods)
 	int lb, lc, fd;
 
 	three_pods();
-	fake_put(api, "services", "{'metadata':{'namespace':'default','name':'web','uid':'uid-web'},'spec':{'type':'ClusterIP','clusterIP':"
-		 "'10.96.0.9','clusterIPs':['10.96.0.9','fd00:10:96::9'],'ports':[{'name':'http','port':80,'protocol':'TCP'}]}}");
+	fake_put(
+		api, "services",
+		"{'metadata':{'namespace':'default','name':'web','uid':'uid-web'},'spec':{'type':'ClusterIP','clusterIP':"
+		"'10.96.0.9','clusterIPs':['10.96.0.9','fd00:10:96::9'],'ports':[{'name':'http','port':80,'protocol':'TCP'}]}}");
 	slice("v4", b.ip4, c.ip4, true);
 	slice("v6", b.ip6, c.ip6, true);
 	cr_assert(wait_for(is_served, &two));

@@ -28,8 +28,12 @@
 
 #define API_IP "172.30.255.250"
 
-struct wnode n1 = { .name = "net2-n1", .ip4 = "172.30.0.1", .ip6 = "fd00:30::1", .pod_cidrs = "10.0.1.0/24,fd00:10:0:1::/64" };
-struct wnode n2 = { .name = "net2-n2", .ip4 = "172.30.0.2", .ip6 = "fd00:30::2", .pod_cidrs = "10.0.2.0/24,fd00:10:0:2::/64" };
+struct wnode n1 = {
+	.name = "net2-n1", .ip4 = "172.30.0.1", .ip6 = "fd00:30::1", .pod_cidrs = "10.0.1.0/24,fd00:10:0:1::/64"
+};
+struct wnode n2 = {
+	.name = "net2-n2", .ip4 = "172.30.0.2", .ip6 = "fd00:30::2", .pod_cidrs = "10.0.2.0/24,fd00:10:0:2::/64"
+};
 struct fake_api *api;
 
 static struct loop *loop;
@@ -37,7 +41,7 @@ static int lan_ns = -1, api_port;
 static char dir[64];
 static unsigned n_pods;
 
-/* --- machinery --------------------------------------------------------------------------------------------------------------- */
+/* --- machinery ---------------------------------------------------------------------------------------------------- */
 
 void enter(const char *ns)
 {
@@ -83,10 +87,11 @@ static void lan(const char *ns, const char *ip4, const char *ip6)
 	enter(NULL);
 	sh("ip netns add %1$s && ip link add l-%1$s type veth peer name up0 netns %1$s && ip link set l-%1$s master br0 up &&"
 	   "ip -n %1$s link set lo up && ip -n %1$s link set up0 up && ip -n %1$s addr add %2$s/16 dev up0 &&"
-	   "ip -n %1$s addr add %3$s/64 dev up0 nodad", ns, ip4, ip6);
+	   "ip -n %1$s addr add %3$s/64 dev up0 nodad",
+	   ns, ip4, ip6);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 struct node_process {
 	struct network *network;
@@ -125,8 +130,14 @@ static void node_main(const struct wnode *n, int ready_fd)
 	char server[64], state[160], cni_socket[160], address[160];
 	struct kubeconfig kc = { .server = server };
 	struct network_config config = {
-		.node_name = n->name, .pin_dir = n->pin_dir, .cgroup_dir = n->cgroup, .state_dir = state, .cni_socket = cni_socket,
-		.uplink = "up0", .pod_cidrs = n->pod_cidrs, .cluster_cidrs = "10.0.0.0/8,fd00:10::/48",
+		.node_name = n->name,
+		.pin_dir = n->pin_dir,
+		.cgroup_dir = n->cgroup,
+		.state_dir = state,
+		.cni_socket = cni_socket,
+		.uplink = "up0",
+		.pod_cidrs = n->pod_cidrs,
+		.cluster_cidrs = "10.0.0.0/8,fd00:10::/48",
 		.lan_cidrs = "172.30.0.0/16,fd00:30::/64",
 	};
 	struct http_server_config hc = { .handler = debug, .arg = &np };
@@ -148,7 +159,8 @@ static void node_main(const struct wnode *n, int ready_fd)
 	np.loop = loop_new();
 	np.look = (struct loop_timer){ .fn = look, .arg = &np };
 	unlink(address + 5);
-	if (!np.loop || kube_new(np.loop, &kc, "test", &kube, &err) < 0 || network_new(np.loop, kube, &config, &np.network, &err) < 0 ||
+	if (!np.loop || kube_new(np.loop, &kc, "test", &kube, &err) < 0 ||
+	    network_new(np.loop, kube, &config, &np.network, &err) < 0 ||
 	    http_server_new(np.loop, &hc, &http, &err) < 0 || http_server_listen(http, address, NULL, &err) < 0) {
 		fprintf(stderr, "%s: %s\n", n->name, err.msg);
 		_exit(1);
@@ -223,14 +235,17 @@ static void node_make(struct wnode *n, const char *cgroup_root)
 	snprintf(n->pin_dir, sizeof(n->pin_dir), "%s/bpf/%s", dir, n->name);
 	snprintf(n->cgroup, sizeof(n->cgroup), "%s/%s", cgroup_root, n->name);
 	cr_assert(mkdir(n->dir, 0700) == 0 && mkdir(n->cgroup, 0755) == 0, "%s: %s", n->cgroup, strerror(errno));
-	fake_put(api, "nodes", "{'metadata':{'name':'%s','uid':'uid-%s'},'status':{'addresses':[{'type':'InternalIP','address':'%s'},"
-		 "{'type':'InternalIP','address':'%s'}]}}", n->name, n->name, n->ip4, n->ip6);
+	fake_put(api, "nodes",
+		 "{'metadata':{'name':'%s','uid':'uid-%s'},'status':{'addresses':[{'type':'InternalIP','address':'%s'},"
+		 "{'type':'InternalIP','address':'%s'}]}}",
+		 n->name, n->name, n->ip4, n->ip6);
 }
 
 static void cgroup_root(char *buf, size_t size)
 {
 	snprintf(buf, size, "%s/net2-test-%d",
-		 access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified", getpid());
+		 access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified",
+		 getpid());
 }
 
 void wire_up(void)
@@ -249,13 +264,16 @@ void wire_up(void)
 	cr_assert(mkdir(dir, 0700) == 0 && mkdir(bpf, 0700) == 0);
 	cr_assert_eq(mount("bpf", bpf, "bpf", 0, NULL), 0);
 	lan_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	sh("ip link set lo up && ip link add br0 type bridge && ip link set br0 up && ip addr add " API_IP "/16 dev br0");
+	sh("ip link set lo up && ip link add br0 type bridge && ip link set br0 up && ip addr add " API_IP
+	   "/16 dev br0");
 	loop = loop_new();
 	api = fake_api_new(loop, API_IP ":0", &api_port);
 	lan("w", "172.30.0.254", "fd00:30::254");
 	sh("ip -n w addr add " WORLD4 "/32 dev lo && ip -n w addr add " WORLD6 "/128 dev lo nodad");
 	for (const char *const *ns = (const char *const[]){ "default", "other", NULL }; *ns; ns++)
-		fake_put(api, "namespaces", "{'metadata':{'name':'%s','uid':'uid-%s','labels':{'kubernetes.io/metadata.name':'%s'}}}", *ns, *ns, *ns);
+		fake_put(api, "namespaces",
+			 "{'metadata':{'name':'%s','uid':'uid-%s','labels':{'kubernetes.io/metadata.name':'%s'}}}", *ns,
+			 *ns, *ns);
 	node_make(&n1, cg);
 	node_make(&n2, cg);
 	node_start(&n1);
@@ -284,7 +302,7 @@ void wire_down(void)
 	(void)umount2("/run", MNT_DETACH);
 }
 
-/* --- what a node says -------------------------------------------------------------------------------------------------------- */
+/* --- what a node says --------------------------------------------------------------------------------------------- */
 
 json_t *node_get(struct wnode *n, const char *what)
 {
@@ -340,17 +358,20 @@ bool knows(struct wnode *n, const char *ip)
 	return false;
 }
 
-/* --- pods -------------------------------------------------------------------------------------------------------------------- */
+/* --- pods --------------------------------------------------------------------------------------------------------- */
 
 void pod_put(struct wpod *p, const char *phase)
 {
 	char ips[256] = "";
 
 	if (p->ip4[0])
-		snprintf(ips, sizeof(ips), ",'hostIP':'%s','podIP':'%s','podIPs':[{'ip':'%s'},{'ip':'%s'}]", p->node->ip4, p->ip4, p->ip4, p->ip6);
-	fake_put(api, "pods", "{'metadata':{'namespace':'%s','name':'%s','uid':'uid-%s','labels':{%s}},'spec':{'nodeName':'%s',"
-		 "'containers':[{'name':'c','image':'i','ports':[{'name':'web','containerPort':8080,'protocol':'TCP'}]}]},'status':{'phase':'%s'%s}}",
-		 p->ns, p->name, p->id, p->labels ? p->labels : "", p->node->name, phase, ips);
+		snprintf(ips, sizeof(ips), ",'hostIP':'%s','podIP':'%s','podIPs':[{'ip':'%s'},{'ip':'%s'}]",
+			 p->node->ip4, p->ip4, p->ip4, p->ip6);
+	fake_put(
+		api, "pods",
+		"{'metadata':{'namespace':'%s','name':'%s','uid':'uid-%s','labels':{%s}},'spec':{'nodeName':'%s',"
+		"'containers':[{'name':'c','image':'i','ports':[{'name':'web','containerPort':8080,'protocol':'TCP'}]}]},'status':{'phase':'%s'%s}}",
+		p->ns, p->name, p->id, p->labels ? p->labels : "", p->node->name, phase, ips);
 }
 
 static void cni_program(char *buf, size_t size)
@@ -378,10 +399,13 @@ pid_t cni_begin(struct wpod *p, const char *command)
 	cni_program(prog, sizeof(prog));
 	output_path(p, out, sizeof(out));
 	snprintf(in, sizeof(in), "%s/conf", p->node->dir);
-	snprintf(conf, sizeof(conf), "{\"cniVersion\":\"1.0.0\",\"name\":\"skep\",\"type\":\"skep-cni\",\"socket\":\"%s/cni.sock\"}", p->node->dir);
+	snprintf(conf, sizeof(conf),
+		 "{\"cniVersion\":\"1.0.0\",\"name\":\"skep\",\"type\":\"skep-cni\",\"socket\":\"%s/cni.sock\"}",
+		 p->node->dir);
 	sh("printf '%%s' '%s' > %s", conf, in);
 	snprintf(netns, sizeof(netns), "/run/netns/%s", p->netns);
-	snprintf(args, sizeof(args), "IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s;K8S_POD_UID=uid-%s", p->ns, p->name, p->id);
+	snprintf(args, sizeof(args), "IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s;K8S_POD_UID=uid-%s", p->ns,
+		 p->name, p->id);
 	pid = fork();
 	cr_assert(pid >= 0);
 	if (!pid) {
@@ -434,7 +458,8 @@ int cni(struct wpod *p, const char *command, char *out, size_t size)
 
 static void take_ip(const json_t *result, size_t i, char *buf)
 {
-	const char *s = json_string_value(json_object_get(json_array_get(json_object_get(result, "ips"), i), "address"));
+	const char *s =
+		json_string_value(json_object_get(json_array_get(json_object_get(result, "ips"), i), "address"));
 
 	cr_assert(s && strchr(s, '/'));
 	snprintf(buf, 64, "%.*s", (int)(strchr(s, '/') - s), s);
@@ -480,7 +505,7 @@ void pod_stop(struct wpod *p)
 	sh("ip netns del %s", p->netns);
 }
 
-/* --- traffic ----------------------------------------------------------------------------------------------------------------- */
+/* --- traffic ------------------------------------------------------------------------------------------------------ */
 
 static socklen_t sockaddr_of(const char *ip, uint16_t port, struct sockaddr_storage *ss)
 {
@@ -544,7 +569,8 @@ int begin_connect(const char *ns, const char *ip, uint16_t port)
 	enter(ns);
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	cr_assert(fd >= 0);
-	cr_assert(connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS, "connect %s: %s", ip, strerror(errno));
+	cr_assert(connect(fd, (struct sockaddr *)&ss, len) == 0 || errno == EINPROGRESS, "connect %s: %s", ip,
+		  strerror(errno));
 	return fd;
 }
 
@@ -559,7 +585,8 @@ struct conn connected(const char *client_ns, const char *server_ns, const char *
 	cr_assert(ready(l, POLLIN), "%s to %s: no connection", client_ns, ip);
 	c.server = accept4(l, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	cr_assert(c.server >= 0);
-	cr_assert(ready(c.client, POLLOUT) && getsockopt(c.client, SOL_SOCKET, SO_ERROR, &error, &elen) == 0 && error == 0);
+	cr_assert(ready(c.client, POLLOUT) && getsockopt(c.client, SOL_SOCKET, SO_ERROR, &error, &elen) == 0 &&
+		  error == 0);
 	close(l);
 	text_of(&ss, c.peer);
 	return c;
@@ -583,7 +610,8 @@ void talk(struct conn *c, size_t bytes)
 			if (n > 0)
 				got += (size_t)n;
 			else
-				cr_assert(n < 0 && errno == EAGAIN && ready(ends[way][1], POLLIN), "%zu of %zu bytes arrived", got, bytes);
+				cr_assert(n < 0 && errno == EAGAIN && ready(ends[way][1], POLLIN),
+					  "%zu of %zu bytes arrived", got, bytes);
 		}
 	}
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See cgroup.h. Hierarchies come from /proc/self/mountinfo; plain files are five times as fast as libcgroup (ENVIRONMENT.md). */
+/*
+ * See cgroup.h. Hierarchies come from /proc/self/mountinfo; plain files are five times as fast as libcgroup
+ * (ENVIRONMENT.md).
+ */
 #include "cgroup.h"
 
 #include <dirent.h>
@@ -16,7 +19,7 @@
 #include "../lib/base/str.h"
 
 #define HIERARCHIES_MAX 24
-#define PERIOD_US 100000
+#define PERIOD_US	100000
 
 struct hierarchy {
 	char *dir;
@@ -78,12 +81,15 @@ static int find_hierarchies(struct cgroups *cg, struct err *err)
 		/* hugetlb is left alone: creating groups there can turn it on for the whole machine. */
 		if ((!streq(type, "cgroup") && !streq(type, "cgroup2")) || has_word(options, "hugetlb"))
 			continue;
-		for (size_t i = 0; i < cg->n; i++)	/* the same hierarchy, mounted twice */
+		for (size_t i = 0; i < cg->n; i++) /* the same hierarchy, mounted twice */
 			again |= streq(cg->h[i].dir, point) || (cg->h[i].v2 && streq(type, "cgroup2"));
 		if (again)
 			continue;
-		*h = (struct hierarchy){ .dir = strdup(point), .v2 = streq(type, "cgroup2"), .cpu = has_word(options, "cpu"),
-					 .memory = has_word(options, "memory"), .cpuset = has_word(options, "cpuset") };
+		*h = (struct hierarchy){ .dir = strdup(point),
+					 .v2 = streq(type, "cgroup2"),
+					 .cpu = has_word(options, "cpu"),
+					 .memory = has_word(options, "memory"),
+					 .cpuset = has_word(options, "cpuset") };
 		if (!h->dir) {
 			fclose(f);
 			return err_set(err, ENOMEM, "out of memory");
@@ -112,7 +118,10 @@ static int copy_setting(const char *from_dir, const char *to_dir, const char *na
 	return file_write(path, text, NULL);
 }
 
-/* Makes each directory of path below the hierarchy; a new cpuset takes its parent's, and v2 passes its controllers down. */
+/*
+ * Makes each directory of path below the hierarchy; a new cpuset takes its parent's, and v2 passes its controllers
+ * down.
+ */
 static int make_path(struct hierarchy *h, const char *path, struct err *err)
 {
 	char dir[4096], parent[4096];
@@ -130,7 +139,8 @@ static int make_path(struct hierarchy *h, const char *path, struct err *err)
 
 			snprintf(file, sizeof(file), "%s/cgroup.subtree_control", parent);
 			for (size_t i = 0; i < sizeof(controllers) / sizeof(*controllers); i++)
-				(void)file_write(file, controllers[i], NULL);	/* those that are not there are not, ignoring */
+				(void)file_write(file, controllers[i],
+						 NULL); /* those that are not there are not, ignoring */
 		}
 		memcpy(dir + n, s, len);
 		n += len;
@@ -143,7 +153,7 @@ static int make_path(struct hierarchy *h, const char *path, struct err *err)
 		}
 		s += len;
 	}
-	if (h->v2) {	/* also for its children: the containers' groups */
+	if (h->v2) { /* also for its children: the containers' groups */
 		static const char *const controllers[] = { "+cpu", "+memory", "+pids", "+cpuset", "+io" };
 		char file[4200];
 
@@ -214,8 +224,8 @@ static int set_value(const char *dir, const char *name, const char *fmt, long lo
 	return file_write(path, text, err);
 }
 
-int cgroups_pod_make(const struct cgroups *cg, const char *uid, int64_t cpu_request, int64_t cpu_limit, int64_t memory_limit,
-		     struct err *err)
+int cgroups_pod_make(const struct cgroups *cg, const char *uid, int64_t cpu_request, int64_t cpu_limit,
+		     int64_t memory_limit, struct err *err)
 {
 	char path[2048], dir[4096];
 	int r = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * skep-agent: a node. Flags, then the parts in the order in which they need each other: cgroups, API client, runtime client, HTTPS
- * API, Node object; when the cluster has given the node its ranges, the network, and then pods may start. Ending the agent ends
- * nothing else: containers run on, packets flow on.
+ * skep-agent: a node. Flags, then the parts in the order in which they need each other: cgroups, API client, runtime
+ * client, HTTPS API, Node object; when the cluster has given the node its ranges, the network, and then pods may
+ * start. Ending the agent ends nothing else: containers run on, packets flow on.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -23,12 +23,13 @@
 #include "pod/pods.h"
 #include "server/server.h"
 
-#define LABELS_MAX 64
+#define LABELS_MAX	64
 #define NETWORK_LOOK_MS 50
 
 struct flags {
-	const char *node_name, *kubeconfig, *runtime_endpoint, *state_dir, *run_dir, *pin_dir, *cgroup_root, *node_ips, *cluster_cidrs,
-		*lan_cidrs, *uplink, *listen, *tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket, *system_reserved;
+	const char *node_name, *kubeconfig, *runtime_endpoint, *state_dir, *run_dir, *pin_dir, *cgroup_root, *node_ips,
+		*cluster_cidrs, *lan_cidrs, *uplink, *listen, *tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket,
+		*system_reserved;
 	const char *labels[LABELS_MAX + 1];
 	int max_pods;
 };
@@ -74,20 +75,36 @@ static void usage(FILE *f)
 	      "  --max-pods N                most pods at a time (110)\n"
 	      "  --system-reserved cpu=Q,memory=Q   kept from pods\n"
 	      "  --version, --help\n"
-	      "\nSKEP_LOG=error|warn|info|debug sets how much is logged.\n", f);
+	      "\nSKEP_LOG=error|warn|info|debug sets how much is logged.\n",
+	      f);
 }
 
 enum { F_HELP = 1, F_VERSION, F_LABEL, F_MAX_PODS, F_STRING };
 
 static int parse_flags(int argc, char **argv, struct flags *f)
 {
-	const struct { const char *name; const char **value; } strings[] = {
-		{ "node-name", &f->node_name }, { "kubeconfig", &f->kubeconfig }, { "runtime-endpoint", &f->runtime_endpoint },
-		{ "state-dir", &f->state_dir }, { "run-dir", &f->run_dir }, { "pin-dir", &f->pin_dir },
-		{ "cgroup-root", &f->cgroup_root }, { "node-ips", &f->node_ips }, { "cluster-cidrs", &f->cluster_cidrs },
-		{ "lan-cidrs", &f->lan_cidrs }, { "uplink", &f->uplink }, { "listen", &f->listen }, { "tls-cert", &f->tls_cert },
-		{ "tls-key", &f->tls_key }, { "tls-ca", &f->tls_ca }, { "cni-conf-dir", &f->cni_conf_dir },
-		{ "cni-socket", &f->cni_socket }, { "system-reserved", &f->system_reserved },
+	const struct {
+		const char *name;
+		const char **value;
+	} strings[] = {
+		{ "node-name", &f->node_name },
+		{ "kubeconfig", &f->kubeconfig },
+		{ "runtime-endpoint", &f->runtime_endpoint },
+		{ "state-dir", &f->state_dir },
+		{ "run-dir", &f->run_dir },
+		{ "pin-dir", &f->pin_dir },
+		{ "cgroup-root", &f->cgroup_root },
+		{ "node-ips", &f->node_ips },
+		{ "cluster-cidrs", &f->cluster_cidrs },
+		{ "lan-cidrs", &f->lan_cidrs },
+		{ "uplink", &f->uplink },
+		{ "listen", &f->listen },
+		{ "tls-cert", &f->tls_cert },
+		{ "tls-key", &f->tls_key },
+		{ "tls-ca", &f->tls_ca },
+		{ "cni-conf-dir", &f->cni_conf_dir },
+		{ "cni-socket", &f->cni_socket },
+		{ "system-reserved", &f->system_reserved },
 	};
 	enum { N = sizeof(strings) / sizeof(*strings) };
 	struct option options[N + 5] = { 0 };
@@ -110,7 +127,8 @@ static int parse_flags(int argc, char **argv, struct flags *f)
 			exit(0);
 		case F_LABEL:
 			if (!strchr(optarg, '=') || n_labels == LABELS_MAX) {
-				fprintf(stderr, "skep-agent: --label '%s': give key=value, at most %d of them\n", optarg, LABELS_MAX);
+				fprintf(stderr, "skep-agent: --label '%s': give key=value, at most %d of them\n",
+					optarg, LABELS_MAX);
 				return -EINVAL;
 			}
 			f->labels[n_labels++] = optarg;
@@ -134,7 +152,8 @@ static int parse_flags(int argc, char **argv, struct flags *f)
 		return -EINVAL;
 	}
 	for (int i = 0; i < N; i++) {
-		static const char *const required[] = { "node-name", "kubeconfig", "node-ips", "tls-cert", "tls-key", "tls-ca" };
+		static const char *const required[] = { "node-name", "kubeconfig", "node-ips",
+							"tls-cert",  "tls-key",	   "tls-ca" };
 
 		for (size_t k = 0; k < sizeof(required) / sizeof(*required); k++)
 			if (streq(strings[i].name, required[k]) && !*strings[i].value) {
@@ -204,7 +223,7 @@ static int write_cni_conf(const struct agent *a, struct err *err)
 	return file_write(path, sb.buf, err);
 }
 
-/* --- what the parts tell each other --- */
+/* --- what the parts tell each other ------------------------------------------------------------------------------- */
 
 static void fail(struct agent *a, const char *text)
 {
@@ -215,7 +234,8 @@ static void fail(struct agent *a, const char *text)
 
 static void network_look(struct agent *a)
 {
-	const char *why = a->network ? network_ready(a->network) : "waiting for Node.spec.podCIDRs from the controller manager";
+	const char *why = a->network ? network_ready(a->network)
+				     : "waiting for Node.spec.podCIDRs from the controller manager";
 
 	node_set_network(a->node, why);
 	if (!why)
@@ -234,9 +254,16 @@ static void on_pod_cidrs(void *arg, const char *cidrs)
 	struct agent *a = arg;
 	struct err err = ERR_INIT;
 	struct network_config nc = {
-		.node_name = a->flags.node_name, .pin_dir = a->flags.pin_dir, .cgroup_dir = cgroups_v2_dir(a->cgroups),
-		.state_dir = a->net_dir, .cni_socket = a->cni_socket, .uplink = a->flags.uplink, .pod_cidrs = cidrs,
-		.cluster_cidrs = a->flags.cluster_cidrs, .lan_cidrs = a->flags.lan_cidrs, .node_ips = a->flags.node_ips,
+		.node_name = a->flags.node_name,
+		.pin_dir = a->flags.pin_dir,
+		.cgroup_dir = cgroups_v2_dir(a->cgroups),
+		.state_dir = a->net_dir,
+		.cni_socket = a->cni_socket,
+		.uplink = a->flags.uplink,
+		.pod_cidrs = cidrs,
+		.cluster_cidrs = a->flags.cluster_cidrs,
+		.lan_cidrs = a->flags.lan_cidrs,
+		.node_ips = a->flags.node_ips,
 	};
 
 	log_info("pods of this node have addresses from %s", cidrs);
@@ -285,7 +312,7 @@ static void on_signal(struct loop_signal *s, int sig)
 	loop_stop(a->loop);
 }
 
-/* --- life --- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static int prepare(struct agent *a, struct err *err)
 {
@@ -293,7 +320,8 @@ static int prepare(struct agent *a, struct err *err)
 	int r;
 
 	if (getuid())
-		return err_set(err, EPERM, "skep-agent needs root: control groups, mounts and eBPF programs are its work");
+		return err_set(err, EPERM,
+			       "skep-agent needs root: control groups, mounts and eBPF programs are its work");
 	r = split_ips(f->node_ips, a->node_ip, err);
 	if (!r)
 		r = dir_make(f->state_dir, 0755, err);
@@ -302,11 +330,14 @@ static int prepare(struct agent *a, struct err *err)
 	if (r < 0)
 		return r;
 	if (asprintf(&a->net_dir, "%s/net", f->state_dir) < 0 ||
-	    (f->cni_socket ? asprintf(&a->cni_socket, "%s", f->cni_socket) : asprintf(&a->cni_socket, "%s/cni.sock", f->run_dir)) < 0)
+	    (f->cni_socket ? asprintf(&a->cni_socket, "%s", f->cni_socket)
+			   : asprintf(&a->cni_socket, "%s/cni.sock", f->run_dir)) < 0)
 		return err_set(err, ENOMEM, "out of memory");
 	r = cgroups_new(f->cgroup_root, &a->cgroups, err);
 	if (!r && !cgroups_v2_dir(a->cgroups))
-		r = err_set(err, ENOENT, "no cgroup v2 hierarchy is mounted: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified)");
+		r = err_set(
+			err, ENOENT,
+			"no cgroup v2 hierarchy is mounted: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified)");
 	return r;
 }
 
@@ -314,11 +345,23 @@ static int start(struct agent *a, struct err *err)
 {
 	static const int sigs[] = { SIGTERM, SIGINT };
 	struct flags *f = &a->flags;
-	struct server_config sc = { .listen = f->listen, .tls = { f->tls_ca, f->tls_cert, f->tls_key }, .node_name = f->node_name };
-	struct node_config nc = { .name = f->node_name, .node_ips = { a->node_ip[0], a->node_ip[1] }, .labels = f->labels,
-				  .state_dir = f->state_dir, .max_pods = f->max_pods, .on_pod_cidrs = on_pod_cidrs, .arg = a };
-	struct pods_config pc = { .node_name = f->node_name, .state_dir = f->state_dir, .node_ips = { a->node_ip[0], a->node_ip[1] },
-				  .cgroups = a->cgroups, .max_pods = f->max_pods, .on_listed = on_listed, .on_runtime = on_runtime,
+	struct server_config sc = { .listen = f->listen,
+				    .tls = { f->tls_ca, f->tls_cert, f->tls_key },
+				    .node_name = f->node_name };
+	struct node_config nc = { .name = f->node_name,
+				  .node_ips = { a->node_ip[0], a->node_ip[1] },
+				  .labels = f->labels,
+				  .state_dir = f->state_dir,
+				  .max_pods = f->max_pods,
+				  .on_pod_cidrs = on_pod_cidrs,
+				  .arg = a };
+	struct pods_config pc = { .node_name = f->node_name,
+				  .state_dir = f->state_dir,
+				  .node_ips = { a->node_ip[0], a->node_ip[1] },
+				  .cgroups = a->cgroups,
+				  .max_pods = f->max_pods,
+				  .on_listed = on_listed,
+				  .on_runtime = on_runtime,
 				  .arg = a };
 	int r;
 
@@ -360,8 +403,11 @@ static int start(struct agent *a, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct agent a = { .flags = { .runtime_endpoint = "unix:///run/containerd/containerd.sock", .state_dir = "/var/lib/skep/agent",
-				      .run_dir = "/run/skep/agent", .cluster_cidrs = "10.0.0.0/8,fd00:10::/48", .listen = ":10250",
+	struct agent a = { .flags = { .runtime_endpoint = "unix:///run/containerd/containerd.sock",
+				      .state_dir = "/var/lib/skep/agent",
+				      .run_dir = "/run/skep/agent",
+				      .cluster_cidrs = "10.0.0.0/8,fd00:10::/48",
+				      .listen = ":10250",
 				      .max_pods = 110 } };
 	struct err err = ERR_INIT;
 	char pin_dir[512], cgroup_root[512];

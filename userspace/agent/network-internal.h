@@ -19,22 +19,22 @@ enum { NETWORK_RECENT_DROPS = 256, NETWORK_ADD_TIMEOUT_MS = 20000 };
 /* A sandbox and what the maps say of it. */
 struct local {
 	struct sandbox s;
-	uint64_t seq;			/* of sandboxes in order of their making; the newest of a pod is the pod's */
-	bool gone;			/* at start: its interface is not there */
-	bool in_maps;			/* endpoint added */
-	uint32_t identity;		/* as in the maps */
-	uint64_t policy_hash;		/* of the policy in the maps; 0: none */
+	uint64_t seq;	      /* of sandboxes in order of their making; the newest of a pod is the pod's */
+	bool gone;	      /* at start: its interface is not there */
+	bool in_maps;	      /* endpoint added */
+	uint32_t identity;    /* as in the maps */
+	uint64_t policy_hash; /* of the policy in the maps; 0: none */
 	bool isolated[2];
 	size_t n_rules;
-	char *policies;			/* names of what selects it, comma-separated; NULL */
+	char *policies; /* names of what selects it, comma-separated; NULL */
 };
 
 /* What ipcache holds for an address. */
 struct cached {
 	struct dp_ipcache_entry e;
-	bool wanted;			/* during a sync */
-	bool seen;			/* during a comparison */
-	char pod[320];			/* "ns/name", for people */
+	bool wanted;   /* during a sync */
+	bool seen;     /* during a comparison */
+	char pod[320]; /* "ns/name", for people */
 };
 
 /* A CNI ADD that waits for its pod to be seen. */
@@ -54,25 +54,28 @@ struct network {
 	struct ipam *ipam;
 	struct cni_server *cni;
 	struct informer *pods, *namespaces, *policies, *services, *slices, *nodes;
-	struct strmap *locals;		/* sandbox id -> struct local */
-	struct strmap *ipcache;		/* address as text -> struct cached: what the map holds */
-	struct policy_cidr *cidrs;	/* what the map holds */
+	struct strmap *locals;	   /* sandbox id -> struct local */
+	struct strmap *ipcache;	   /* address as text -> struct cached: what the map holds */
+	struct policy_cidr *cidrs; /* what the map holds */
 	size_t n_cidrs;
 	struct policy_ids *ids;
 	struct list pending;
 	struct loop_timer sync_timer, resync_timer;
 	struct loop_io drop_io;
-	bool services_changed, pods_changed;	/* since the last sync */
-	int64_t synced_at;		/* monotonic ms */
-	uint64_t repairs;		/* differences that comparisons found */
-	uint64_t generation;		/* of the last applied policies */
+	bool services_changed, pods_changed; /* since the last sync */
+	int64_t synced_at;		     /* monotonic ms */
+	uint64_t repairs;		     /* differences that comparisons found */
+	uint64_t generation;		     /* of the last applied policies */
 	uint64_t seq;
-	char failing[512];		/* why the last sync was not complete; "" */
+	char failing[512]; /* why the last sync was not complete; "" */
 	struct dp_drop_event drops[NETWORK_RECENT_DROPS];
-	size_t n_drops;			/* seen in all; the ring's head */
+	size_t n_drops; /* seen in all; the ring's head */
 };
 
-/* network_sync.c: policies, identities, endpoints, addresses. 0, or the first failure with err; what could be done is done. */
+/*
+ * network_sync.c: policies, identities, endpoints, addresses. 0, or the first failure with err; what could be done is
+ * done.
+ */
 int network_sync_pods(struct network *n, struct err *err);
 /* network_compare.c: what others did to the maps becomes a difference that the next sync repairs, and is counted. */
 void network_compare(struct network *n);
@@ -80,15 +83,16 @@ void network_compare(struct network *n);
 int network_sync_services(struct network *n, struct err *err);
 /* network_cni.c */
 void network_cni(struct cni_request *req, void *network);
-void network_cni_pod_seen(struct network *n);	/* pods changed: pending ADDs look again */
+void network_cni_pod_seen(struct network *n);				  /* pods changed: pending ADDs look again */
 int network_release(struct network *n, struct local *l, struct err *err); /* last trace of a sandbox; frees l */
 /* network_http.c */
 void network_metrics(struct network *n);
 void network_on_drop(void *network, const struct dp_drop_event *ev);
 
-void network_changed(struct network *n);	/* sync pods and policies soon */
-int network_sync(struct network *n, struct err *err);	/* now, what has changed */
+void network_changed(struct network *n);	      /* sync pods and policies soon */
+int network_sync(struct network *n, struct err *err); /* now, what has changed */
 struct local *network_local_by_ep(const struct network *n, uint32_t ep_id);
-const struct api_pod *network_pod_of(const struct network *n, const struct local *l);	/* NULL: not (any more) in the API */
+const struct api_pod *network_pod_of(const struct network *n,
+				     const struct local *l); /* NULL: not (any more) in the API */
 
 #endif

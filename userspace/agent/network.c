@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The node's network: life, caches, and when to reconcile. See network.h; the steps are in network_sync.c, network_services.c and
- * network_cni.c. Nothing is written to a map before every cache is complete, so that a start never removes what is right.
+ * The node's network: life, caches, and when to reconcile. See network.h; the steps are in network_sync.c,
+ * network_services.c and network_cni.c. Nothing is written to a map before every cache is complete, so that a start
+ * never removes what is right.
  */
 #include "network.h"
 
@@ -37,7 +38,10 @@ const char *network_ready(const struct network *n)
 	return n->failing[0] ? n->failing : NULL;
 }
 
-/* At once after a quiet time, together with what comes in the same turn of the loop; else a little later, together with what follows. */
+/*
+ * At once after a quiet time, together with what comes in the same turn of the loop; else a little later, together
+ * with what follows.
+ */
 static void schedule(struct network *n)
 {
 	int64_t quiet = clock_mono_ms() - n->synced_at;
@@ -52,8 +56,10 @@ void network_changed(struct network *n)
 	schedule(n);
 }
 
-/* Services first: a pod that starts in this very sync finds them. What has not changed is not looked at: with many services that would be
- * most of the work. */
+/*
+ * Services first: a pod that starts in this very sync finds them. What has not changed is not looked at: with many
+ * services that would be most of the work.
+ */
 int network_sync(struct network *n, struct err *err)
 {
 	struct err services = ERR_INIT, pods = ERR_INIT;
@@ -137,8 +143,10 @@ static void listed(struct informer *inf, void *arg)
 static int start_informers(struct network *n, struct err *err)
 {
 	static const struct informer_ops ops = { changed, listed };
-	static const struct api_kind *const kinds[] = { &api_kind_pod,	   &api_kind_namespace,	     &api_kind_network_policy,
-							&api_kind_service, &api_kind_endpoint_slice, &api_kind_node };
+	static const struct api_kind *const kinds[] = {
+		&api_kind_pod,	   &api_kind_namespace,	     &api_kind_network_policy,
+		&api_kind_service, &api_kind_endpoint_slice, &api_kind_node
+	};
 	struct informer **const all[] = { &n->pods, &n->namespaces, &n->policies, &n->services, &n->slices, &n->nodes };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -286,7 +294,8 @@ static void drops_due(struct loop_io *io, uint32_t events)
 	(void)dp_drop_consume(n->dp, network_on_drop, n);
 }
 
-int network_new(struct loop *loop, struct kube *kube, const struct network_config *config, struct network **ret, struct err *err)
+int network_new(struct loop *loop, struct kube *kube, const struct network_config *config, struct network **ret,
+		struct err *err)
 {
 	struct network *n = calloc(1, sizeof(*n));
 	struct dp_config dc = { .pin_dir = config->pin_dir, .cgroup_dir = config->cgroup_dir, .tunnel = NET_TUNNEL };
@@ -311,7 +320,8 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	snprintf(n->node.uplink, sizeof(n->node.uplink), "%s", config->uplink ? config->uplink : "");
 	r = ip_parse_list(config->node_ips, &n->node.ip4, &n->node.ip6, err);
 	if (!r)
-		r = ip_parse_cidr_list(config->cluster_cidrs, &n->node.pods4, &n->node.pods4_len, &n->node.pods6, &n->node.pods6_len, err);
+		r = ip_parse_cidr_list(config->cluster_cidrs, &n->node.pods4, &n->node.pods4_len, &n->node.pods6,
+				       &n->node.pods6_len, err);
 	if (!r)
 		r = ip_parse_cidr_list(config->lan_cidrs, &dc.lan4, &dc.lan4_len, &dc.lan6, &dc.lan6_len, err);
 	if (!r)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CNI ADD and DEL. ADD: the pod is known, it has an address, its interface is born with the programs on it and down, the checkpoint is on
- * disk, policy, services, addresses and endpoint are in the maps; only then the interface goes up and the runtime hears of it. DEL is the
- * reverse, and may be repeated. Each step can be cut short by a crash: the checkpoint says what to undo.
+ * CNI ADD and DEL. ADD: the pod is known, it has an address, its interface is born with the programs on it and down,
+ * the checkpoint is on disk, policy, services, addresses and endpoint are in the maps; only then the interface goes
+ * up and the runtime hears of it. DEL is the reverse, and may be repeated. Each step can be cut short by a crash: the
+ * checkpoint says what to undo.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -18,7 +19,10 @@ int network_release(struct network *n, struct local *l, struct err *err)
 {
 	int r;
 
-	/* The endpoint first: from here on nothing passes. Its address leaves ipcache before it can be given out again. */
+	/*
+	 * The endpoint first: from here on nothing passes. Its address leaves ipcache before it can be given out
+	 * again.
+	 */
 	r = dp_endpoint_del(n->dp, l->s.number, err);
 	if (r == -ENOENT)
 		r = 0;
@@ -52,7 +56,8 @@ int network_release(struct network *n, struct local *l, struct err *err)
 	return 0;
 }
 
-static struct local *local_new(struct network *n, const struct cni_request *req, const struct api_pod *pod, struct err *err)
+static struct local *local_new(struct network *n, const struct cni_request *req, const struct api_pod *pod,
+			       struct err *err)
 {
 	struct local *l = calloc(1, sizeof(*l));
 
@@ -72,7 +77,8 @@ static struct local *local_new(struct network *n, const struct cni_request *req,
 	return l;
 }
 
-static int add(struct network *n, struct cni_request *req, const struct api_pod *pod, struct local **ret, struct err *err)
+static int add(struct network *n, struct cni_request *req, const struct api_pod *pod, struct local **ret,
+	       struct err *err)
 {
 	struct net_pod np = { .netns = req->netns, .ifname = req->ifname, .mtu = n->node.pod_mtu };
 	struct local *l;
@@ -131,8 +137,9 @@ static const struct api_pod *find_pod(const struct network *n, const struct cni_
 
 static bool ready_to_add(const struct network *n, const struct cni_request *req)
 {
-	return informer_synced(n->pods) && informer_synced(n->namespaces) && informer_synced(n->policies) && informer_synced(n->services) &&
-	       informer_synced(n->slices) && informer_synced(n->nodes) && find_pod(n, req);
+	return informer_synced(n->pods) && informer_synced(n->namespaces) && informer_synced(n->policies) &&
+	       informer_synced(n->services) && informer_synced(n->slices) && informer_synced(n->nodes) &&
+	       find_pod(n, req);
 }
 
 static void do_add(struct network *n, struct cni_request *req)
@@ -181,7 +188,7 @@ static void plugin_gone(struct cni_request *req)
 
 void network_cni_pod_seen(struct network *n)
 {
-	list_for_each_safe(at, next, &n->pending) {
+	list_for_each_safe (at, next, &n->pending) {
 		struct pending *p = list_entry(at, struct pending, link);
 		struct cni_request *req = p->req;
 
@@ -239,7 +246,8 @@ void network_cni(struct cni_request *req, void *network)
 		return;
 	}
 	if (l && network_release(n, l, &err) < 0) {
-		cni_reply_error(req, CNI_ERR_TRY_AGAIN, "what is left of an earlier attempt could not be removed", err.msg);
+		cni_reply_error(req, CNI_ERR_TRY_AGAIN, "what is left of an earlier attempt could not be removed",
+				err.msg);
 		return;
 	}
 	if (ready_to_add(n, req))

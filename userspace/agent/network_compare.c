@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The periodic comparison of the maps with what this agent remembers having written. A difference means that somebody else wrote (or a
- * fault of ours): memory is set to what the map holds, so that the next sync sees a difference like any other and repairs it. Services
- * need none of this, since each sync reads their maps.
+ * The periodic comparison of the maps with what this agent remembers having written. A difference means that somebody
+ * else wrote (or a fault of ours): memory is set to what the map holds, so that the next sync sees a difference like
+ * any other and repairs it. Services need none of this, since each sync reads their maps.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +83,8 @@ static void compare_cidrs(struct network *n)
 
 static bool endpoint_is(const struct dp_endpoint *ep, const struct local *l)
 {
-	return ep->ifindex == l->s.ifindex && ep->identity == l->identity && ip_equal(&ep->ip4, &l->s.ip4) && ip_equal(&ep->ip6, &l->s.ip6);
+	return ep->ifindex == l->s.ifindex && ep->identity == l->identity && ip_equal(&ep->ip4, &l->s.ip4) &&
+	       ip_equal(&ep->ip6, &l->s.ip6);
 }
 
 static void compare_endpoints(struct network *n)

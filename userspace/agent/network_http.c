@@ -88,11 +88,13 @@ static json_t *services(struct network *n, struct err *err)
 		char buf[INET6_ADDRSTRLEN + 10], name[330];
 
 		for (size_t k = 0; k < list[i].n_backends; k++)
-			json_array_append_new(backends, json_string(address_port(&list[i].backends[k].ip, list[i].backends[k].port, buf)));
-		snprintf(name, sizeof(name), "%s%s%s", s ? s->metadata.namespace_ : "", s ? "/" : "(gone)", s ? s->metadata.name : "");
+			json_array_append_new(backends, json_string(address_port(&list[i].backends[k].ip,
+										 list[i].backends[k].port, buf)));
+		snprintf(name, sizeof(name), "%s%s%s", s ? s->metadata.namespace_ : "", s ? "/" : "(gone)",
+			 s ? s->metadata.name : "");
 		json_array_append_new(items, json_pack("{s:s,s:s,s:s,s:o}", "service", name, "address",
-						       address_port(&list[i].vip, list[i].port, buf), "protocol", proto_name(list[i].proto),
-						       "backends", backends));
+						       address_port(&list[i].vip, list[i].port, buf), "protocol",
+						       proto_name(list[i].proto), "backends", backends));
 	}
 	return items;
 }
@@ -106,11 +108,12 @@ static json_t *policies(struct network *n)
 		char name[330];
 
 		snprintf(name, sizeof(name), "%s/%s", l->s.ns, l->s.name);
-		json_array_append_new(items, json_pack("{s:s,s:s,s:s,s:I,s:I,s:s}", "pod", name, "ingress",
-						       l->isolated[POLICY_DIR_INGRESS] ? "isolated" : "open", "egress",
-						       l->isolated[POLICY_DIR_EGRESS] ? "isolated" : "open", "identity",
-						       (json_int_t)l->identity, "rules", (json_int_t)l->n_rules, "policies",
-						       l->policies && *l->policies ? l->policies : "<none>"));
+		json_array_append_new(items,
+				      json_pack("{s:s,s:s,s:s,s:I,s:I,s:s}", "pod", name, "ingress",
+						l->isolated[POLICY_DIR_INGRESS] ? "isolated" : "open", "egress",
+						l->isolated[POLICY_DIR_EGRESS] ? "isolated" : "open", "identity",
+						(json_int_t)l->identity, "rules", (json_int_t)l->n_rules, "policies",
+						l->policies && *l->policies ? l->policies : "<none>"));
 	}
 	return items;
 }
@@ -124,10 +127,11 @@ static json_t *endpoints(struct network *n)
 		char name[330], ip4[INET6_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
 
 		snprintf(name, sizeof(name), "%s/%s", l->s.ns, l->s.name);
-		json_array_append_new(items, json_pack("{s:s,s:I,s:I,s:s,s:s,s:s,s:s}", "pod", name, "id", (json_int_t)l->s.number, "identity",
-						       (json_int_t)l->identity, "ipv4", ip_text(&l->s.ip4, ip4), "ipv6",
-						       ip_text(&l->s.ip6, ip6), "interface", l->s.host_ifname, "state",
-						       l->in_maps ? "ready" : "not in the maps"));
+		json_array_append_new(items,
+				      json_pack("{s:s,s:I,s:I,s:s,s:s,s:s,s:s}", "pod", name, "id",
+						(json_int_t)l->s.number, "identity", (json_int_t)l->identity, "ipv4",
+						ip_text(&l->s.ip4, ip4), "ipv6", ip_text(&l->s.ip6, ip6), "interface",
+						l->s.host_ifname, "state", l->in_maps ? "ready" : "not in the maps"));
 	}
 	return items;
 }
@@ -147,10 +151,11 @@ static json_t *drops(struct network *n, struct err *err)
 
 		if (!list[i].packets)
 			continue;
-		json_array_append_new(items, json_pack("{s:s,s:s,s:s,s:I,s:I}", "pod", pod_name(n, list[i].ep_id, name), "reason",
-						       dp_drop_name(list[i].reason), "direction",
-						       list[i].direction == DP_EGRESS ? "egress" : "ingress", "packets",
-						       (json_int_t)list[i].packets, "bytes", (json_int_t)list[i].bytes));
+		json_array_append_new(items,
+				      json_pack("{s:s,s:s,s:s,s:I,s:I}", "pod", pod_name(n, list[i].ep_id, name),
+						"reason", dp_drop_name(list[i].reason), "direction",
+						list[i].direction == DP_EGRESS ? "egress" : "ingress", "packets",
+						(json_int_t)list[i].packets, "bytes", (json_int_t)list[i].bytes));
 	}
 	return items;
 }
@@ -168,10 +173,11 @@ static json_t *recent_drops(struct network *n)
 		struct policy_rule_source rule;
 		json_t *one;
 
-		one = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "pod", pod_name(n, e->ep_id, name), "reason", dp_drop_name(e->reason),
-				"direction", e->direction == DP_EGRESS ? "egress" : "ingress", "protocol", proto_name(e->proto), "from",
-				address_port(&e->src, e->sport, src), "fromPod", who(n, &e->src), "to", address_port(&e->dst, e->dport, dst),
-				"toPod", who(n, &e->dst));
+		one = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "pod", pod_name(n, e->ep_id, name), "reason",
+				dp_drop_name(e->reason), "direction", e->direction == DP_EGRESS ? "egress" : "ingress",
+				"protocol", proto_name(e->proto), "from", address_port(&e->src, e->sport, src),
+				"fromPod", who(n, &e->src), "to", address_port(&e->dst, e->dport, dst), "toPod",
+				who(n, &e->dst));
 		if (l && l->policies && *l->policies)
 			json_object_set_new(one, "isolatedBy", json_string(l->policies));
 		if (e->rule_id && policy_rule_source(n->ids, e->rule_id, &rule)) {
@@ -226,10 +232,11 @@ bool network_http(struct network *n, struct http_req *req)
 	return true;
 }
 
-/* --- metrics ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- metrics ------------------------------------------------------------------------------------------------------ */
 
 static struct {
-	struct metric *packets[2], *bytes[2], *drops, *entries, *capacity, *generation, *endpoints, *addresses, *address_capacity, *repairs;
+	struct metric *packets[2], *bytes[2], *drops, *entries, *capacity, *generation, *endpoints, *addresses,
+		*address_capacity, *repairs;
 } m;
 
 static void scrape_pods(struct network *n)
@@ -266,7 +273,8 @@ static void scrape_drops(struct network *n)
 
 		/* Counts of pods that have gone are summed without a name: a counter must not lose what it counted. */
 		metric_add(m.drops, (double)stats[i].packets, dp_drop_name(stats[i].reason),
-			   stats[i].direction == DP_EGRESS ? "egress" : "ingress", l ? l->s.ns : "", l ? l->s.name : "");
+			   stats[i].direction == DP_EGRESS ? "egress" : "ingress", l ? l->s.ns : "",
+			   l ? l->s.name : "");
 	}
 }
 
@@ -292,17 +300,24 @@ static void scrape(void *arg)
 
 void network_metrics(struct network *n)
 {
-	m.packets[0] = metric_new(METRIC_COUNTER, "skep_pod_network_transmit_packets_total", "Packets from the pod.", "namespace,pod", NULL, 0);
-	m.packets[1] = metric_new(METRIC_COUNTER, "skep_pod_network_receive_packets_total", "Packets to the pod.", "namespace,pod", NULL, 0);
-	m.bytes[0] = metric_new(METRIC_COUNTER, "skep_pod_network_transmit_bytes_total", "Bytes from the pod.", "namespace,pod", NULL, 0);
-	m.bytes[1] = metric_new(METRIC_COUNTER, "skep_pod_network_receive_bytes_total", "Bytes to the pod.", "namespace,pod", NULL, 0);
-	m.drops = metric_new(METRIC_COUNTER, "skep_drops_total", "Packets dropped by the data plane.", "reason,direction,namespace,pod", NULL, 0);
+	m.packets[0] = metric_new(METRIC_COUNTER, "skep_pod_network_transmit_packets_total", "Packets from the pod.",
+				  "namespace,pod", NULL, 0);
+	m.packets[1] = metric_new(METRIC_COUNTER, "skep_pod_network_receive_packets_total", "Packets to the pod.",
+				  "namespace,pod", NULL, 0);
+	m.bytes[0] = metric_new(METRIC_COUNTER, "skep_pod_network_transmit_bytes_total", "Bytes from the pod.",
+				"namespace,pod", NULL, 0);
+	m.bytes[1] = metric_new(METRIC_COUNTER, "skep_pod_network_receive_bytes_total", "Bytes to the pod.",
+				"namespace,pod", NULL, 0);
+	m.drops = metric_new(METRIC_COUNTER, "skep_drops_total", "Packets dropped by the data plane.",
+			     "reason,direction,namespace,pod", NULL, 0);
 	m.entries = metric_new(METRIC_GAUGE, "skep_map_entries", "Entries of an eBPF map.", "map", NULL, 0);
-	m.repairs = metric_new(METRIC_COUNTER, "skep_map_repairs_total", "Map entries that the periodic comparison found wrong.", "", NULL, 0);
+	m.repairs = metric_new(METRIC_COUNTER, "skep_map_repairs_total",
+			       "Map entries that the periodic comparison found wrong.", "", NULL, 0);
 	m.capacity = metric_new(METRIC_GAUGE, "skep_map_capacity", "Entries an eBPF map can hold.", "map", NULL, 0);
 	m.generation = metric_new(METRIC_GAUGE, "skep_policy_generation", "Policies applied so often.", "", NULL, 0);
 	m.endpoints = metric_new(METRIC_GAUGE, "skep_endpoints", "Sandboxes with a network.", "", NULL, 0);
 	m.addresses = metric_new(METRIC_GAUGE, "skep_ipam_addresses_in_use", "Pod addresses in use.", "", NULL, 0);
-	m.address_capacity = metric_new(METRIC_GAUGE, "skep_ipam_addresses", "Pod addresses of this node.", "", NULL, 0);
+	m.address_capacity = metric_new(METRIC_GAUGE, "skep_ipam_addresses", "Pod addresses of this node.", "", NULL,
+					0);
 	metrics_on_scrape(scrape, n);
 }

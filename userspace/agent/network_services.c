@@ -31,7 +31,8 @@ static bool same_backends(const struct dp_service *have, const struct service_fr
 		bool found = false;
 
 		for (size_t k = 0; k < have->n_backends && !found; k++)
-			found = ip_equal(&have->backends[k].ip, &want->backends[i].ip) && have->backends[k].port == want->backends[i].port;
+			found = ip_equal(&have->backends[k].ip, &want->backends[i].ip) &&
+				have->backends[k].port == want->backends[i].port;
 		if (!found)
 			return false;
 	}
@@ -41,7 +42,9 @@ static bool same_backends(const struct dp_service *have, const struct service_fr
 static int set_front(struct network *n, const struct service_front *f, struct err *err)
 {
 	cleanup(free) struct dp_backend *backends = calloc(f->n_backends + 1, sizeof(*backends));
-	struct dp_service s = { .vip = f->vip, .port = f->port, .proto = f->proto, .backends = backends, .n_backends = f->n_backends };
+	struct dp_service s = {
+		.vip = f->vip, .port = f->port, .proto = f->proto, .backends = backends, .n_backends = f->n_backends
+	};
 
 	if (!backends)
 		return err_set(err, ENOMEM, "out of memory");
@@ -98,8 +101,8 @@ int network_sync_services(struct network *n, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	n_services = gather(n->services, services);
 	n_slices = gather(n->slices, slices);
-	r = service_compile((const struct api_service *const *)services, n_services, (const struct api_endpoint_slice *const *)slices, n_slices,
-			    &table, err);
+	r = service_compile((const struct api_service *const *)services, n_services,
+			    (const struct api_endpoint_slice *const *)slices, n_slices, &table, err);
 	if (r < 0)
 		return r;
 	r = apply(n, &table, err);

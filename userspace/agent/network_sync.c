@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pods, namespaces and policies into the data plane. The order is the one dp.h asks for: rules that name a new identity are in place
- * before an address gets it, an address loses its identity before the rules forget it, and a pod's policy is there before its endpoint.
+ * Pods, namespaces and policies into the data plane. The order is the one dp.h asks for: rules that name a new
+ * identity are in place before an address gets it, an address loses its identity before the rules forget it, and a
+ * pod's policy is there before its endpoint.
  */
 #include <errno.h>
 #include <limits.h>
@@ -22,7 +23,7 @@ struct view {
 	struct policy_ns *ns;
 	struct policy_pod *pods;
 	const struct api_pod **objs;
-	struct local **locals;		/* NULL: not here */
+	struct local **locals; /* NULL: not here */
 	const struct api_network_policy **policies;
 	struct policy_snapshot snap;
 };
@@ -66,7 +67,8 @@ static bool add_ports(struct view *v, const struct api_pod *p, struct policy_pod
 			const struct api_container_port *cp = &p->spec.containers[i].ports[k];
 
 			if (cp->name)
-				ports[out->n_ports++] = (struct policy_port_name){ cp->name, proto_number(cp->protocol), (uint16_t)cp->container_port };
+				ports[out->n_ports++] = (struct policy_port_name){ cp->name, proto_number(cp->protocol),
+										   (uint16_t)cp->container_port };
 		}
 	out->ports = ports;
 	return true;
@@ -81,7 +83,10 @@ static void addresses(const struct api_pod *p, struct policy_pod *out)
 			*(ip_is_v4(&ip) ? &out->ip4 : &out->ip6) = ip;
 }
 
-/* An address told by two pods belongs to the one here with a sandbox, else to the younger: the older one's end is on its way to us. */
+/*
+ * An address told by two pods belongs to the one here with a sandbox, else to the younger: the older one's end is on
+ * its way to us.
+ */
 static bool beats(const struct view *v, size_t a, size_t b)
 {
 	const struct api_pod *x = v->objs[a], *y = v->objs[b];
@@ -138,7 +143,8 @@ static int look(struct network *n, struct view *v, struct err *err)
 	if (!v->ns || !v->pods || !v->objs || !v->locals || !v->policies)
 		return err_set(err, ENOMEM, "out of memory");
 	for (struct informer_iter it = { 0 }; informer_next(n->namespaces, &it);)
-		v->ns[v->snap.n_ns++] = (struct policy_ns){ it.item->obj->metadata.name, &it.item->obj->metadata.labels };
+		v->ns[v->snap.n_ns++] = (struct policy_ns){ it.item->obj->metadata.name,
+							    &it.item->obj->metadata.labels };
 	for (struct informer_iter it = { 0 }; informer_next(n->policies, &it);)
 		v->policies[v->snap.n_policies++] = (const struct api_network_policy *)it.item->obj;
 	for (struct informer_iter it = { 0 }; informer_next(n->pods, &it);) {
@@ -149,8 +155,11 @@ static int look(struct network *n, struct view *v, struct err *err)
 
 		if (over(p) || (!l && !p->status.n_pod_ips) || (here && !l && !p->spec.host_network))
 			continue; /* no address, or none any more */
-		*out = (struct policy_pod){ .ns = p->metadata.namespace_, .name = p->metadata.name, .labels = &p->metadata.labels,
-					    .host_network = p->spec.host_network, .local = l != NULL };
+		*out = (struct policy_pod){ .ns = p->metadata.namespace_,
+					    .name = p->metadata.name,
+					    .labels = &p->metadata.labels,
+					    .host_network = p->spec.host_network,
+					    .local = l != NULL };
 		if (l) {
 			out->ip4 = l->s.ip4;
 			out->ip6 = l->s.ip6;
@@ -171,11 +180,12 @@ static int look(struct network *n, struct view *v, struct err *err)
 	return drop_doubles(v, err);
 }
 
-/* --- policies and endpoints of local pods ---------------------------------------------------------------------------------------------------- */
+/* --- policies and endpoints of local pods ------------------------------------------------------------------------- */
 
 static uint64_t hash_of(const struct policy_of_pod *p)
 {
-	uint64_t h = str_hash(p->rules, p->n_rules * sizeof(*p->rules)) ^ (p->isolated[0] ? 1 : 0) ^ (p->isolated[1] ? 2 : 0);
+	uint64_t h = str_hash(p->rules, p->n_rules * sizeof(*p->rules)) ^ (p->isolated[0] ? 1 : 0) ^
+		     (p->isolated[1] ? 2 : 0);
 
 	return h ? h : 1;
 }
@@ -189,11 +199,15 @@ static char *policy_names(const struct policy_of_pod *p)
 	return strbuf_detach(&sb, NULL);
 }
 
-static int set_policy(struct network *n, struct local *l, const struct policy_of_pod *p, bool *ret_changed, struct err *err)
+static int set_policy(struct network *n, struct local *l, const struct policy_of_pod *p, bool *ret_changed,
+		      struct err *err)
 {
 	cleanup(free) struct dp_policy_rule *rules = calloc(p->n_rules + 1, sizeof(*rules));
-	struct dp_policy policy = { .isolated_ingress = p->isolated[POLICY_DIR_INGRESS], .isolated_egress = p->isolated[POLICY_DIR_EGRESS],
-				    .rules = rules, .n_rules = p->n_rules, .generation = n->generation + 1 };
+	struct dp_policy policy = { .isolated_ingress = p->isolated[POLICY_DIR_INGRESS],
+				    .isolated_egress = p->isolated[POLICY_DIR_EGRESS],
+				    .rules = rules,
+				    .n_rules = p->n_rules,
+				    .generation = n->generation + 1 };
 	uint64_t hash = hash_of(p);
 	int r;
 
@@ -203,9 +217,13 @@ static int set_policy(struct network *n, struct local *l, const struct policy_of
 		return err_set(err, ENOMEM, "out of memory");
 	for (size_t i = 0; i < p->n_rules; i++)
 		rules[i] = (struct dp_policy_rule){
-			.direction = p->rules[i].direction == POLICY_DIR_EGRESS ? DP_EGRESS : DP_INGRESS, .proto = p->rules[i].proto,
-			.port = p->rules[i].port, .port_bits = p->rules[i].port_bits, .identity = p->rules[i].identity,
-			.rule_id = p->rules[i].rule_id, .allow = true,
+			.direction = p->rules[i].direction == POLICY_DIR_EGRESS ? DP_EGRESS : DP_INGRESS,
+			.proto = p->rules[i].proto,
+			.port = p->rules[i].port,
+			.port_bits = p->rules[i].port_bits,
+			.identity = p->rules[i].identity,
+			.rule_id = p->rules[i].rule_id,
+			.allow = true,
 		};
 	r = dp_policy_set(n->dp, l->s.number, &policy, err);
 	if (r < 0)
@@ -222,7 +240,9 @@ static int set_policy(struct network *n, struct local *l, const struct policy_of
 
 static int set_endpoint(struct network *n, struct local *l, uint32_t identity, struct err *err)
 {
-	struct dp_endpoint ep = { .ep_id = l->s.number, .ifindex = l->s.ifindex, .identity = identity, .ip4 = l->s.ip4, .ip6 = l->s.ip6 };
+	struct dp_endpoint ep = {
+		.ep_id = l->s.number, .ifindex = l->s.ifindex, .identity = identity, .ip4 = l->s.ip4, .ip6 = l->s.ip6
+	};
 	int r;
 
 	if (l->in_maps && l->identity == identity)
@@ -237,9 +257,10 @@ static int set_endpoint(struct network *n, struct local *l, uint32_t identity, s
 	return 0;
 }
 
-/* --- addresses -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- addresses ---------------------------------------------------------------------------------------------------- */
 
-static int set_address(struct network *n, const struct dp_ipcache_entry *e, const char *ns, const char *name, struct err *err)
+static int set_address(struct network *n, const struct dp_ipcache_entry *e, const char *ns, const char *name,
+		       struct err *err)
 {
 	char text[INET6_ADDRSTRLEN];
 	struct cached *c;
@@ -276,8 +297,8 @@ static void node_of_pod(const struct network *n, const struct api_pod *p, struct
 	*ret = (struct ip_addr){ 0 };
 	/* The tunnel runs over the family that both nodes have: IPv4 where we have it. */
 	for (size_t i = 0; node && i < node->status.n_addresses; i++)
-		if (streq(node->status.addresses[i].type, "InternalIP") && !ip_parse(node->status.addresses[i].address, &ip) &&
-		    ip_is_v4(&ip) == !ip_is_zero(&n->node.ip4)) {
+		if (streq(node->status.addresses[i].type, "InternalIP") &&
+		    !ip_parse(node->status.addresses[i].address, &ip) && ip_is_v4(&ip) == !ip_is_zero(&n->node.ip4)) {
 			*ret = ip;
 			return;
 		}
@@ -312,8 +333,9 @@ static int set_addresses(struct network *n, const struct view *v, const struct p
 			struct dp_ipcache_entry e = { 0 };
 			uint32_t cidr;
 
-			if (!streq(node->status.addresses[i].type, "InternalIP") || ip_parse(node->status.addresses[i].address, &e.ip) < 0 ||
-			    ip_equal(&e.ip, &n->node.ip4) || ip_equal(&e.ip, &n->node.ip6))
+			if (!streq(node->status.addresses[i].type, "InternalIP") ||
+			    ip_parse(node->status.addresses[i].address, &e.ip) < 0 || ip_equal(&e.ip, &n->node.ip4) ||
+			    ip_equal(&e.ip, &n->node.ip6))
 				continue;
 			cidr = policy_cidr_identity(c, &e.ip);
 			e.identity = cidr ? cidr : IDENTITY_REMOTE_NODE;
@@ -349,7 +371,8 @@ static int remove_addresses(struct network *n, struct err *err)
 static bool has_cidr(const struct policy_cidr *list, size_t n, const struct policy_cidr *c, bool with_identity)
 {
 	for (size_t i = 0; i < n; i++)
-		if (list[i].len == c->len && ip_equal(&list[i].ip, &c->ip) && (!with_identity || list[i].identity == c->identity))
+		if (list[i].len == c->len && ip_equal(&list[i].ip, &c->ip) &&
+		    (!with_identity || list[i].identity == c->identity))
 			return true;
 	return false;
 }
@@ -386,7 +409,7 @@ static int set_cidrs(struct network *n, const struct policy_compiled *c, struct 
 	return 0;
 }
 
-/* --- all ----------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- all ---------------------------------------------------------------------------------------------------------- */
 
 /* Numbers are written down before a map may hold them, so that they mean the same after a crash. */
 static int save_ids(struct network *n, uint64_t before, struct err *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See node.h. The lease says every 10 s that the node lives; the status is looked at every 10 s too, and written when it differs
- * from what was written, or after 5 minutes.
+ * See node.h. The lease says every 10 s that the node lives; the status is looked at every 10 s too, and written when
+ * it differs from what was written, or after 5 minutes.
  */
 #include "node.h"
 
@@ -20,14 +20,14 @@
 #include "../lib/base/str.h"
 #include "../lib/client/informer.h"
 
-#define LEASE_MS 10000
-#define LEASE_SECONDS 40
-#define STATUS_MS 10000
+#define LEASE_MS	 10000
+#define LEASE_SECONDS	 40
+#define STATUS_MS	 10000
 #define STATUS_ALWAYS_MS 300000
-#define RETRY_MS 1000
-#define LEASE_NAMESPACE "kube-node-lease"
-#define MEMORY_PRESSURE (100LL << 20)	/* kubelet's memory.available */
-#define DISK_PRESSURE (10LL << 30)	/* with a tenth of the disk: a tenth of a big disk alone is not pressure */
+#define RETRY_MS	 1000
+#define LEASE_NAMESPACE	 "kube-node-lease"
+#define MEMORY_PRESSURE	 (100LL << 20) /* kubelet's memory.available */
+#define DISK_PRESSURE	 (10LL << 30)  /* with a tenth of the disk: a tenth of a big disk alone is not pressure */
 #define EVICTION_RESERVE (100LL << 20)
 
 struct node {
@@ -38,12 +38,12 @@ struct node {
 	struct loop_timer lease_timer, status_timer, register_timer;
 	bool registered, registering, lease_busy, status_busy, cidrs_known;
 	bool said_waiting;
-	bool look_again;		/* something changed while the status was being written */
+	bool look_again; /* something changed while the status was being written */
 	char *runtime_version, *runtime_why, *network_why;
-	json_t *sent;			/* status without heartbeat times */
-	json_t *conditions;		/* as last written, with times */
+	json_t *sent;	    /* status without heartbeat times */
+	json_t *conditions; /* as last written, with times */
 	int64_t sent_ms;
-	int64_t cpu_milli, memory, disk;	/* capacity */
+	int64_t cpu_milli, memory, disk; /* capacity */
 };
 
 static int64_t meminfo(const char *key)
@@ -68,7 +68,7 @@ int64_t node_memory(const struct node *n)
 	return n->memory - EVICTION_RESERVE - n->config.reserved_memory;
 }
 
-/* --- the object --- */
+/* --- the object --------------------------------------------------------------------------------------------------- */
 
 static const char *arch(void)
 {
@@ -80,8 +80,9 @@ static const char *arch(void)
 
 static json_t *labels(const struct node *n)
 {
-	json_t *l = json_pack("{s:s,s:s,s:s,s:s,s:s}", "kubernetes.io/hostname", n->config.name, "kubernetes.io/os", "linux",
-			      "kubernetes.io/arch", arch(), "beta.kubernetes.io/os", "linux", "beta.kubernetes.io/arch", arch());
+	json_t *l = json_pack("{s:s,s:s,s:s,s:s,s:s}", "kubernetes.io/hostname", n->config.name, "kubernetes.io/os",
+			      "linux", "kubernetes.io/arch", arch(), "beta.kubernetes.io/os", "linux",
+			      "beta.kubernetes.io/arch", arch());
 
 	for (const char *const *s = n->config.labels; l && s && *s; s++) {
 		const char *eq = strchr(*s, '=');
@@ -100,9 +101,11 @@ static json_t *resources(const struct node *n, bool allocatable)
 
 	api_quantity_format_milli(allocatable ? node_cpu_milli(n) : n->cpu_milli, cpu, sizeof(cpu));
 	json_object_set_new(r, "cpu", json_string(cpu));
-	json_object_set_new(r, "memory", json_sprintf("%lldKi", (long long)(allocatable ? node_memory(n) : n->memory) / 1024));
+	json_object_set_new(r, "memory",
+			    json_sprintf("%lldKi", (long long)(allocatable ? node_memory(n) : n->memory) / 1024));
 	json_object_set_new(r, "pods", json_sprintf("%d", n->config.max_pods));
-	json_object_set_new(r, "ephemeral-storage", json_sprintf("%lldKi", (long long)(allocatable ? n->disk / 10 * 9 : n->disk) / 1024));
+	json_object_set_new(r, "ephemeral-storage",
+			    json_sprintf("%lldKi", (long long)(allocatable ? n->disk / 10 * 9 : n->disk) / 1024));
 	return r;
 }
 
@@ -150,18 +153,21 @@ static json_t *node_info(const struct node *n)
 }
 
 /* Times are the last condition's while the status is the same. */
-static void condition(json_t *list, const json_t *old, const char *type, bool status, const char *reason, const char *message)
+static void condition(json_t *list, const json_t *old, const char *type, bool status, const char *reason,
+		      const char *message)
 {
 	char now[CLOCK_RFC3339_SIZE];
 	const char *since = clock_rfc3339(clock_real_ms(), now), *value = status ? "True" : "False";
 	json_t *o;
 	size_t i;
 
-	json_array_foreach(old, i, o)
-		if (streq(api_get_str(o, "type"), type) && streq(api_get_str(o, "status"), value) && api_get_str(o, "lastTransitionTime"))
+	json_array_foreach (old, i, o)
+		if (streq(api_get_str(o, "type"), type) && streq(api_get_str(o, "status"), value) &&
+		    api_get_str(o, "lastTransitionTime"))
 			since = api_get_str(o, "lastTransitionTime");
-	json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "type", type, "status", value, "lastHeartbeatTime", now,
-					      "lastTransitionTime", since, "reason", reason, "message", message));
+	json_array_append_new(list,
+			      json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "type", type, "status", value, "lastHeartbeatTime",
+					now, "lastTransitionTime", since, "reason", reason, "message", message));
 }
 
 static json_t *conditions(const struct node *n)
@@ -179,19 +185,24 @@ static json_t *conditions(const struct node *n)
 
 		disk = left < DISK_PRESSURE && vfs.f_bavail < vfs.f_blocks / 10;
 	}
-	if (!file_read("/proc/loadavg", 4096, &load, NULL, NULL) && !file_read("/proc/sys/kernel/pid_max", 64, &max, NULL, NULL) &&
+	if (!file_read("/proc/loadavg", 4096, &load, NULL, NULL) &&
+	    !file_read("/proc/sys/kernel/pid_max", 64, &max, NULL, NULL) &&
 	    sscanf(load, "%*s %*s %*s %*d/%ld", &threads) == 1)
 		pids = threads > atol(max) / 10 * 9;
-	condition(list, n->conditions, "MemoryPressure", memory, memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
+	condition(list, n->conditions, "MemoryPressure", memory,
+		  memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
 		  memory ? "less than 100Mi of memory are left" : "there is memory left");
-	condition(list, n->conditions, "DiskPressure", disk, disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
+	condition(list, n->conditions, "DiskPressure", disk,
+		  disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
 		  disk ? "the state directory's file system is nearly full" : "there is disk space left");
-	condition(list, n->conditions, "PIDPressure", pids, pids ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",
+	condition(list, n->conditions, "PIDPressure", pids,
+		  pids ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",
 		  pids ? "nine tenths of the process ids are taken" : "there are process ids left");
 	if (n->runtime_why || n->network_why)
 		snprintf(why, sizeof(why), "%s%s%s%s%s", n->runtime_why ? "container runtime is down: " : "",
 			 n->runtime_why ? n->runtime_why : "", n->runtime_why && n->network_why ? "; " : "",
-			 n->network_why ? "container runtime network not ready: " : "", n->network_why ? n->network_why : "");
+			 n->network_why ? "container runtime network not ready: " : "",
+			 n->network_why ? n->network_why : "");
 	condition(list, n->conditions, "Ready", !n->runtime_why && !n->network_why,
 		  n->runtime_why || n->network_why ? "KubeletNotReady" : "KubeletReady", why);
 	return list;
@@ -203,16 +214,17 @@ static json_t *addresses(const struct node *n)
 
 	for (int i = 0; i < 2; i++)
 		if (n->config.node_ips[i])
-			json_array_append_new(list, json_pack("{s:s,s:s}", "type", "InternalIP", "address", n->config.node_ips[i]));
+			json_array_append_new(
+				list, json_pack("{s:s,s:s}", "type", "InternalIP", "address", n->config.node_ips[i]));
 	json_array_append_new(list, json_pack("{s:s,s:s}", "type", "Hostname", "address", n->config.name));
 	return list;
 }
 
 static json_t *status_json(const struct node *n)
 {
-	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:{s:{s:i}}}", "capacity", resources(n, false), "allocatable", resources(n, true),
-			 "conditions", conditions(n), "addresses", addresses(n), "nodeInfo", node_info(n), "daemonEndpoints",
-			 "kubeletEndpoint", "Port", n->config.port);
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:{s:{s:i}}}", "capacity", resources(n, false), "allocatable",
+			 resources(n, true), "conditions", conditions(n), "addresses", addresses(n), "nodeInfo",
+			 node_info(n), "daemonEndpoints", "kubeletEndpoint", "Port", n->config.port);
 }
 
 /* For comparison: heartbeats left out. */
@@ -221,7 +233,7 @@ static json_t *without_heartbeats(const json_t *status)
 	json_t *copy = json_deep_copy(status), *c;
 	size_t i;
 
-	json_array_foreach(json_object_get(copy, "conditions"), i, c)
+	json_array_foreach (json_object_get(copy, "conditions"), i, c)
 		json_object_del(c, "lastHeartbeatTime");
 	return copy;
 }
@@ -264,7 +276,8 @@ static void status_look(struct node *n)
 	n->look_again = false;
 	status = status_json(n);
 	plain = without_heartbeats(status);
-	if (!status || !plain || (n->sent && json_equal(plain, n->sent) && clock_mono_ms() - n->sent_ms < STATUS_ALWAYS_MS)) {
+	if (!status || !plain ||
+	    (n->sent && json_equal(plain, n->sent) && clock_mono_ms() - n->sent_ms < STATUS_ALWAYS_MS)) {
 		json_decref(status);
 		json_decref(plain);
 		return;
@@ -275,14 +288,15 @@ static void status_look(struct node *n)
 	n->conditions = json_incref(json_object_get(status, "conditions"));
 	patch = json_pack("{s:o}", "status", status);
 	n->status_busy = true;
-	if (!patch || kube_patch(n->kube, &api_kind_node, NULL, n->config.name, "status", KUBE_PATCH_MERGE, patch, on_status, n) < 0) {
+	if (!patch || kube_patch(n->kube, &api_kind_node, NULL, n->config.name, "status", KUBE_PATCH_MERGE, patch,
+				 on_status, n) < 0) {
 		n->status_busy = false;
 		json_decref(TAKE(n->sent));
 	}
 	json_decref(patch);
 }
 
-/* --- registration --- */
+/* --- registration ------------------------------------------------------------------------------------------------- */
 
 static void register_later(struct node *n, const char *what, const char *why)
 {
@@ -325,9 +339,13 @@ static void on_created(void *arg, const struct kube_result *r)
 		register_later(n, "registration", r->message);
 		return;
 	}
-	/* It is there: of an earlier start. Its labels are brought up to date, others' stay; conditions keep their times. */
+	/*
+	 * It is there: of an earlier start. Its labels are brought up to date, others' stay; conditions keep their
+	 * times.
+	 */
 	patch = json_pack("{s:{s:o}}", "metadata", "labels", labels(n));
-	if (!patch || kube_patch(n->kube, &api_kind_node, NULL, n->config.name, NULL, KUBE_PATCH_MERGE, patch, on_labelled, n) < 0)
+	if (!patch || kube_patch(n->kube, &api_kind_node, NULL, n->config.name, NULL, KUBE_PATCH_MERGE, patch,
+				 on_labelled, n) < 0)
 		register_later(n, "labels", "out of memory");
 	json_decref(patch);
 }
@@ -339,8 +357,8 @@ static void register_node(struct node *n)
 	if (n->registering)
 		return;
 	n->registering = true;
-	obj = json_pack("{s:s,s:s,s:{s:s,s:o},s:o}", "apiVersion", "v1", "kind", "Node", "metadata", "name", n->config.name, "labels",
-			labels(n), "status", status_json(n));
+	obj = json_pack("{s:s,s:s,s:{s:s,s:o},s:o}", "apiVersion", "v1", "kind", "Node", "metadata", "name",
+			n->config.name, "labels", labels(n), "status", status_json(n));
 	if (!obj || kube_create(n->kube, &api_kind_node, NULL, NULL, NULL, obj, on_created, n) < 0)
 		register_later(n, "registration", "out of memory");
 	json_decref(obj);
@@ -356,14 +374,14 @@ static void on_status_timer(struct loop_timer *t)
 	status_look(t->arg);
 }
 
-/* --- the lease --- */
+/* --- the lease ---------------------------------------------------------------------------------------------------- */
 
 static json_t *lease_spec(const struct node *n)
 {
 	char now[CLOCK_RFC3339_SIZE];
 
-	return json_pack("{s:s,s:i,s:s}", "holderIdentity", n->config.name, "leaseDurationSeconds", LEASE_SECONDS, "renewTime",
-			 clock_rfc3339_micro(clock_real_ms(), now));
+	return json_pack("{s:s,s:i,s:s}", "holderIdentity", n->config.name, "leaseDurationSeconds", LEASE_SECONDS,
+			 "renewTime", clock_rfc3339_micro(clock_real_ms(), now));
 }
 
 static void lease_end(struct node *n, const struct kube_result *r)
@@ -389,9 +407,10 @@ static void on_lease(void *arg, const struct kube_result *r)
 		lease_end(n, r);
 		return;
 	}
-	lease = json_pack("{s:s,s:s,s:{s:s,s:s},s:o}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name",
-			  n->config.name, "namespace", LEASE_NAMESPACE, "spec", lease_spec(n));
-	if (!lease || kube_create(n->kube, &api_kind_lease, LEASE_NAMESPACE, NULL, NULL, lease, on_lease_created, n) < 0)
+	lease = json_pack("{s:s,s:s,s:{s:s,s:s},s:o}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease",
+			  "metadata", "name", n->config.name, "namespace", LEASE_NAMESPACE, "spec", lease_spec(n));
+	if (!lease ||
+	    kube_create(n->kube, &api_kind_lease, LEASE_NAMESPACE, NULL, NULL, lease, on_lease_created, n) < 0)
 		lease_end(n, NULL);
 	json_decref(lease);
 }
@@ -406,12 +425,13 @@ static void on_lease_timer(struct loop_timer *t)
 		return;
 	n->lease_busy = true;
 	patch = json_pack("{s:o}", "spec", lease_spec(n));
-	if (!patch || kube_patch(n->kube, &api_kind_lease, LEASE_NAMESPACE, n->config.name, NULL, KUBE_PATCH_MERGE, patch, on_lease, n) < 0)
+	if (!patch || kube_patch(n->kube, &api_kind_lease, LEASE_NAMESPACE, n->config.name, NULL, KUBE_PATCH_MERGE,
+				 patch, on_lease, n) < 0)
 		n->lease_busy = false;
 	json_decref(patch);
 }
 
-/* --- ranges of addresses --- */
+/* --- ranges of addresses ------------------------------------------------------------------------------------------ */
 
 static void on_node(struct informer *inf, void *arg, struct informer_item *old, struct informer_item *new)
 {
@@ -421,17 +441,18 @@ static void on_node(struct informer *inf, void *arg, struct informer_item *old, 
 
 	(void)inf;
 	(void)old;
-	if (!new && n->registered) {	/* somebody deleted it */
+	if (!new && n->registered) { /* somebody deleted it */
 		n->registered = false;
 		json_decref(TAKE(n->sent));
 		register_node(n);
 	}
 	if (!obj)
 		return;
-	if (!n->conditions) {	/* times of the conditions that an earlier agent wrote */
+	if (!n->conditions) { /* times of the conditions that an earlier agent wrote */
 		n->conditions = json_array();
 		for (size_t i = 0; i < obj->status.n_conditions && n->conditions; i++)
-			json_array_append_new(n->conditions, api_encode(&api_type_node_condition, &obj->status.conditions[i]));
+			json_array_append_new(n->conditions,
+					      api_encode(&api_type_node_condition, &obj->status.conditions[i]));
 	}
 	if (n->cidrs_known || !obj->spec.n_pod_cidrs)
 		return;

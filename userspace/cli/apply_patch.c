@@ -17,7 +17,7 @@ static json_t *find_by_key(const json_t *list, const char *key, const json_t *va
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (value && json_equal(json_object_get(item, key), value))
 			return item;
 	return NULL;
@@ -28,7 +28,7 @@ static bool contains(const json_t *list, const json_t *value)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (json_equal(item, value))
 			return true;
 	return false;
@@ -39,12 +39,12 @@ static json_t *patch_list(const struct api_field *f, const json_t *last, const j
 	json_t *out = json_array(), *item, *gone;
 	size_t i;
 
-	json_array_foreach(now, i, item) {
+	json_array_foreach (now, i, item) {
 		json_t *before = find_by_key(last, f->merge_key, json_object_get(item, f->merge_key));
 
 		json_array_append_new(out, apply_patch(f->object, before, item));
 	}
-	json_array_foreach(last, i, item) {
+	json_array_foreach (last, i, item) {
 		json_t *key = json_object_get(item, f->merge_key);
 
 		if (!key || find_by_key(now, f->merge_key, key))
@@ -66,7 +66,7 @@ json_t *apply_patch(const struct api_type *type, const json_t *last, const json_
 		json_decref(patch);
 		return json_deep_copy(manifest);
 	}
-	json_object_foreach((json_t *)manifest, key, value) {
+	json_object_foreach ((json_t *)manifest, key, value) {
 		const struct api_field *f = field_of(type, key);
 
 		before = json_object_get(last, key);
@@ -77,7 +77,7 @@ json_t *apply_patch(const struct api_type *type, const json_t *last, const json_
 			char directive[256];
 			size_t i;
 
-			json_array_foreach(before, i, item)
+			json_array_foreach (before, i, item)
 				if (!contains(value, item))
 					json_array_append(drop, item);
 			snprintf(directive, sizeof(directive), "$deleteFromPrimitiveList/%s", key);
@@ -86,12 +86,14 @@ json_t *apply_patch(const struct api_type *type, const json_t *last, const json_
 			json_decref(drop);
 			json_object_set_new(patch, key, json_deep_copy(value));
 		} else if (json_is_object(value) && !(f && f->type == API_RAW)) {
-			json_object_set_new(patch, key, apply_patch(f ? f->object : NULL, json_is_object(before) ? before : NULL, value));
+			json_object_set_new(
+				patch, key,
+				apply_patch(f ? f->object : NULL, json_is_object(before) ? before : NULL, value));
 		} else {
 			json_object_set_new(patch, key, json_deep_copy(value));
 		}
 	}
-	json_object_foreach((json_t *)last, key, value)
+	json_object_foreach ((json_t *)last, key, value)
 		if (!json_object_get(manifest, key))
 			json_object_set_new(patch, key, json_null());
 	return patch;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The patch of `skep apply`, kubectl's three-way way: what the manifest says is set, what the manifest said when it was last applied and
- * no longer says is removed, what others set stays. A pure function.
+ * The patch of `skep apply`, kubectl's three-way way: what the manifest says is set, what the manifest said when it
+ * was last applied and no longer says is removed, what others set stays. A pure function.
  */
 #ifndef SKEP_CLI_APPLY_PATCH_H
 #define SKEP_CLI_APPLY_PATCH_H

@@ -69,7 +69,7 @@ struct pending {
 	bool done;
 	int status;
 	json_t *obj;
-	char *text;	/* body that is not JSON */
+	char *text; /* body that is not JSON */
 	char error[512];
 };
 
@@ -91,9 +91,15 @@ int cli_request(struct cli *cli, const char *method, const char *path, const cha
 	cleanup(free) char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 	struct pending p = { .loop = cli->loop };
 	struct http_call_config call = {
-		.method = method, .path = path, .accept = accept, .body = text, .body_len = text ? strlen(text) : 0,
+		.method = method,
+		.path = path,
+		.accept = accept,
+		.body = text,
+		.body_len = text ? strlen(text) : 0,
 		.content_type = text ? (content_type ? content_type : "application/json") : NULL,
-		.timeout_ms = 60000, .on_done = request_done, .arg = &p,
+		.timeout_ms = 60000,
+		.on_done = request_done,
+		.arg = &p,
 	};
 	const char *message;
 	int r;
@@ -138,8 +144,10 @@ int cli_target_parse(int argc, char **argv, struct cli_target *ret, struct err *
 			snprintf(word, sizeof(word), "%.*s", slash ? (int)(slash - argv[i]) : 255, argv[i]);
 			kind = api_kind_by_word(word);
 			if (!kind)
-				return err_set(err, EINVAL, "the server has no resource type \"%s\"; `kubectl api-resources` lists them",
-					       word);
+				return err_set(
+					err, EINVAL,
+					"the server has no resource type \"%s\"; `kubectl api-resources` lists them",
+					word);
 			if (t.kind && t.kind != kind)
 				return err_set(err, EINVAL, "name objects of one kind at a time");
 			if (i && !t.n_names)

@@ -30,7 +30,8 @@ int cluster_init(struct cluster *c, const char *name, struct err *err)
 		if (!(islower((unsigned char)name[i]) || isdigit((unsigned char)name[i]) ||
 		      (name[i] == '-' && i && i + 1 < len)))
 			return err_set(err, EINVAL,
-				       "cluster name '%s': use lower case letters, digits and '-' inside (a DNS label)", name);
+				       "cluster name '%s': use lower case letters, digits and '-' inside (a DNS label)",
+				       name);
 	memcpy(c->name, name, len + 1);
 	snprintf(c->state_dir, sizeof(c->state_dir), "/var/lib/skep/%s", name);
 	snprintf(c->run_dir, sizeof(c->run_dir), "/run/skep/%s", name);

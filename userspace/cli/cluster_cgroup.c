@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cluster's subtree in every cgroup hierarchy, on pure v2 and on hybrid (v1 controllers beside a v2 without) machines. Processes are
- * placed and killed through v2, which both have; only /skep below each hierarchy's root is ever touched.
+ * The cluster's subtree in every cgroup hierarchy, on pure v2 and on hybrid (v1 controllers beside a v2 without)
+ * machines. Processes are placed and killed through v2, which both have; only /skep below each hierarchy's root is
+ * ever touched.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,14 +29,15 @@ const char *cluster_cgroup2_root(struct err *err)
 	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
 		if (!statfs(roots[i], &fs) && fs.f_type == CGROUP2_SUPER_MAGIC)
 			return roots[i];
-	err_set(err, ENOTSUP, "no cgroup v2 at /sys/fs/cgroup or /sys/fs/cgroup/unified: mount it (mount -t cgroup2 none "
-			      "/sys/fs/cgroup/unified)");
+	err_set(err, ENOTSUP,
+		"no cgroup v2 at /sys/fs/cgroup or /sys/fs/cgroup/unified: mount it (mount -t cgroup2 none "
+		"/sys/fs/cgroup/unified)");
 	return NULL;
 }
 
 /* Calls fn for each hierarchy's root directory; v2 first. */
-static int each_hierarchy(int (*fn)(const struct cluster *c, const char *root, struct err *err), const struct cluster *c,
-			  struct err *err)
+static int each_hierarchy(int (*fn)(const struct cluster *c, const char *root, struct err *err),
+			  const struct cluster *c, struct err *err)
 {
 	const char *v2 = cluster_cgroup2_root(err);
 	struct dirent *e;
@@ -55,7 +57,8 @@ static int each_hierarchy(int (*fn)(const struct cluster *c, const char *root, s
 		struct statfs fs;
 
 		snprintf(root, sizeof(root), "/sys/fs/cgroup/%s", e->d_name);
-		if (e->d_name[0] == '.' || e->d_type == DT_LNK || statfs(root, &fs) < 0 || fs.f_type != CGROUP_SUPER_MAGIC)
+		if (e->d_name[0] == '.' || e->d_type == DT_LNK || statfs(root, &fs) < 0 ||
+		    fs.f_type != CGROUP_SUPER_MAGIC)
 			continue;
 		r = fn(c, root, first ? NULL : err);
 		if (!first)
@@ -65,7 +68,10 @@ static int each_hierarchy(int (*fn)(const struct cluster *c, const char *root, s
 	return first;
 }
 
-/* v2 gives a child only the controllers its parent hands down. Those that the kernel or the machine does not have are left out. */
+/*
+ * v2 gives a child only the controllers its parent hands down. Those that the kernel or the machine does not have are
+ * left out.
+ */
 static void enable_controllers(const char *dir)
 {
 	static const char *const want[] = { "+cpu", "+memory", "+pids", "+cpuset", "+io" };

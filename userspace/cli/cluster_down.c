@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Removing a local cluster: processes, then what held them, by name alone (cluster.h), so that it works whatever was killed before.
- * Also the bpf file system, which is mounted for the first cluster where the machine has none and unmounted after the last.
+ * Removing a local cluster: processes, then what held them, by name alone (cluster.h), so that it works whatever was
+ * killed before. Also the bpf file system, which is mounted for the first cluster where the machine has none and
+ * unmounted after the last.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +21,7 @@
 #include "base/str.h"
 #include "cluster.h"
 
-#define BPFFS "/sys/fs/bpf"
+#define BPFFS	   "/sys/fs/bpf"
 #define BPFFS_MARK "/run/skep/.bpffs-mounted"
 
 int cluster_bpffs_up(struct err *err)

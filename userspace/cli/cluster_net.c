@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The closed virtual LAN of a local cluster: a namespace with a bridge (and the control plane), and one namespace per node joined to it
- * by a veth pair. Nothing touches the machine's own interfaces: every link is born inside these namespaces.
+ * The closed virtual LAN of a local cluster: a namespace with a bridge (and the control plane), and one namespace per
+ * node joined to it by a veth pair. Nothing touches the machine's own interfaces: every link is born inside these
+ * namespaces.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -87,7 +88,10 @@ static int make_ns(void *arg, struct err *err)
 	return 0;
 }
 
-/* As `ip netns add` does it: the directory is a shared mount, so that namespaces made later are seen by every mount namespace. */
+/*
+ * As `ip netns add` does it: the directory is a shared mount, so that namespaces made later are seen by every mount
+ * namespace.
+ */
 static int netns_make(const char *ns, struct err *err)
 {
 	char path[PATH_MAX];
@@ -126,7 +130,7 @@ int cluster_netns_delete(const char *ns, struct err *err)
 	return 0;
 }
 
-/* --- inside a namespace ------------------------------------------------------------------------------------------------------- */
+/* --- inside a namespace ------------------------------------------------------------------------------------------- */
 
 static int add_addr(struct nl_sock *nl, int ifindex, const char *text, struct err *err)
 {
@@ -218,7 +222,8 @@ static int enter(const char *ns, struct err *err)
 	cleanup(close_fd) int fd = cluster_netns_open(ns);
 
 	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
-		return err_set(err, fd < 0 ? -fd : errno, "enter namespace '%s': %s", ns, strerror(fd < 0 ? -fd : errno));
+		return err_set(err, fd < 0 ? -fd : errno, "enter namespace '%s': %s", ns,
+			       strerror(fd < 0 ? -fd : errno));
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates and kubeconfigs of a local cluster. One authority signs all; the user names and groups are those Kubernetes gives its
- * own components, so that its authorization rules apply unchanged.
+ * Certificates and kubeconfigs of a local cluster. One authority signs all; the user names and groups are those
+ * Kubernetes gives its own components, so that its authorization rules apply unchanged.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -52,8 +52,13 @@ static int make_node(const struct cluster *c, int i, struct err *err)
 	const char *names[] = { node, NULL };
 	const char *ips[] = { ip4, ip6, NULL };
 	struct tls_cert_request req = {
-		.common_name = user, .organizations = groups, .dns_names = names, .ip_addresses = ips,
-		.server = true, .client = true, .days = DAYS,
+		.common_name = user,
+		.organizations = groups,
+		.dns_names = names,
+		.ip_addresses = ips,
+		.server = true,
+		.client = true,
+		.days = DAYS,
 	};
 
 	cluster_node_name(c, i, node);
@@ -64,12 +69,19 @@ static int make_node(const struct cluster *c, int i, struct err *err)
 
 int cluster_make_pki(const struct cluster *c, struct err *err)
 {
-	static const char *const server_names[] = { "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-						    "kubernetes.default.svc.cluster.local", NULL };
-	static const char *const server_ips[] = { "127.0.0.1",	   "::1",	"10.96.0.1", "fd00:10:96::1",
+	static const char *const server_names[] = { "localhost",
+						    "kubernetes",
+						    "kubernetes.default",
+						    "kubernetes.default.svc",
+						    "kubernetes.default.svc.cluster.local",
+						    NULL };
+	static const char *const server_ips[] = { "127.0.0.1",	   "::1",	    "10.96.0.1", "fd00:10:96::1",
 						  CLUSTER_LAN_IP4, CLUSTER_LAN_IP6, NULL };
-	const struct tls_cert_request server = { .common_name = "kube-apiserver", .dns_names = server_names,
-						 .ip_addresses = server_ips, .server = true, .days = DAYS };
+	const struct tls_cert_request server = { .common_name = "kube-apiserver",
+						 .dns_names = server_names,
+						 .ip_addresses = server_ips,
+						 .server = true,
+						 .days = DAYS };
 	char dir[PATH_MAX], cert[PATH_MAX], key[PATH_MAX];
 	int r;
 
@@ -92,7 +104,8 @@ int cluster_make_pki(const struct cluster *c, struct err *err)
 	if (!r)
 		r = make_client(c, "scheduler", "system:kube-scheduler", "system:kube-scheduler", err);
 	if (!r)
-		r = make_client(c, "controller-manager", "system:kube-controller-manager", "system:kube-controller-manager", err);
+		r = make_client(c, "controller-manager", "system:kube-controller-manager",
+				"system:kube-controller-manager", err);
 	for (int i = 1; !r && i <= c->n_nodes; i++)
 		r = make_node(c, i, err);
 	return r;
@@ -115,7 +128,8 @@ static int add_file_base64(struct strbuf *sb, const char *key, const char *path,
 	return 0;
 }
 
-int cluster_write_kubeconfig(const struct cluster *c, const char *user, const char *server, const char *path, struct err *err)
+int cluster_write_kubeconfig(const struct cluster *c, const char *user, const char *server, const char *path,
+			     struct err *err)
 {
 	cleanup(strbuf_done) struct strbuf sb = STRBUF_INIT;
 	char ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX];
@@ -124,13 +138,17 @@ int cluster_write_kubeconfig(const struct cluster *c, const char *user, const ch
 	pki_path(c, "ca", "crt", ca);
 	pki_path(c, user, "crt", cert);
 	pki_path(c, user, "key", key);
-	strbuf_addf(&sb, "apiVersion: v1\nkind: Config\ncurrent-context: skep-%s\nclusters:\n- name: skep-%s\n  cluster:\n"
-			 "    server: %s\n", c->name, c->name, server);
+	strbuf_addf(&sb,
+		    "apiVersion: v1\nkind: Config\ncurrent-context: skep-%s\nclusters:\n- name: skep-%s\n  cluster:\n"
+		    "    server: %s\n",
+		    c->name, c->name, server);
 	r = add_file_base64(&sb, "certificate-authority-data", ca, err);
 	if (r < 0)
 		return r;
-	strbuf_addf(&sb, "contexts:\n- name: skep-%s\n  context:\n    cluster: skep-%s\n    user: %s\nusers:\n- name: %s\n  user:\n",
-		    c->name, c->name, user, user);
+	strbuf_addf(
+		&sb,
+		"contexts:\n- name: skep-%s\n  context:\n    cluster: skep-%s\n    user: %s\nusers:\n- name: %s\n  user:\n",
+		c->name, c->name, user, user);
 	r = add_file_base64(&sb, "client-certificate-data", cert, err);
 	if (!r)
 		r = add_file_base64(&sb, "client-key-data", key, err);

@@ -31,7 +31,8 @@ static const struct cli_verb *find(const char *name)
 static void overview(FILE *out)
 {
 	fputs("skep runs containers on a fleet of Linux machines, speaks the Kubernetes API, and moves every packet with eBPF.\n\n"
-	      "Usage: skep VERB [ARGUMENTS]\n", out);
+	      "Usage: skep VERB [ARGUMENTS]\n",
+	      out);
 	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
 		fprintf(out, "\n%s:\n", groups[g].title);
 		for (const struct cli_verb *const *v = groups[g].verbs; *v; v++)

@@ -22,8 +22,8 @@ char *manifest_where(const struct manifest_doc *doc, const char *field, char *bu
 	const char *kind = api_get_str(doc->obj, "kind");
 	int line = field && *field ? api_yaml_line_of(doc->text, doc->len, doc->index, field) : 0;
 
-	snprintf(buf, 512, "%s:%d (%s %s)", streq(doc->file, "-") ? "standard input" : doc->file, line > 0 ? line : doc->line,
-		 kind ? kind : "document", name ? name : "without a name");
+	snprintf(buf, 512, "%s:%d (%s %s)", streq(doc->file, "-") ? "standard input" : doc->file,
+		 line > 0 ? line : doc->line, kind ? kind : "document", name ? name : "without a name");
 	return buf;
 }
 
@@ -43,7 +43,7 @@ static int add_doc(struct manifest *m, const struct manifest_doc *from, json_t *
 	if (!av || !kind)
 		return err_set(err, EINVAL, "%s: %s is missing or not a string", where, av ? "kind" : "apiVersion");
 	if (str_ends(kind, "List") && (items = json_object_get(obj, "items")) && json_is_array(items)) {
-		json_array_foreach(items, i, item) {
+		json_array_foreach (items, i, item) {
 			r = add_doc(m, from, item, err);
 			if (r < 0)
 				return r;
@@ -54,7 +54,8 @@ static int add_doc(struct manifest *m, const struct manifest_doc *from, json_t *
 	snprintf(group, sizeof(group), "%.*s", slash ? (int)(slash - av) : 0, av);
 	doc.kind = api_kind_by_name(group, slash ? slash + 1 : av, kind);
 	if (!doc.kind)
-		return err_set(err, EINVAL, "%s: no kind \"%s\" in version \"%s\": Skep does not serve it", where, kind, av);
+		return err_set(err, EINVAL, "%s: no kind \"%s\" in version \"%s\": Skep does not serve it", where, kind,
+			       av);
 	if (!api_get_str(obj, "metadata.name") && !api_get_str(obj, "metadata.generateName"))
 		return err_set(err, EINVAL, "%s: metadata.name is missing", where);
 	if (m->n >= MAX_DOCS)
@@ -122,7 +123,8 @@ static int add_stdin(struct manifest *m, struct err *err)
 
 static int manifest_file(const struct dirent *e)
 {
-	return e->d_name[0] != '.' && (str_ends(e->d_name, ".yaml") || str_ends(e->d_name, ".yml") || str_ends(e->d_name, ".json"));
+	return e->d_name[0] != '.' &&
+	       (str_ends(e->d_name, ".yaml") || str_ends(e->d_name, ".yml") || str_ends(e->d_name, ".json"));
 }
 
 static int add_path(struct manifest *m, const char *path, bool recursive, bool top, struct err *err)

@@ -6,10 +6,10 @@
 #include "cli.h"
 
 struct manifest_doc {
-	const char *file;	/* "-" for standard input */
-	const char *text;	/* of the whole file, for looking up lines */
-	size_t len, index;	/* which document of the file */
-	int line;		/* its first line */
+	const char *file;  /* "-" for standard input */
+	const char *text;  /* of the whole file, for looking up lines */
+	size_t len, index; /* which document of the file */
+	int line;	   /* its first line */
 	json_t *obj;
 	const struct api_kind *kind;
 };
@@ -19,8 +19,10 @@ struct manifest {
 	size_t n_files;
 	char **files, **texts;
 };
-/* paths: files, directories (their *.yaml, *.yml, *.json in order of name), "-". Lists are taken apart. All or nothing: on failure
- * err names file, line and document. A kind the schema lacks is an error. */
+/*
+ * paths: files, directories (their *.yaml, *.yml, *.json in order of name), "-". Lists are taken apart. All or
+ * nothing: on failure err names file, line and document. A kind the schema lacks is an error.
+ */
 int manifest_load(const struct cli_list *paths, bool recursive, struct manifest *ret, struct err *err);
 void manifest_done(struct manifest *m);
 /* "hello.yaml:12 (Deployment hello)" for a field ("" = the document). buf of 512. */

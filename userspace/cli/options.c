@@ -28,8 +28,8 @@ void cli_help(const struct cli_verb *verb, const struct cli_opt *opts, FILE *out
 	for (; opts && opts->name; opts++) {
 		char left[64];
 
-		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", opts->letter ? '-' : ' ', opts->letter ? opts->letter : ' ',
-			 opts->letter ? "," : " ", opts->name,
+		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", opts->letter ? '-' : ' ',
+			 opts->letter ? opts->letter : ' ', opts->letter ? "," : " ", opts->name,
 			 opts->arg ? (opts->type == CLI_OPTIONAL ? "[=" : "=") : "", opts->arg ? opts->arg : "");
 		fprintf(out, "  %s%s%*s %s\n", left, opts->arg && opts->type == CLI_OPTIONAL ? "]" : "",
 			(int)(30 > strlen(left) ? 30 - strlen(left) : 0), "", opts->help);
@@ -78,7 +78,8 @@ static int set_opt(const struct cli_opt *o, const char *shown, const char *value
 static const struct cli_opt *find_opt(const struct cli_opt *opts, const char *name, size_t len, char letter)
 {
 	for (; opts->name; opts++)
-		if (name ? strlen(opts->name) == len && !strncmp(opts->name, name, len) : letter && opts->letter == letter)
+		if (name ? strlen(opts->name) == len && !strncmp(opts->name, name, len)
+			 : letter && opts->letter == letter)
 			return opts;
 	return NULL;
 }

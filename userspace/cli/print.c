@@ -55,13 +55,15 @@ static char *cell_text(const json_t *v)
 	}
 }
 
-void cli_print_server_table(FILE *out, const json_t *table, bool wide, bool headers, bool namespaces, const char *prefix)
+void cli_print_server_table(FILE *out, const json_t *table, bool wide, bool headers, bool namespaces,
+			    const char *prefix)
 {
-	const json_t *defs = json_object_get(table, "columnDefinitions"), *rows = json_object_get(table, "rows"), *row, *def;
+	const json_t *defs = json_object_get(table, "columnDefinitions"), *rows = json_object_get(table, "rows"), *row,
+		     *def;
 	size_t all = json_array_size(defs), shown = 0, i, c, at = 0, n_rows = json_array_size(rows) + (headers ? 1 : 0);
 	char **cells;
 
-	json_array_foreach(defs, i, def)
+	json_array_foreach (defs, i, def)
 		shown += wide || !json_integer_value(json_object_get(def, "priority"));
 	if (!shown)
 		return;
@@ -72,7 +74,7 @@ void cli_print_server_table(FILE *out, const json_t *table, bool wide, bool head
 	if (headers) {
 		if (namespaces)
 			cells[at++] = strdup("NAMESPACE");
-		json_array_foreach(defs, i, def) {
+		json_array_foreach (defs, i, def) {
 			if (!wide && json_integer_value(json_object_get(def, "priority")))
 				continue;
 			cells[at] = strdup(json_string_value(json_object_get(def, "name")) ?: "");
@@ -82,7 +84,7 @@ void cli_print_server_table(FILE *out, const json_t *table, bool wide, bool head
 			at++;
 		}
 	}
-	json_array_foreach(rows, i, row) {
+	json_array_foreach (rows, i, row) {
 		const json_t *values = json_object_get(row, "cells");
 
 		if (namespaces)

@@ -15,7 +15,7 @@ static const json_t *condition(const json_t *obj, const char *type)
 	const json_t *list = api_get(obj, "status.conditions"), *c;
 	size_t i;
 
-	json_array_foreach(list, i, c) {
+	json_array_foreach (list, i, c) {
 		const char *have = api_get_str(c, "type");
 
 		if (have && !strcasecmp(have, type))
@@ -27,7 +27,8 @@ static const json_t *condition(const json_t *obj, const char *type)
 static int deployment_state(const json_t *obj, char *text)
 {
 	int64_t want = api_get_int(obj, "spec.replicas", 1), updated = api_get_int(obj, "status.updatedReplicas", 0);
-	int64_t total = api_get_int(obj, "status.replicas", 0), available = api_get_int(obj, "status.availableReplicas", 0);
+	int64_t total = api_get_int(obj, "status.replicas", 0),
+		available = api_get_int(obj, "status.availableReplicas", 0);
 	const char *name = api_get_str(obj, "metadata.name");
 	const json_t *progressing = condition(obj, "Progressing");
 
@@ -40,18 +41,22 @@ static int deployment_state(const json_t *obj, char *text)
 		return -1;
 	}
 	if (updated < want) {
-		snprintf(text, 256, "Waiting for deployment \"%s\" rollout to finish: %d out of %d new replicas have been updated...", name,
-			 (int)updated, (int)want);
+		snprintf(
+			text, 256,
+			"Waiting for deployment \"%s\" rollout to finish: %d out of %d new replicas have been updated...",
+			name, (int)updated, (int)want);
 		return 0;
 	}
 	if (total > updated) {
-		snprintf(text, 256, "Waiting for deployment \"%s\" rollout to finish: %d old replicas are pending termination...", name,
-			 (int)(total - updated));
+		snprintf(text, 256,
+			 "Waiting for deployment \"%s\" rollout to finish: %d old replicas are pending termination...",
+			 name, (int)(total - updated));
 		return 0;
 	}
 	if (available < updated) {
-		snprintf(text, 256, "Waiting for deployment \"%s\" rollout to finish: %d of %d updated replicas are available...", name,
-			 (int)available, (int)updated);
+		snprintf(text, 256,
+			 "Waiting for deployment \"%s\" rollout to finish: %d of %d updated replicas are available...",
+			 name, (int)available, (int)updated);
 		return 0;
 	}
 	snprintf(text, 256, "deployment \"%s\" successfully rolled out", name);
@@ -63,7 +68,8 @@ static int condition_state(const json_t *obj, const char *type, const char *valu
 	const json_t *c = condition(obj, type);
 	const char *have = c ? api_get_str(c, "status") : NULL;
 
-	snprintf(text, 256, "condition %s is %s%s%s", type, have ? have : "not reported", c && api_get_str(c, "message") ? ": " : "",
+	snprintf(text, 256, "condition %s is %s%s%s", type, have ? have : "not reported",
+		 c && api_get_str(c, "message") ? ": " : "",
 		 c && api_get_str(c, "message") ? api_get_str(c, "message") : "");
 	return have && !strcasecmp(have, value);
 }
@@ -92,13 +98,15 @@ int rollout_state(const json_t *obj, const char *until, char *text)
 		int64_t want = api_get_int(obj, "spec.replicas", 1), have = api_get_int(obj, "status.readyReplicas", 0);
 
 		snprintf(text, 256, "%d of %d replicas are ready", (int)have, (int)want);
-		return have == want && api_get_int(obj, "status.observedGeneration", 0) >= api_get_int(obj, "metadata.generation", 0);
+		return have == want &&
+		       api_get_int(obj, "status.observedGeneration", 0) >= api_get_int(obj, "metadata.generation", 0);
 	}
 	if (streq(kind, "Pod")) {
 		if (streq(phase, "Succeeded"))
 			return 1;
 		if (streq(phase, "Failed")) {
-			snprintf(text, 256, "the pod failed: %s", api_get_str(obj, "status.message") ?: "see `skep describe`");
+			snprintf(text, 256, "the pod failed: %s",
+				 api_get_str(obj, "status.message") ?: "see `skep describe`");
 			return -1;
 		}
 		return condition_state(obj, "Ready", "True", text);
@@ -167,13 +175,15 @@ static void expired(struct loop_timer *t)
 	w->timed_out = true;
 }
 
-int rollout_wait(struct cli *cli, const struct api_kind *kind, const char *ns, const char *name, const char *until, int64_t timeout_ms,
-		 bool verbose, struct err *err)
+int rollout_wait(struct cli *cli, const struct api_kind *kind, const char *ns, const char *name, const char *until,
+		 int64_t timeout_ms, bool verbose, struct err *err)
 {
 	static const struct informer_ops ops = { changed, synced };
 	struct waiting w = { .until = until, .verbose = verbose, .deadline = { .fn = expired, .arg = &w } };
 	char field[320], label[320];
-	struct informer_config config = { .kind = kind, .namespace_ = ns, .field_selector = field, .resync_ms = -1, .keep_json = true };
+	struct informer_config config = {
+		.kind = kind, .namespace_ = ns, .field_selector = field, .resync_ms = -1, .keep_json = true
+	};
 	struct informer *inf;
 	int r;
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The supervisor of a local cluster, one process: makes what the cluster stands on, starts every component in its namespace and cgroup,
- * restarts what dies, and tells `skep up` over a pipe how far it is. Components reach each other only over the wire; the supervisor
- * holds the API server's listening sockets, so that a restart of it refuses no connection.
+ * The supervisor of a local cluster, one process: makes what the cluster stands on, starts every component in its
+ * namespace and cgroup, restarts what dies, and tells `skep up` over a pipe how far it is. Components reach each
+ * other only over the wire; the supervisor holds the API server's listening sockets, so that a restart of it refuses
+ * no connection.
  *
  * Progress lines on the pipe: "step <text>", "done", "ready <port>", "fail <step>\t<cause>\t<log>".
  */
@@ -39,8 +40,8 @@ enum {
 	MAX_LISTENERS = 4,
 	RESTART_MIN_MS = 100,
 	RESTART_MAX_MS = 5000,
-	STABLE_MS = 10000,	/* having run so long, the next restart is quick again */
-	START_TRIES = 3,	/* ends of one component during start-up before `skep up` gives up */
+	STABLE_MS = 10000, /* having run so long, the next restart is quick again */
+	START_TRIES = 3,   /* ends of one component during start-up before `skep up` gives up */
 	START_TIMEOUT_MS = 120000,
 };
 
@@ -48,18 +49,18 @@ struct sup;
 
 struct component {
 	struct sup *sup;
-	char name[80];		/* names its log and its pid file */
-	char ns[64];		/* network namespace */
-	char cgroup[PATH_MAX];	/* cgroup v2 directory of its own */
+	char name[80];	       /* names its log and its pid file */
+	char ns[64];	       /* network namespace */
+	char cgroup[PATH_MAX]; /* cgroup v2 directory of its own */
 	char *args[MAX_ARGS + 1];
 	int n_args;
 	bool gets_listeners;
-	bool once;		/* a command, not a daemon: its success is awaited */
+	bool once; /* a command, not a daemon: its success is awaited */
 	void (*on_success)(struct component *comp);
-	int node;		/* 0: control plane */
+	int node; /* 0: control plane */
 	pid_t pid;
 	int64_t started_ms;
-	int delay_ms;		/* of the next restart */
+	int delay_ms; /* of the next restart */
 	int early_ends;
 	struct loop_child child;
 	struct loop_timer restart;
@@ -69,10 +70,10 @@ struct component {
 struct sup {
 	struct cluster *c;
 	struct loop *loop;
-	int progress_fd;	/* -1 once `skep up` has gone */
+	int progress_fd; /* -1 once `skep up` has gone */
 	int listeners[MAX_LISTENERS];
 	int n_listeners;
-	int notify_fd;		/* where containerd says READY=1 */
+	int notify_fd; /* where containerd says READY=1 */
 	struct loop_io notify;
 	struct component *components;
 	struct kubeconfig kc;
@@ -125,7 +126,7 @@ static char *log_path(const struct sup *s, const char *name, char *buf)
 	return buf;
 }
 
-/* --- processes ------------------------------------------------------------------------------------------------------------------ */
+/* --- processes ---------------------------------------------------------------------------------------------------- */
 
 static struct component *component_new(struct sup *s, int node, const char *ns, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -195,8 +196,8 @@ static void exec_component(struct component *comp, int ns_fd, int procs_fd, int 
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
 	execvp(comp->args[0], comp->args);
-	dprintf(STDERR_FILENO, "cannot run '%s': %s (is it installed? scripts/setup.sh installs what Skep needs)\n", comp->args[0],
-		strerror(errno));
+	dprintf(STDERR_FILENO, "cannot run '%s': %s (is it installed? scripts/setup.sh installs what Skep needs)\n",
+		comp->args[0], strerror(errno));
 	_exit(127);
 }
 
@@ -248,7 +249,8 @@ static void last_line(const char *path, char *buf, size_t size)
 	char *start;
 
 	if (fd >= 0 && !fstat(fd, &st))
-		n = pread(fd, tail, sizeof(tail) - 1, st.st_size > (off_t)sizeof(tail) - 1 ? st.st_size - (off_t)sizeof(tail) + 1 : 0);
+		n = pread(fd, tail, sizeof(tail) - 1,
+			  st.st_size > (off_t)sizeof(tail) - 1 ? st.st_size - (off_t)sizeof(tail) + 1 : 0);
 	while (n > 0 && (tail[n - 1] == '\n' || tail[n - 1] == '\t'))
 		n--;
 	tail[n > 0 ? n : 0] = '\0';
@@ -278,7 +280,8 @@ static void component_ended(struct loop_child *child, int code, int status)
 		comp->on_success(comp);
 		return;
 	}
-	log_warn("%s[%d] %s %d", comp->name, (int)comp->pid, code == CLD_EXITED ? "exited with status" : "was killed by signal", status);
+	log_warn("%s[%d] %s %d", comp->name, (int)comp->pid,
+		 code == CLD_EXITED ? "exited with status" : "was killed by signal", status);
 	if (!s->ready && ++comp->early_ends >= START_TRIES) {
 		struct err err = ERR_INIT;
 
@@ -294,7 +297,7 @@ static void component_ended(struct loop_child *child, int code, int status)
 	comp->delay_ms = comp->delay_ms * 2 > RESTART_MAX_MS ? RESTART_MAX_MS : comp->delay_ms * 2;
 }
 
-/* --- what runs -------------------------------------------------------------------------------------------------------------------- */
+/* --- what runs ---------------------------------------------------------------------------------------------------- */
 
 static void add_control_plane(struct sup *s)
 {
@@ -358,37 +361,38 @@ static int write_containerd_config(const struct sup *s, const char *node, char *
 		if (symlink(target, link) < 0)
 			return err_set(err, errno, "link '%s': %m", link);
 	}
-	n = snprintf(text, sizeof(text),
-		     "version = 2\n"
-		     "root = \"%1$s/%3$s/containerd\"\n"
-		     "state = \"%2$s/%3$s/containerd\"\n"
-		     "disabled_plugins = [\"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.btrfs\", "
-		     "\"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.zfs\", "
-		     "\"io.containerd.internal.v1.restart\", \"io.containerd.tracing.processor.v1.otlp\", "
-		     "\"io.containerd.internal.v1.tracing\"]\n"
-		     "[grpc]\n  address = \"%2$s/%3$s/containerd.sock\"\n"
-		     "[plugins.\"io.containerd.internal.v1.opt\"]\n  path = \"%1$s/%3$s/containerd/opt\"\n"
-		     "[plugins.\"io.containerd.grpc.v1.cri\"]\n"
-		     "  sandbox_image = \"localhost/skep/pause:1\"\n"
-		     "  disable_apparmor = true\n"
-		     "  netns_mounts_under_state_dir = true\n"
-		     "  restrict_oom_score_adj = true\n"
-		     "  stream_server_address = \"127.0.0.1\"\n"
-		     "  stream_server_port = \"0\"\n"
-		     "  [plugins.\"io.containerd.grpc.v1.cri\".cni]\n"
-		     "    bin_dir = \"%4$s\"\n"
-		     "    conf_dir = \"%1$s/%3$s/cni\"\n"
-		     "  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n"
-		     "    snapshotter = \"overlayfs\"\n"
-		     "    default_runtime_name = \"runc\"\n"
-		     "    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n"
-		     "      runtime_type = \"io.containerd.runc.v2\"\n"
-		     "      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n"
-		     "        SystemdCgroup = false\n"
-		     "        Root = \"%2$s/%3$s/runc\"\n"
-		     "  [plugins.\"io.containerd.grpc.v1.cri\".registry]\n"
-		     "    config_path = \"%1$s/%3$s/certs.d\"\n",
-		     s->c->state_dir, s->c->run_dir, node, dir);
+	n = snprintf(
+		text, sizeof(text),
+		"version = 2\n"
+		"root = \"%1$s/%3$s/containerd\"\n"
+		"state = \"%2$s/%3$s/containerd\"\n"
+		"disabled_plugins = [\"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.btrfs\", "
+		"\"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.snapshotter.v1.zfs\", "
+		"\"io.containerd.internal.v1.restart\", \"io.containerd.tracing.processor.v1.otlp\", "
+		"\"io.containerd.internal.v1.tracing\"]\n"
+		"[grpc]\n  address = \"%2$s/%3$s/containerd.sock\"\n"
+		"[plugins.\"io.containerd.internal.v1.opt\"]\n  path = \"%1$s/%3$s/containerd/opt\"\n"
+		"[plugins.\"io.containerd.grpc.v1.cri\"]\n"
+		"  sandbox_image = \"localhost/skep/pause:1\"\n"
+		"  disable_apparmor = true\n"
+		"  netns_mounts_under_state_dir = true\n"
+		"  restrict_oom_score_adj = true\n"
+		"  stream_server_address = \"127.0.0.1\"\n"
+		"  stream_server_port = \"0\"\n"
+		"  [plugins.\"io.containerd.grpc.v1.cri\".cni]\n"
+		"    bin_dir = \"%4$s\"\n"
+		"    conf_dir = \"%1$s/%3$s/cni\"\n"
+		"  [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n"
+		"    snapshotter = \"overlayfs\"\n"
+		"    default_runtime_name = \"runc\"\n"
+		"    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n"
+		"      runtime_type = \"io.containerd.runc.v2\"\n"
+		"      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n"
+		"        SystemdCgroup = false\n"
+		"        Root = \"%2$s/%3$s/runc\"\n"
+		"  [plugins.\"io.containerd.grpc.v1.cri\".registry]\n"
+		"    config_path = \"%1$s/%3$s/certs.d\"\n",
+		s->c->state_dir, s->c->run_dir, node, dir);
 	snprintf(ret_path, PATH_MAX, "%s/%s/containerd.toml", s->c->state_dir, node);
 	return file_write_atomic(ret_path, text, (size_t)n, 0644, err);
 }
@@ -433,7 +437,7 @@ static int add_node(struct sup *s, int i, struct err *err)
 	return 0;
 }
 
-/* --- coming up -------------------------------------------------------------------------------------------------------------------- */
+/* --- coming up ---------------------------------------------------------------------------------------------------- */
 
 static void check_ready(struct sup *s)
 {
@@ -445,7 +449,8 @@ static void check_ready(struct sup *s)
 		const struct api_node *node = (const struct api_node *)it.item->obj;
 
 		for (size_t i = 0; i < node->status.n_conditions; i++)
-			if (streq(node->status.conditions[i].type, "Ready") && streq(node->status.conditions[i].status, "True"))
+			if (streq(node->status.conditions[i].type, "Ready") &&
+			    streq(node->status.conditions[i].status, "True"))
 				n++;
 	}
 	if (n < s->c->n_nodes)
@@ -490,9 +495,11 @@ static int load_pause_image(struct sup *s, int i, struct err *err)
 	if (access(image, R_OK))
 		snprintf(image, sizeof(image), "%s/../lib/skep/pause.tar", c->bin_dir);
 	if (access(image, R_OK))
-		return err_set(err, ENOENT, "pause.tar is neither in %s/../images nor in ../lib/skep: run `make`", c->bin_dir);
+		return err_set(err, ENOENT, "pause.tar is neither in %s/../images nor in ../lib/skep: run `make`",
+			       c->bin_dir);
 	comp = component_new(s, i, cluster_node_ns(c, i, ns), "%s-pause-image", cluster_node_name(c, i, node));
-	snprintf(comp->cgroup, sizeof(comp->cgroup), "%s/skep/%s/%s/containerd", cluster_cgroup2_root(NULL), c->name, node);
+	snprintf(comp->cgroup, sizeof(comp->cgroup), "%s/skep/%s/%s/containerd", cluster_cgroup2_root(NULL), c->name,
+		 node);
 	comp->once = true;
 	comp->on_success = image_loaded;
 	arg(comp, "ctr");
@@ -509,7 +516,9 @@ static void notified(struct loop_io *io, uint32_t events)
 	struct sup *s = io->arg;
 	char buf[512], control[CMSG_SPACE(sizeof(struct ucred))];
 	struct iovec iov = { buf, sizeof(buf) - 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
 	struct err err = ERR_INIT;
 	struct cmsghdr *cm;
 	struct ucred cred = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * skep apply and skep delete -f: manifests to the API server. All files are read and checked before the first request, so that a broken
- * file changes nothing; the server's complaints are given with file and line.
+ * skep apply and skep delete -f: manifests to the API server. All files are read and checked before the first
+ * request, so that a broken file changes nothing; the server's complaints are given with file and line.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -36,10 +36,11 @@ static void complain(const struct manifest_doc *doc, const json_t *status, const
 		cli_error("%s: %s", manifest_where(doc, "", where), err->msg);
 		return;
 	}
-	json_array_foreach(causes, i, cause) {
+	json_array_foreach (causes, i, cause) {
 		const char *field = api_get_str(cause, "field");
 
-		cli_error("%s: %s: %s", manifest_where(doc, field, where), field ? field : "", api_get_str(cause, "message") ?: "");
+		cli_error("%s: %s: %s", manifest_where(doc, field, where), field ? field : "",
+			  api_get_str(cause, "message") ?: "");
 	}
 }
 
@@ -81,12 +82,13 @@ static int apply_one(struct cli *cli, const struct manifest_doc *doc, const char
 
 	own = api_get_str(doc->obj, "metadata.namespace");
 	if (forced_ns && own && doc->kind->namespaced && !streq(own, forced_ns)) {
-		cli_error("%s: metadata.namespace is '%s' but --namespace says '%s'", manifest_where(doc, "metadata.namespace", where),
-			  own, forced_ns);
+		cli_error("%s: metadata.namespace is '%s' but --namespace says '%s'",
+			  manifest_where(doc, "metadata.namespace", where), own, forced_ns);
 		return -1;
 	}
 	if (!name) {
-		cli_error("%s: apply needs metadata.name (generateName would make a new object each time)", manifest_where(doc, "", where));
+		cli_error("%s: apply needs metadata.name (generateName would make a new object each time)",
+			  manifest_where(doc, "", where));
 		return -1;
 	}
 	one = kube_path(doc->kind, ns, name, NULL);
@@ -100,17 +102,20 @@ static int apply_one(struct cli *cli, const struct manifest_doc *doc, const char
 		goto out;
 	}
 	if (status == 404) {
-		if (asprintf(&url, "%s?fieldManager=skep-apply&fieldValidation=Strict%s", coll, dry_run ? "&dryRun=All" : "") < 0)
+		if (asprintf(&url, "%s?fieldManager=skep-apply&fieldValidation=Strict%s", coll,
+			     dry_run ? "&dryRun=All" : "") < 0)
 			goto out;
 		status = cli_request(cli, "POST", url, NULL, NULL, wanted, &answer, &err);
 	} else {
-		const char *text = json_string_value(json_object_get(api_get(live, "metadata.annotations"), LAST_APPLIED));
+		const char *text =
+			json_string_value(json_object_get(api_get(live, "metadata.annotations"), LAST_APPLIED));
 
 		before = api_get_str(live, "metadata.resourceVersion") ?: "";
 		if (text)
 			last = json_loads(text, 0, NULL);
 		sent = apply_patch(doc->kind->type, last, wanted);
-		if (asprintf(&url, "%s?fieldManager=skep-apply&fieldValidation=Strict%s", one, dry_run ? "&dryRun=All" : "") < 0)
+		if (asprintf(&url, "%s?fieldManager=skep-apply&fieldValidation=Strict%s", one,
+			     dry_run ? "&dryRun=All" : "") < 0)
 			goto out;
 		status = cli_request(cli, "PATCH", url, STRATEGIC, NULL, sent, &answer, &err);
 		verb = "configured";
@@ -142,7 +147,8 @@ static int run_apply(const struct cli_verb *verb, int argc, char **argv)
 	int64_t timeout_ms = 120000;
 	bool recursive = false;
 	const struct cli_opt opts[] = {
-		{ 'f', "filename", CLI_LIST, &files, "FILE", "manifest, directory of manifests, or - for standard input" },
+		{ 'f', "filename", CLI_LIST, &files, "FILE",
+		  "manifest, directory of manifests, or - for standard input" },
 		{ 'R', "recursive", CLI_FLAG, &recursive, NULL, "directories within directories too" },
 		{ 0, "wait", CLI_OPTIONAL, &wait, "ready", "wait until what was applied is ready" },
 		{ 0, "timeout", CLI_DURATION, &timeout_ms, "TIME", "of --wait (default 2m)" },
@@ -158,7 +164,8 @@ static int run_apply(const struct cli_verb *verb, int argc, char **argv)
 	if (n < 0)
 		return CLI_PARSE_EXIT(n);
 	if (n || !files.n) {
-		cli_error(n ? "unexpected argument '%s': files are given with -f" : "say what to apply: -f FILE", n ? argv[1] : "");
+		cli_error(n ? "unexpected argument '%s': files are given with -f" : "say what to apply: -f FILE",
+			  n ? argv[1] : "");
 		return CLI_USAGE;
 	}
 	if (wait && *wait && !streq(wait, "ready")) {
@@ -201,7 +208,7 @@ const struct cli_verb cli_apply = {
 	.run = run_apply,
 };
 
-/* --- delete ------------------------------------------------------------------------------------------------------------------------- */
+/* --- delete ------------------------------------------------------------------------------------------------------- */
 
 struct deletion {
 	bool force, wait, ignore_missing;
@@ -209,12 +216,15 @@ struct deletion {
 	const char *cascade;
 };
 
-static int delete_one(struct cli *cli, const struct deletion *d, const struct api_kind *kind, const char *ns, const char *name,
-		      const char *where)
+static int delete_one(struct cli *cli, const struct deletion *d, const struct api_kind *kind, const char *ns,
+		      const char *name, const char *where)
 {
 	cleanup(free) char *path = kube_path(kind, ns, name, NULL);
-	const char *policy = streq(d->cascade, "orphan") ? "Orphan" : streq(d->cascade, "foreground") ? "Foreground" : "Background";
-	json_t *options = json_pack("{s:s,s:s,s:s}", "apiVersion", "v1", "kind", "DeleteOptions", "propagationPolicy", policy);
+	const char *policy = streq(d->cascade, "orphan")       ? "Orphan"
+			     : streq(d->cascade, "foreground") ? "Foreground"
+							       : "Background";
+	json_t *options = json_pack("{s:s,s:s,s:s}", "apiVersion", "v1", "kind", "DeleteOptions", "propagationPolicy",
+				    policy);
 	struct err err = ERR_INIT;
 	char label[320];
 	int status;
@@ -247,14 +257,15 @@ static int delete_manifests(struct cli *cli, const struct deletion *d, const str
 		const struct manifest_doc *doc = &m->docs[i];
 		char where[512];
 
-		if (delete_one(cli, d, doc->kind, namespace_of(cli, doc, forced_ns), api_get_str(doc->obj, "metadata.name"),
-			       manifest_where(doc, "", where)) < 0)
+		if (delete_one(cli, d, doc->kind, namespace_of(cli, doc, forced_ns),
+			       api_get_str(doc->obj, "metadata.name"), manifest_where(doc, "", where)) < 0)
 			r = CLI_FAILED;
 	}
 	return r;
 }
 
-static int delete_selected(struct cli *cli, const struct deletion *d, const struct cli_target *t, const char *ns, const char *selector)
+static int delete_selected(struct cli *cli, const struct deletion *d, const struct cli_target *t, const char *ns,
+			   const char *selector)
 {
 	cleanup(free) char *base = kube_path(t->kind, ns, NULL, NULL);
 	cleanup(free) char *esc = selector ? http_escape(selector) : NULL;
@@ -273,7 +284,7 @@ static int delete_selected(struct cli *cli, const struct deletion *d, const stru
 	}
 	if (!json_array_size(json_object_get(list, "items")))
 		fputs("No resources found\n", stderr);
-	json_array_foreach(json_object_get(list, "items"), i, item)
+	json_array_foreach (json_object_get(list, "items"), i, item)
 		if (delete_one(cli, d, t->kind, ns, api_get_str(item, "metadata.name"), "") < 0)
 			r = CLI_FAILED;
 	json_decref(list);
@@ -295,7 +306,8 @@ static int run_delete(const struct cli_verb *verb, int argc, char **argv)
 		{ 0, "all", CLI_FLAG, &all, NULL, "delete all objects of the kind in the namespace" },
 		{ 0, "wait", CLI_FLAG, &d.wait, NULL, "wait until they are gone (default true)" },
 		{ 0, "timeout", CLI_DURATION, &d.timeout_ms, "TIME", "of waiting (default 2m)" },
-		{ 0, "grace-period", CLI_INT, &d.grace, "SECONDS", "for containers to end (default: what the pod says)" },
+		{ 0, "grace-period", CLI_INT, &d.grace, "SECONDS",
+		  "for containers to end (default: what the pod says)" },
 		{ 0, "force", CLI_FLAG, &d.force, NULL, "do not wait for containers: grace period 0" },
 		{ 0, "cascade", CLI_STRING, &d.cascade, "HOW", "background, foreground or orphan" },
 		{ 0, "ignore-not-found", CLI_FLAG, &d.ignore_missing, NULL, "a missing object is no error" },

@@ -20,7 +20,7 @@ static void map_lines(const char *label, const json_t *map)
 	const char *key;
 	bool first = true;
 
-	json_object_foreach((json_t *)map, key, v) {
+	json_object_foreach ((json_t *)map, key, v) {
 		const char *text = json_string_value(v) ?: "";
 
 		if (streq(key, "kubectl.kubernetes.io/last-applied-configuration"))
@@ -34,7 +34,8 @@ static void map_lines(const char *label, const json_t *map)
 
 static void state_lines(const char *label, const json_t *state)
 {
-	const json_t *w = json_object_get(state, "waiting"), *t = json_object_get(state, "terminated"), *r = json_object_get(state, "running");
+	const json_t *w = json_object_get(state, "waiting"), *t = json_object_get(state, "terminated"),
+		     *r = json_object_get(state, "running");
 
 	if (w) {
 		printf("    %-14sWaiting\n      Reason:     %s\n", label, api_get_str(w, "reason") ?: "");
@@ -45,7 +46,8 @@ static void state_lines(const char *label, const json_t *state)
 		if (api_get_str(t, "message"))
 			printf("      Message:    %s\n", api_get_str(t, "message"));
 		printf("      Exit Code:  %lld\n", (long long)api_get_int(t, "exitCode", 0));
-		printf("      Started:    %s\n      Finished:   %s\n", api_get_str(t, "startedAt") ?: "", api_get_str(t, "finishedAt") ?: "");
+		printf("      Started:    %s\n      Finished:   %s\n", api_get_str(t, "startedAt") ?: "",
+		       api_get_str(t, "finishedAt") ?: "");
 	} else if (r) {
 		printf("    %-14sRunning\n      Started:    %s\n", label, api_get_str(r, "startedAt") ?: "");
 	}
@@ -59,15 +61,16 @@ static void containers(const json_t *pod, const char *spec_list, const char *sta
 	if (!json_array_size(api_get(pod, spec_list)))
 		return;
 	printf("%s:\n", title);
-	json_array_foreach(api_get(pod, spec_list), i, c) {
+	json_array_foreach (api_get(pod, spec_list), i, c) {
 		printf("  %s:\n    %-14s%s\n", api_get_str(c, "name"), "Image:", api_get_str(c, "image") ?: "");
-		json_array_foreach(api_get(pod, status_list), k, s) {
+		json_array_foreach (api_get(pod, status_list), k, s) {
 			if (!streq(api_get_str(s, "name"), api_get_str(c, "name")))
 				continue;
 			printf("    %-14s%s\n", "Container ID:", api_get_str(s, "containerID") ?: "");
 			state_lines("State:", json_object_get(s, "state"));
 			state_lines("Last State:", json_object_get(s, "lastState"));
-			printf("    %-14s%s\n    %-14s%lld\n", "Ready:", json_is_true(json_object_get(s, "ready")) ? "True" : "False",
+			printf("    %-14s%s\n    %-14s%lld\n",
+			       "Ready:", json_is_true(json_object_get(s, "ready")) ? "True" : "False",
 			       "Restart Count:", (long long)api_get_int(s, "restartCount", 0));
 		}
 	}
@@ -88,7 +91,7 @@ static void conditions(const json_t *obj)
 	cells[at++] = "Status";
 	cells[at++] = "Reason";
 	cells[at++] = "Message";
-	json_array_foreach(list, i, c) {
+	json_array_foreach (list, i, c) {
 		char *type = NULL;
 
 		if (asprintf(&type, "  %s", api_get_str(c, "type") ?: "") < 0)
@@ -130,12 +133,13 @@ static void describe_pod(const json_t *pod)
 
 	line("Node:", api_get_str(pod, "spec.nodeName"));
 	line("Start Time:", api_get_str(pod, "status.startTime"));
-	line("Status:", api_get_str(pod, "metadata.deletionTimestamp") ? "Terminating" : api_get_str(pod, "status.phase"));
+	line("Status:",
+	     api_get_str(pod, "metadata.deletionTimestamp") ? "Terminating" : api_get_str(pod, "status.phase"));
 	if (api_get_str(pod, "status.reason"))
 		line("Reason:", api_get_str(pod, "status.reason"));
 	if (api_get_str(pod, "status.message"))
 		line("Message:", api_get_str(pod, "status.message"));
-	json_array_foreach(api_get(pod, "status.podIPs"), i, ip)
+	json_array_foreach (api_get(pod, "status.podIPs"), i, ip)
 		strbuf_addf(&ips, "%s%s", i ? ", " : "", api_get_str(ip, "ip") ?: "");
 	line("IPs:", ips.buf);
 	strbuf_done(&ips);
@@ -161,8 +165,8 @@ static int events(struct cli *cli, const struct api_kind *kind, const char *ns, 
 	size_t i, n, at = 0;
 	const char **cells;
 
-	if (asprintf(&selector, "involvedObject.name=%s,involvedObject.kind=%s,involvedObject.uid=%s", api_get_str(obj, "metadata.name"), kind->kind,
-		     api_get_str(obj, "metadata.uid") ?: "") < 0 ||
+	if (asprintf(&selector, "involvedObject.name=%s,involvedObject.kind=%s,involvedObject.uid=%s",
+		     api_get_str(obj, "metadata.name"), kind->kind, api_get_str(obj, "metadata.uid") ?: "") < 0 ||
 	    !(esc = http_escape(selector)) || asprintf(&path, "%s?fieldSelector=%s", base, esc) < 0)
 		return -1;
 	if (cli_request(cli, "GET", path, NULL, NULL, NULL, &list, &err) != 200) {
@@ -183,7 +187,7 @@ static int events(struct cli *cli, const struct api_kind *kind, const char *ns, 
 	cells[at++] = strdup("Age");
 	cells[at++] = strdup("From");
 	cells[at++] = strdup("Message");
-	json_array_foreach(json_object_get(list, "items"), i, e) {
+	json_array_foreach (json_object_get(list, "items"), i, e) {
 		const char *last = api_get_str(e, "lastTimestamp") ?: api_get_str(e, "eventTime");
 		char age[64] = "", text[128];
 		int64_t ms;
@@ -228,7 +232,7 @@ static int describe(struct cli *cli, const struct api_kind *kind, const char *ns
 
 		line("Type:", api_get_str(obj, "type"));
 		puts("Data:");
-		json_object_foreach(json_object_get(obj, "data"), key, v)
+		json_object_foreach (json_object_get(obj, "data"), key, v)
 			printf("  %s: %zu bytes\n", key, json_string_length(v) / 4 * 3);
 	} else {
 		rest(obj);
@@ -275,7 +279,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 				puts("\n");
 			r = describe(&cli, t.kind, ns, obj) < 0 ? CLI_FAILED : r;
 		} else {
-			json_array_foreach(json_object_get(obj, "items"), k, item) {
+			json_array_foreach (json_object_get(obj, "items"), k, item) {
 				if (k)
 					puts("\n");
 				r = describe(&cli, t.kind, ns, item) < 0 ? CLI_FAILED : r;

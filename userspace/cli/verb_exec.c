@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * skep exec: a command in a container over WebSocket, Kubernetes' v5.channel.k8s.io: a channel byte before each message (0 stdin, 1 stdout,
- * 2 stderr, 3 the final Status, 4 terminal size, 255 closes the channel it names). The exit status becomes ours.
+ * skep exec: a command in a container over WebSocket, Kubernetes' v5.channel.k8s.io: a channel byte before each
+ * message (0 stdin, 1 stdout, 2 stderr, 3 the final Status, 4 terminal size, 255 closes the channel it names). The
+ * exit status becomes ours.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +87,10 @@ static void input(struct loop_io *io, uint32_t events)
 	}
 }
 
-/* A regular file cannot be watched by epoll: it is always ready, so it is read whole, piece by piece, between other events. */
+/*
+ * A regular file cannot be watched by epoll: it is always ready, so it is read whole, piece by piece, between other
+ * events.
+ */
 static void read_file(void *arg)
 {
 	struct exec *x = arg;
@@ -110,7 +114,7 @@ static void status_message(struct exec *x, const char *text, size_t len)
 		finish(x, 0);
 		return;
 	}
-	json_array_foreach(api_get(status, "details.causes"), i, cause)
+	json_array_foreach (api_get(status, "details.causes"), i, cause)
 		if (streq(api_get_str(cause, "reason"), "ExitCode"))
 			str_to_i64(api_get_str(cause, "message") ?: "1", 0, 255, &code);
 	if (!code) {
@@ -219,7 +223,9 @@ static void closed(struct http_upgrade *u, void *arg, int status, const char *te
 	restore_terminal(x);
 	if (text && *text == '{')
 		(void)api_json_parse(text, strlen(text), &obj, NULL, NULL);
-	cli_error("%s", (obj ? api_get_str(obj, "message") : NULL) ?: text && *text ? text : "the connection was closed");
+	cli_error("%s", (obj ? api_get_str(obj, "message") : NULL)
+				?: text && *text ? text
+						 : "the connection was closed");
 	json_decref(obj);
 	(void)status;
 	finish(x, CLI_FAILED);
@@ -233,14 +239,18 @@ static int start(struct exec *x, const char *pod, const char *container, char **
 	cleanup(free) char *key64 = NULL;
 	unsigned char key[16];
 	char key_header[64];
-	const char *headers[] = { "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", key_header,
-				  "Sec-WebSocket-Protocol: v5.channel.k8s.io", NULL };
+	const char *headers[] = { "Upgrade: websocket",
+				  "Connection: Upgrade",
+				  "Sec-WebSocket-Version: 13",
+				  key_header,
+				  "Sec-WebSocket-Protocol: v5.channel.k8s.io",
+				  NULL };
 
 	if (getrandom(key, sizeof(key), 0) != sizeof(key) || !(key64 = str_base64(key, sizeof(key))) || !base)
 		return err_set(err, ENOMEM, "out of memory");
 	snprintf(key_header, sizeof(key_header), "Sec-WebSocket-Key: %s", key64);
-	strbuf_addf(&path, "%s?stdout=true&stdin=%s&tty=%s&stderr=%s", base, x->stdin_ ? "true" : "false", x->tty ? "true" : "false",
-		    x->tty ? "false" : "true");
+	strbuf_addf(&path, "%s?stdout=true&stdin=%s&tty=%s&stderr=%s", base, x->stdin_ ? "true" : "false",
+		    x->tty ? "true" : "false", x->tty ? "false" : "true");
 	if (container) {
 		cleanup(free) char *esc = http_escape(container);
 

@@ -12,11 +12,11 @@
 struct get {
 	struct cli cli;
 	const struct api_kind *kind;
-	const char *ns;			/* NULL: all */
+	const char *ns; /* NULL: all */
 	const char *output, *selector, *fields;
 	bool no_headers, all_namespaces;
 	bool printed_header;
-	json_t *columns;		/* of a watch: only its first event has them */
+	json_t *columns; /* of a watch: only its first event has them */
 };
 
 static char *list_path(const struct get *g, const char *name, const char *extra)
@@ -64,7 +64,7 @@ static int print_objects(const struct get *g, const json_t *obj)
 	if (streq(g->output, "name")) {
 		if (!json_is_array(items))
 			return print_name(g, obj);
-		json_array_foreach(items, i, item)
+		json_array_foreach (items, i, item)
 			print_name(g, item);
 		return 0;
 	}
@@ -154,8 +154,12 @@ static int follow(struct get *g, const char *rv)
 	cleanup(free) char *path = NULL;
 	struct lines l = { .buf = STRBUF_INIT, .g = g };
 	struct http_call_config call = {
-		.method = "GET", .accept = wants_table(g) ? TABLE : NULL, .timeout_ms = -1,
-		.on_data = watch_data, .on_done = watch_done, .arg = &l,
+		.method = "GET",
+		.accept = wants_table(g) ? TABLE : NULL,
+		.timeout_ms = -1,
+		.on_data = watch_data,
+		.on_done = watch_done,
+		.arg = &l,
 	};
 
 	if (asprintf(&extra, "watch=1&resourceVersion=%s", rv ? rv : "") < 0)
@@ -212,7 +216,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 	const struct cli_opt opts[] = {
 		{ 'o', "output", CLI_STRING, &g.output, "FORMAT", "wide, yaml, json or name" },
 		{ 'l', "selector", CLI_STRING, &g.selector, "LABELS", "only objects with these labels: app=a,tier!=b" },
-		{ 0, "field-selector", CLI_STRING, &g.fields, "FIELDS", "only objects with these fields: status.phase=Running" },
+		{ 0, "field-selector", CLI_STRING, &g.fields, "FIELDS",
+		  "only objects with these fields: status.phase=Running" },
 		{ 'A', "all-namespaces", CLI_FLAG, &g.all_namespaces, NULL, "objects of all namespaces" },
 		{ 'w', "watch", CLI_FLAG, &watch, NULL, "print changes as they come" },
 		{ 0, "no-headers", CLI_FLAG, &g.no_headers, NULL, "rows only" },
@@ -228,7 +233,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 	n = cli_parse(verb, argc, argv, opts, NULL);
 	if (n < 0)
 		return CLI_PARSE_EXIT(n);
-	if (g.output && !streq(g.output, "wide") && !streq(g.output, "yaml") && !streq(g.output, "json") && !streq(g.output, "name")) {
+	if (g.output && !streq(g.output, "wide") && !streq(g.output, "yaml") && !streq(g.output, "json") &&
+	    !streq(g.output, "name")) {
 		cli_error("output format '%s' is not one of wide, yaml, json, name", g.output);
 		return CLI_USAGE;
 	}

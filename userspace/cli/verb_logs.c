@@ -11,7 +11,7 @@
 struct output {
 	bool done;
 	int status;
-	struct strbuf refusal;	/* the body of an answer that is not 2xx */
+	struct strbuf refusal; /* the body of an answer that is not 2xx */
 	char error[256];
 };
 
@@ -64,8 +64,13 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 	};
 	cleanup(strbuf_done) struct strbuf path = STRBUF_INIT;
 	struct output o = { .refusal = STRBUF_INIT };
-	struct http_call_config call = { .method = "GET", .accept = "*/*", .timeout_ms = -1, .on_status = on_status, .on_data = on_data,
-					 .on_done = on_done, .arg = &o };
+	struct http_call_config call = { .method = "GET",
+					 .accept = "*/*",
+					 .timeout_ms = -1,
+					 .on_status = on_status,
+					 .on_data = on_data,
+					 .on_done = on_done,
+					 .arg = &o };
 	cleanup(free) char *base = NULL;
 	const char *pod;
 	struct cli cli;
@@ -86,8 +91,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 		return CLI_FAILED;
 	}
 	base = kube_path(&api_kind_pod, cli.namespace_, pod, "log");
-	strbuf_addf(&path, "%s?follow=%s&previous=%s&timestamps=%s", base, follow ? "true" : "false", previous ? "true" : "false",
-		    timestamps ? "true" : "false");
+	strbuf_addf(&path, "%s?follow=%s&previous=%s&timestamps=%s", base, follow ? "true" : "false",
+		    previous ? "true" : "false", timestamps ? "true" : "false");
 	if (container) {
 		cleanup(free) char *esc = http_escape(container);
 

@@ -13,10 +13,10 @@
 #include "cluster.h"
 #include "rollout.h"
 
-/* --- wait ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- wait --------------------------------------------------------------------------------------------------------- */
 
-static int wait_for(const struct cli_verb *verb, const struct cli_common *common, int argc, char **argv, const char *until,
-		    int64_t timeout_ms, bool verbose, const struct api_kind *only)
+static int wait_for(const struct cli_verb *verb, const struct cli_common *common, int argc, char **argv,
+		    const char *until, int64_t timeout_ms, bool verbose, const struct api_kind *only)
 {
 	struct err err = ERR_INIT;
 	struct cli_target t;
@@ -28,7 +28,8 @@ static int wait_for(const struct cli_verb *verb, const struct cli_common *common
 		return CLI_USAGE;
 	}
 	if (!t.n_names || (only && t.kind != only)) {
-		cli_error(!t.n_names ? "say which object: KIND NAME; see `skep %s --help`" : "this works on deployments only; see `skep %s --help`",
+		cli_error(!t.n_names ? "say which object: KIND NAME; see `skep %s --help`"
+				     : "this works on deployments only; see `skep %s --help`",
 			  verb->name);
 		return CLI_USAGE;
 	}
@@ -39,7 +40,8 @@ static int wait_for(const struct cli_verb *verb, const struct cli_common *common
 	for (size_t i = 0; i < t.n_names; i++) {
 		char label[320];
 
-		if (rollout_wait(&cli, t.kind, t.kind->namespaced ? cli.namespace_ : NULL, t.names[i], until, timeout_ms, verbose, &err) < 0) {
+		if (rollout_wait(&cli, t.kind, t.kind->namespaced ? cli.namespace_ : NULL, t.names[i], until,
+				 timeout_ms, verbose, &err) < 0) {
 			cli_error("%s", err.msg);
 			r = CLI_FAILED;
 		} else if (!verbose) {
@@ -56,7 +58,8 @@ static int run_wait(const struct cli_verb *verb, int argc, char **argv)
 	const char *until = "ready";
 	int64_t timeout_ms = 30000;
 	const struct cli_opt opts[] = {
-		{ 0, "for", CLI_STRING, &until, "WHAT", "ready (default), deleted (or delete), condition=NAME[=VALUE]" },
+		{ 0, "for", CLI_STRING, &until, "WHAT",
+		  "ready (default), deleted (or delete), condition=NAME[=VALUE]" },
 		{ 0, "timeout", CLI_DURATION, &timeout_ms, "TIME", "give up after so long (default 30s)" },
 		CLI_COMMON_OPTS(common),
 		{ 0 },
@@ -81,7 +84,7 @@ const struct cli_verb cli_wait = {
 	.run = run_wait,
 };
 
-/* --- scale ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- scale -------------------------------------------------------------------------------------------------------- */
 
 static int run_scale(const struct cli_verb *verb, int argc, char **argv)
 {
@@ -134,7 +137,7 @@ const struct cli_verb cli_scale = {
 	.run = run_scale,
 };
 
-/* --- rollout --------------------------------------------------------------------------------------------------------------------------- */
+/* --- rollout ------------------------------------------------------------------------------------------------------ */
 
 static int run_rollout(const struct cli_verb *verb, int argc, char **argv)
 {
@@ -163,7 +166,7 @@ const struct cli_verb cli_rollout = {
 	.run = run_rollout,
 };
 
-/* --- version --------------------------------------------------------------------------------------------------------------------------- */
+/* --- version ------------------------------------------------------------------------------------------------------ */
 
 static int run_version(const struct cli_verb *verb, int argc, char **argv)
 {
@@ -206,7 +209,7 @@ const struct cli_verb cli_version = {
 	.run = run_version,
 };
 
-/* --- image ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- image -------------------------------------------------------------------------------------------------------- */
 
 static int import_on(const struct cluster *c, int node, const char *file)
 {
@@ -214,7 +217,8 @@ static int import_on(const struct cluster *c, int node, const char *file)
 	int status;
 	pid_t pid;
 
-	snprintf(address, sizeof(address), "--address=%s/%s/containerd.sock", c->run_dir, cluster_node_name(c, node, name));
+	snprintf(address, sizeof(address), "--address=%s/%s/containerd.sock", c->run_dir,
+		 cluster_node_name(c, node, name));
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {

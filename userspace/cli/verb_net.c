@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * skep net: what the nodes' eBPF maps hold now, decoded and with names: asked of each agent by way of the API server. Every answer is
- * {"items": [flat objects]}; the columns are the objects' members, in their order.
+ * skep net: what the nodes' eBPF maps hold now, decoded and with names: asked of each agent by way of the API server.
+ * Every answer is {"items": [flat objects]}; the columns are the objects' members, in their order.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static char *text_of(const json_t *v)
 		return strdup("");
 	if (!json_is_array(v))
 		return json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
-	json_array_foreach(v, i, item) {
+	json_array_foreach (v, i, item) {
 		cleanup(free) char *one = text_of(item);
 
 		strbuf_addf(&sb, "%s%s", i ? "," : "", one ? one : "");
@@ -55,10 +55,10 @@ static void print_items(const json_t *items)
 		free(cells);
 		return;
 	}
-	json_object_foreach((json_t *)first, key, v)
+	json_object_foreach ((json_t *)first, key, v)
 		cells[at++] = heading(key);
-	json_array_foreach(items, i, item)
-		json_object_foreach((json_t *)first, key, v)
+	json_array_foreach (items, i, item)
+		json_object_foreach ((json_t *)first, key, v)
 			cells[at++] = text_of(json_object_get(item, key));
 	cli_print_table(stdout, cols, rows, (const char *const *)cells);
 	for (i = 0; i < at; i++)
@@ -80,7 +80,7 @@ static int collect(struct cli *cli, const char *what, const char *only, json_t *
 		json_decref(list);
 		return -1;
 	}
-	json_array_foreach(json_object_get(list, "items"), i, node) {
+	json_array_foreach (json_object_get(list, "items"), i, node) {
 		const char *name = api_get_str(node, "metadata.name");
 		cleanup(free) char *url = NULL;
 		json_t *answer = NULL;
@@ -94,7 +94,7 @@ static int collect(struct cli *cli, const char *what, const char *only, json_t *
 			cli_error("node %s: %s", name, err.msg);
 			rc = -1;
 		}
-		json_array_foreach(json_object_get(answer, "items"), k, item) {
+		json_array_foreach (json_object_get(answer, "items"), k, item) {
 			json_t *row = json_pack("{s:s}", "node", name);
 
 			json_object_update(row, item);
@@ -133,7 +133,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 	for (size_t i = 0; n == 1 && i < sizeof(views) / sizeof(views[0]); i++)
 		known |= streq(argv[1], views[i]);
 	if (!known || (output && !streq(output, "json"))) {
-		cli_error(known ? "only -o json is known" : "say what: skep net services, policies, endpoints or drops");
+		cli_error(known ? "only -o json is known"
+				: "say what: skep net services, policies, endpoints or drops");
 		return CLI_USAGE;
 	}
 	if (cli_open(&cli, &common, &err) < 0) {
@@ -159,6 +160,7 @@ const struct cli_verb cli_net = {
 	.name = "net",
 	.summary = "Show what the nodes' eBPF maps hold: services, policies, endpoints, drops",
 	.usage = "net (services|policies|endpoints|drops) [--node NAME]",
-	.details = "The maps themselves: bpftool map dump pinned /sys/fs/bpf/skep/NODE/maps/MAP (docs/datapath.md lists them).",
+	.details =
+		"The maps themselves: bpftool map dump pinned /sys/fs/bpf/skep/NODE/maps/MAP (docs/datapath.md lists them).",
 	.run = run,
 };

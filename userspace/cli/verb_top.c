@@ -59,7 +59,7 @@ static void add_pods(struct rows *r, const json_t *summary, const char *ns)
 	const json_t *p;
 	size_t i;
 
-	json_array_foreach(json_object_get(summary, "pods"), i, p) {
+	json_array_foreach (json_object_get(summary, "pods"), i, p) {
 		const char *theirs = api_get_str(p, "podRef.namespace");
 
 		if (ns && !streq(ns, theirs))
@@ -78,7 +78,7 @@ static void add_node(struct rows *r, const char *name, const json_t *summary)
 	const json_t *p;
 	size_t i;
 
-	json_array_foreach(json_object_get(summary, "pods"), i, p) {
+	json_array_foreach (json_object_get(summary, "pods"), i, p) {
 		cpu += cpu_of(p);
 		memory += memory_of(p);
 	}
@@ -98,7 +98,7 @@ static int collect(struct cli *cli, bool nodes, const char *ns, struct rows *r, 
 		json_decref(list);
 		return -1;
 	}
-	json_array_foreach(json_object_get(list, "items"), i, node) {
+	json_array_foreach (json_object_get(list, "items"), i, node) {
 		const char *name = api_get_str(node, "metadata.name");
 		cleanup(free) char *url = kube_path(&api_kind_node, NULL, name, "proxy/stats/summary");
 		json_t *summary = NULL;

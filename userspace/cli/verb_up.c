@@ -46,7 +46,10 @@ static int take_lock(const struct cluster *c, int *ret_fd, struct err *err)
 	return 0;
 }
 
-/* Components a dead supervisor left behind: they are ended (containers go on) so that the new one can start and watch them. */
+/*
+ * Components a dead supervisor left behind: they are ended (containers go on) so that the new one can start and watch
+ * them.
+ */
 static int end_orphans(const struct cluster *c, struct err *err)
 {
 	char cmd[PATH_MAX + 64];
@@ -59,7 +62,8 @@ static int end_orphans(const struct cluster *c, struct err *err)
 		if (i < 0)
 			memcpy(names, control, sizeof(control));
 		else
-			snprintf(one, sizeof(one), "%s-%s", cluster_node_name(c, i / 2 + 1, node), i % 2 ? "containerd" : "agent"),
+			snprintf(one, sizeof(one), "%s-%s", cluster_node_name(c, i / 2 + 1, node),
+				 i % 2 ? "containerd" : "agent"),
 				names[0] = one;
 		for (int k = 0; k < 3 && names[k]; k++) {
 			cleanup(free) char *text = NULL;
@@ -131,8 +135,9 @@ static int follow(struct cluster *c, int fd)
 			c->port = atoi(line + 6);
 			printf(" ok\n");
 			fclose(in);
-			printf("cluster '%s' is up after %.1f s: %d node%s, API server at https://127.0.0.1:%d\n", c->name,
-			       (double)(clock_mono_ms() - start) / 1000, c->n_nodes, c->n_nodes == 1 ? "" : "s", c->port);
+			printf("cluster '%s' is up after %.1f s: %d node%s, API server at https://127.0.0.1:%d\n",
+			       c->name, (double)(clock_mono_ms() - start) / 1000, c->n_nodes,
+			       c->n_nodes == 1 ? "" : "s", c->port);
 			return 0;
 		} else if (str_starts(line, "fail ")) {
 			char *cause = strchr(line, '\t'), *log = cause ? strchr(cause + 1, '\t') : NULL;
@@ -198,7 +203,8 @@ static int run_up(const struct cli_verb *verb, int argc, char **argv)
 	if (n < 0)
 		return CLI_PARSE_EXIT(n);
 	if (n || nodes < 0 || nodes > CLUSTER_MAX_NODES || port < 0 || port > 65535) {
-		cli_error(n ? "unexpected argument '%s'" : "--nodes must be 1 to 100 and --port 1 to 65535", n ? argv[1] : "");
+		cli_error(n ? "unexpected argument '%s'" : "--nodes must be 1 to 100 and --port 1 to 65535",
+			  n ? argv[1] : "");
 		return CLI_USAGE;
 	}
 	if (cluster_init(&c, name, &err) < 0) {
@@ -217,7 +223,8 @@ static int run_up(const struct cli_verb *verb, int argc, char **argv)
 	}
 	if (lock_fd < 0) {
 		if (nodes && nodes != have) {
-			cli_error("cluster '%s' is running with %d nodes; `skep down --name %s` first", name, have, name);
+			cli_error("cluster '%s' is running with %d nodes; `skep down --name %s` first", name, have,
+				  name);
 			return CLI_FAILED;
 		}
 		printf("cluster '%s' is running already\n", name);
@@ -260,9 +267,10 @@ const struct cli_verb cli_up = {
 	.name = "up",
 	.summary = "Make a cluster on this machine: control plane and N nodes, each in its own network namespace",
 	.usage = "up [--nodes N] [--name NAME]",
-	.details = "Runs the API server, scheduler, controller manager and one agent with its own containerd per node, joined by a closed\n"
-		   "virtual LAN. A cluster that is there already is repaired: what died is started again, containers go on.\n"
-		   "State lies in /var/lib/skep/NAME, sockets and logs in /run/skep/NAME. `skep down` removes all of it.",
+	.details =
+		"Runs the API server, scheduler, controller manager and one agent with its own containerd per node, joined by a closed\n"
+		"virtual LAN. A cluster that is there already is repaired: what died is started again, containers go on.\n"
+		"State lies in /var/lib/skep/NAME, sockets and logs in /run/skep/NAME. `skep down` removes all of it.",
 	.run = run_up,
 };
 
@@ -304,7 +312,8 @@ const struct cli_verb cli_down = {
 	.name = "down",
 	.summary = "Remove a cluster made by `skep up`, whatever state it is in",
 	.usage = "down [--name NAME]",
-	.details = "Ends every process of the cluster and removes its namespaces, mounts, cgroups, pinned eBPF objects and files.",
+	.details =
+		"Ends every process of the cluster and removes its namespaces, mounts, cgroups, pinned eBPF objects and files.",
 	.run = run_down,
 };
 
@@ -330,7 +339,8 @@ static int run_kubeconfig(const struct cli_verb *verb, int argc, char **argv)
 		return CLI_USAGE;
 	}
 	if (file_read(cluster_admin_kubeconfig(&c, path, sizeof(path)), 1 << 20, &text, NULL, &err) < 0) {
-		cli_error("no cluster '%s' on this machine, or no right to read it (%s); `skep up` makes one", name, err.msg);
+		cli_error("no cluster '%s' on this machine, or no right to read it (%s); `skep up` makes one", name,
+			  err.msg);
 		return CLI_FAILED;
 	}
 	fputs(text, stdout);

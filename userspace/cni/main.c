@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * skep-cni: the CNI plugin (specification 0.3.1 to 1.0.0) that the container runtime runs for each pod. It only carries the question to
- * the agent's unix socket, named by "socket" in its configuration, and the answer back; the agent does the work. While there is no agent
- * it fails with "try again later", and what runs is not touched.
+ * skep-cni: the CNI plugin (specification 0.3.1 to 1.0.0) that the container runtime runs for each pod. It only
+ * carries the question to the agent's unix socket, named by "socket" in its configuration, and the answer back; the
+ * agent does the work. While there is no agent it fails with "try again later", and what runs is not touched.
  *
- * Called by the name "loopback" it is the plugin of that name, which containerd runs for each pod too: it brings lo up.
+ * Called by the name "loopback" it is the plugin of that name, which containerd runs for each pod too: it brings lo
+ * up.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,7 +70,8 @@ static int dial(const char *path)
 		return -ENAMETOOLONG;
 	strcpy(sun.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0 ||
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) < 0 ||
 	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
 		return -errno;
 	return TAKE_FD(fd);
@@ -102,8 +104,10 @@ static int ask(const char *socket_path, const json_t *question, struct strbuf *a
 		return fd;
 	if (!text)
 		return -ENOMEM;
-	strbuf_addf(&req, "POST /cni HTTP/1.1\r\nHost: agent\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-		    strlen(text));
+	strbuf_addf(
+		&req,
+		"POST /cni HTTP/1.1\r\nHost: agent\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+		strlen(text));
 	strbuf_adds(&req, text);
 	if (strbuf_oom(&req))
 		return -ENOMEM;
@@ -142,9 +146,10 @@ static int loopback(const char *command)
 	ifr.ifr_flags |= IFF_UP;
 	if (ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
 		return fail(IO_FAILURE, "cannot bring lo up", strerror(errno));
-	printf("{\"cniVersion\":\"%s\",\"interfaces\":[{\"name\":\"lo\",\"sandbox\":\"%s\"}],\"ips\":[%s]}", version, env("CNI_NETNS"),
-	       str_starts(version, "0.") ? "{\"version\":\"4\",\"interface\":0,\"address\":\"127.0.0.1/8\"}" :
-					   "{\"interface\":0,\"address\":\"127.0.0.1/8\"}");
+	printf("{\"cniVersion\":\"%s\",\"interfaces\":[{\"name\":\"lo\",\"sandbox\":\"%s\"}],\"ips\":[%s]}", version,
+	       env("CNI_NETNS"),
+	       str_starts(version, "0.") ? "{\"version\":\"4\",\"interface\":0,\"address\":\"127.0.0.1/8\"}"
+					 : "{\"interface\":0,\"address\":\"127.0.0.1/8\"}");
 	return 0;
 }
 
@@ -153,7 +158,7 @@ int main(int argc, char **argv)
 	cleanup(strbuf_done) struct strbuf input = STRBUF_INIT;
 	cleanup(strbuf_done) struct strbuf answer = STRBUF_INIT;
 	const char *command = env("CNI_COMMAND"), *socket_path, *body = "", *v, *name;
-	cleanup(json_decref) json_t *config = NULL;	/* `version` points into it */
+	cleanup(json_decref) json_t *config = NULL; /* `version` points into it */
 	json_t *question;
 	json_error_t je;
 	int r;
@@ -176,15 +181,18 @@ int main(int argc, char **argv)
 		return loopback(command);
 	socket_path = json_string_value(json_object_get(config, "socket"));
 	if (!socket_path)
-		return fail(BAD_CONFIG, "the network configuration lacks \"socket\": the path of the agent's CNI socket", "");
+		return fail(BAD_CONFIG,
+			    "the network configuration lacks \"socket\": the path of the agent's CNI socket", "");
 	if (!*command)
 		return fail(BAD_ENV, "CNI_COMMAND is not set: this program is run by a container runtime", "");
-	question = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O}", "command", command, "containerId", env("CNI_CONTAINERID"), "netns", env("CNI_NETNS"),
-			     "ifname", env("CNI_IFNAME"), "args", env("CNI_ARGS"), "config", config);
+	question = json_pack("{s:s,s:s,s:s,s:s,s:s,s:O}", "command", command, "containerId", env("CNI_CONTAINERID"),
+			     "netns", env("CNI_NETNS"), "ifname", env("CNI_IFNAME"), "args", env("CNI_ARGS"), "config",
+			     config);
 	r = question ? ask(socket_path, question, &answer, &body) : -ENOMEM;
 	json_decref(question);
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		return fail(TRY_AGAIN, "skep-agent does not run on this node; pods that run are not affected", socket_path);
+		return fail(TRY_AGAIN, "skep-agent does not run on this node; pods that run are not affected",
+			    socket_path);
 	if (r == -EAGAIN)
 		return fail(TRY_AGAIN, "skep-agent did not answer in 30 s", socket_path);
 	if (r < 0)

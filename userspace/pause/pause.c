@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first process of every pod sandbox: holds the pod's namespaces open, reaps orphans, ends on SIGTERM. Built static, made into
- * the image that containerd's sandbox_image names by scripts/mkimage.py.
+ * The first process of every pod sandbox: holds the pod's namespaces open, reaps orphans, ends on SIGTERM. Built
+ * static, made into the image that containerd's sandbox_image names by scripts/mkimage.py.
  */
 #include <signal.h>
 #include <sys/wait.h>

@@ -73,7 +73,8 @@ static bool feasible(const struct cycle *c, const struct sched_node *n, struct s
 	return true;
 }
 
-static const struct sched_node *best(const struct cycle *c, const struct sched_node *const *nodes, size_t n, uint64_t tie)
+static const struct sched_node *best(const struct cycle *c, const struct sched_node *const *nodes, size_t n,
+				     uint64_t tie)
 {
 	int64_t *total = calloc(n, sizeof(*total)), *one = calloc(n, sizeof(*one)), top = -1;
 	const struct sched_node *chosen = nodes[0];

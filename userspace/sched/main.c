@@ -30,7 +30,8 @@ static void usage(FILE *out)
 	      "  --kubeconfig=FILE         how to reach the API server\n"
 	      "  --metrics-listen=ADDRESS  serve /metrics, /livez, /readyz on IP:PORT (default: nowhere)\n"
 	      "  --leader-elect=BOOL       stand by while another scheduler leads (default true)\n"
-	      "  --scheduler-name=NAME     pods that name this scheduler (default default-scheduler)\n", out);
+	      "  --scheduler-name=NAME     pods that name this scheduler (default default-scheduler)\n",
+	      out);
 }
 
 static void http(struct http_req *req, void *arg)
@@ -76,9 +77,12 @@ static void terminated(struct loop_signal *s, int sig)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "kubeconfig", required_argument, NULL, 'k' },	  { "metrics-listen", required_argument, NULL, 'm' },
-		{ "leader-elect", required_argument, NULL, 'l' }, { "scheduler-name", required_argument, NULL, 'n' },
-		{ "help", no_argument, NULL, 'h' },		  { NULL, 0, NULL, 0 },
+		{ "kubeconfig", required_argument, NULL, 'k' },
+		{ "metrics-listen", required_argument, NULL, 'm' },
+		{ "leader-elect", required_argument, NULL, 'l' },
+		{ "scheduler-name", required_argument, NULL, 'n' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	static const int sigs[] = { SIGTERM, SIGINT };
 	const char *kubeconfig = NULL, *listen = NULL, *name = "default-scheduler";
@@ -116,7 +120,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind < argc || !kubeconfig) {
-		log_error(kubeconfig ? "unexpected argument '%s'; see --help" : "--kubeconfig is missing; see --help", argv[optind]);
+		log_error(kubeconfig ? "unexpected argument '%s'; see --help" : "--kubeconfig is missing; see --help",
+			  argv[optind]);
 		return 2;
 	}
 	p.loop = loop_new();
@@ -125,9 +130,11 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	loop_signal_add(p.loop, &sig, sigs, 2);
-	if (kubeconfig_load(kubeconfig, NULL, &kc, &err) < 0 || kube_new(p.loop, &kc, "skep-scheduler/" SKEP_VERSION, &p.kube, &err) < 0 ||
+	if (kubeconfig_load(kubeconfig, NULL, &kc, &err) < 0 ||
+	    kube_new(p.loop, &kc, "skep-scheduler/" SKEP_VERSION, &p.kube, &err) < 0 ||
 	    scheduler_new(p.loop, p.kube, name, &p.sched, &err) < 0 ||
-	    (listen && (http_server_new(p.loop, &hc, &server, &err) < 0 || http_server_listen(server, listen, NULL, &err) < 0))) {
+	    (listen &&
+	     (http_server_new(p.loop, &hc, &server, &err) < 0 || http_server_listen(server, listen, NULL, &err) < 0))) {
 		log_error("%s", err.msg);
 		kubeconfig_done(&kc);
 		return 1;
@@ -135,8 +142,12 @@ int main(int argc, char **argv)
 	if (p.elect) {
 		gethostname(host, sizeof(host));
 		snprintf(identity, sizeof(identity), "%s_%s", host, str_uuid(uuid));
-		struct leader_config lc = { .namespace_ = "kube-system", .name = "skep-scheduler", .identity = identity,
-					    .on_elected = elected, .on_lost = lost, .arg = &p };
+		struct leader_config lc = { .namespace_ = "kube-system",
+					    .name = "skep-scheduler",
+					    .identity = identity,
+					    .on_elected = elected,
+					    .on_lost = lost,
+					    .arg = &p };
 		p.leader = leader_new(p.kube, &lc);
 		if (!p.leader || leader_start(p.leader) < 0)
 			log_error("out of memory");

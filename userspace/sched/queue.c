@@ -19,7 +19,7 @@ enum {
 	BACKOFF_MIN_MS = 1000,
 	BACKOFF_MAX_MS = 10000,
 	UNSCHEDULABLE_MAX_MS = 30000,
-	SLICE = 64,		/* decisions between two looks at the loop */
+	SLICE = 64, /* decisions between two looks at the loop */
 };
 
 enum where { ACTIVE, BACKING_OFF, UNSCHEDULABLE, BINDING };
@@ -30,9 +30,9 @@ struct waiting {
 	struct informer_item *item;
 	enum where where;
 	int attempts;
-	int64_t since_ms;	/* entered the queue */
+	int64_t since_ms; /* entered the queue */
 	struct loop_timer timer;
-	char message[256];	/* last condition written */
+	char message[256]; /* last condition written */
 	char node[256];
 };
 
@@ -43,8 +43,8 @@ struct scheduler {
 	char *name;
 	struct informer *pods, *nodes;
 	struct snapshot snap;
-	struct strmap *waiting;		/* key -> struct waiting */
-	struct list active;		/* oldest first */
+	struct strmap *waiting; /* key -> struct waiting */
+	struct list active;	/* oldest first */
 	struct loop_timer run;
 	int n_binding;
 	bool leading, synced;
@@ -94,7 +94,7 @@ static void wake(struct scheduler *s)
 	}
 }
 
-/* --- pods and nodes ------------------------------------------------------------------------------------------------------------------------ */
+/* --- pods and nodes ----------------------------------------------------------------------------------------------- */
 
 static bool finished(const struct api_pod *p)
 {
@@ -185,10 +185,12 @@ static bool node_helps(const struct api_node *a, const struct api_node *b)
 	    a->status.allocatable.n != b->status.allocatable.n || a->spec.n_taints != b->spec.n_taints)
 		return true;
 	for (size_t i = 0; i < a->metadata.labels.n; i++)
-		if (!streq(api_map_get(&b->metadata.labels, a->metadata.labels.v[i].key), a->metadata.labels.v[i].value))
+		if (!streq(api_map_get(&b->metadata.labels, a->metadata.labels.v[i].key),
+			   a->metadata.labels.v[i].value))
 			return true;
 	for (size_t i = 0; i < a->status.allocatable.n; i++)
-		if (!streq(api_map_get(&b->status.allocatable, a->status.allocatable.v[i].key), a->status.allocatable.v[i].value))
+		if (!streq(api_map_get(&b->status.allocatable, a->status.allocatable.v[i].key),
+			   a->status.allocatable.v[i].value))
 			return true;
 	return false;
 }
@@ -203,7 +205,7 @@ static void node_changed(struct informer *inf, void *arg, struct informer_item *
 		return;
 	}
 	(void)snapshot_set_node(&s->snap, (const struct api_node *)new->obj);
-	if (!old || (old != new && node_helps((const struct api_node *)old->obj, (const struct api_node *)new->obj)))
+	if (!old || (old != new &&node_helps((const struct api_node *)old->obj, (const struct api_node *)new->obj)))
 		wake(s);
 }
 
@@ -217,7 +219,7 @@ static void cache_synced(struct informer *inf, void *arg)
 		run_soon(s);
 }
 
-/* --- decisions ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- decisions ---------------------------------------------------------------------------------------------------- */
 
 static void ignore(void *arg, const struct kube_result *r)
 {
@@ -242,9 +244,11 @@ static void nowhere(struct waiting *w, const char *message)
 	snprintf(w->message, sizeof(w->message), "%s", message);
 	kube_event(s->recorder, &api_kind_pod, w->item->obj, "Warning", "FailedScheduling", "%s", message);
 	clock_rfc3339(clock_real_ms(), now);
-	patch = json_pack("{s:{s:s},s:{s:[{s:s,s:s,s:s,s:s,s:s}]}}", "metadata", "uid", m->uid, "status", "conditions", "type", "PodScheduled",
-			  "status", "False", "reason", "Unschedulable", "message", message, "lastTransitionTime", now);
-	(void)kube_patch(s->kube, &api_kind_pod, m->namespace_, m->name, "status", KUBE_PATCH_STRATEGIC, patch, ignore, NULL);
+	patch = json_pack("{s:{s:s},s:{s:[{s:s,s:s,s:s,s:s,s:s}]}}", "metadata", "uid", m->uid, "status", "conditions",
+			  "type", "PodScheduled", "status", "False", "reason", "Unschedulable", "message", message,
+			  "lastTransitionTime", now);
+	(void)kube_patch(s->kube, &api_kind_pod, m->namespace_, m->name, "status", KUBE_PATCH_STRATEGIC, patch, ignore,
+			 NULL);
 	json_decref(patch);
 }
 
@@ -263,15 +267,16 @@ static void bind_done(void *arg, const struct kube_result *r)
 	struct waiting *w = arg;
 	struct scheduler *s = w->s;
 	struct informer_item *live = informer_get_key(s->pods, w->item->key);
-	bool gone = !live || !streq(live->obj->metadata.uid, w->item->obj->metadata.uid) || live->obj->metadata.deletion_timestamp ||
-		    finished((const struct api_pod *)live->obj);
+	bool gone = !live || !streq(live->obj->metadata.uid, w->item->obj->metadata.uid) ||
+		    live->obj->metadata.deletion_timestamp || finished((const struct api_pod *)live->obj);
 
 	s->n_binding--;
 	if (kube_ok(r)) {
 		metric_add(s->m_attempts, 1, "scheduled");
 		metric_observe(s->m_duration, (double)(clock_mono_ms() - w->since_ms) / 1000);
-		kube_event(s->recorder, &api_kind_pod, w->item->obj, "Normal", "Scheduled", "Successfully assigned %s/%s to %s",
-			   w->item->obj->metadata.namespace_, w->item->obj->metadata.name, w->node);
+		kube_event(s->recorder, &api_kind_pod, w->item->obj, "Normal", "Scheduled",
+			   "Successfully assigned %s/%s to %s", w->item->obj->metadata.namespace_,
+			   w->item->obj->metadata.name, w->node);
 		if (!live)
 			snapshot_remove_pod(&s->snap, w->item->key);
 		drop(w);
@@ -307,8 +312,9 @@ static void bind_pod(struct waiting *w, const struct sched_node *node)
 	list_remove(&w->link);
 	w->where = BINDING;
 	s->n_binding++;
-	b = json_pack("{s:s,s:s,s:{s:s,s:s,s:s},s:{s:s,s:s,s:s}}", "apiVersion", "v1", "kind", "Binding", "metadata", "name", m->name,
-		      "namespace", m->namespace_, "uid", m->uid, "target", "apiVersion", "v1", "kind", "Node", "name", w->node);
+	b = json_pack("{s:s,s:s,s:{s:s,s:s,s:s},s:{s:s,s:s,s:s}}", "apiVersion", "v1", "kind", "Binding", "metadata",
+		      "name", m->name, "namespace", m->namespace_, "uid", m->uid, "target", "apiVersion", "v1", "kind",
+		      "Node", "name", w->node);
 	r = kube_create(s->kube, &api_kind_pod, m->namespace_, m->name, "binding", b, bind_done, w);
 	json_decref(b);
 	if (r < 0) {
@@ -341,7 +347,7 @@ static void run(struct loop_timer *t)
 	}
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static void scrape(void *arg)
 {
@@ -357,7 +363,8 @@ static void scrape(void *arg)
 
 int scheduler_new(struct loop *loop, struct kube *kube, const char *name, struct scheduler **ret, struct err *err)
 {
-	static const struct informer_ops pod_ops = { pod_changed, cache_synced }, node_ops = { node_changed, cache_synced };
+	static const struct informer_ops pod_ops = { pod_changed, cache_synced },
+					 node_ops = { node_changed, cache_synced };
 	struct informer_config pods = { .kind = &api_kind_pod }, nodes = { .kind = &api_kind_node };
 	struct scheduler *s = calloc(1, sizeof(*s));
 
@@ -373,8 +380,10 @@ int scheduler_new(struct loop *loop, struct kube *kube, const char *name, struct
 	s->recorder = kube_recorder_new(kube, name, NULL);
 	s->pods = informer_new(kube, &pods, &pod_ops, s);
 	s->nodes = informer_new(kube, &nodes, &node_ops, s);
-	s->m_attempts = metric_new(METRIC_COUNTER, "scheduler_schedule_attempts_total", "Attempts to place a pod.", "result", NULL, 0);
-	s->m_duration = metric_new(METRIC_HISTOGRAM, "scheduler_pod_scheduling_duration_seconds", "From queue to bound.", "", NULL, 0);
+	s->m_attempts = metric_new(METRIC_COUNTER, "scheduler_schedule_attempts_total", "Attempts to place a pod.",
+				   "result", NULL, 0);
+	s->m_duration = metric_new(METRIC_HISTOGRAM, "scheduler_pod_scheduling_duration_seconds",
+				   "From queue to bound.", "", NULL, 0);
 	s->m_pending = metric_new(METRIC_GAUGE, "scheduler_pending_pods", "Pods without a node.", "queue", NULL, 0);
 	metrics_on_scrape(scrape, s);
 	if (!s->name || !s->waiting || !s->recorder || !s->pods || !s->nodes || snapshot_init(&s->snap) < 0 ||

@@ -199,7 +199,8 @@ int snapshot_add_pod(struct snapshot *s, const struct api_pod *pod, const char *
 	struct sched_pod *p, **pods;
 	char key[600];
 
-	snprintf(key, sizeof(key), "%s/%s", pod->metadata.namespace_ ? pod->metadata.namespace_ : "", pod->metadata.name);
+	snprintf(key, sizeof(key), "%s/%s", pod->metadata.namespace_ ? pod->metadata.namespace_ : "",
+		 pod->metadata.name);
 	snapshot_remove_pod(s, key);
 	n = get_node(s, node); /* it may have gone with its last pod */
 	p = n ? pod_new(pod, key) : NULL;

@@ -8,12 +8,22 @@
 
 Test(image, names)
 {
-	static const char *const good[] = { "busybox", "busybox:1.36", "library/busybox", "docker.io/library/busybox:local",
-					    "localhost/pause:1", "localhost:5000/a/b-c_d.e:V1", "[::1]:5000/a:1", "registry.k8s.io/pause:3.10",
-					    "a@sha256:e5ba0cafa24cee553444832f2c49ecf9a2be13f366c30fb6c1a0d2c3868a30d9",
-					    "a:t@sha256:e5ba0cafa24cee553444832f2c49ecf9a2be13f366c30fb6c1a0d2c3868a30d9" };
-	static const char *const bad[] = { "", "Busybox", "a b", "a:", "a:b:c", ":tag", "a/", "/a", "a//b", "a@sha256:xyz", "a@", "-a",
-					   "a:-x", "Bad:Image:Name", "a-", "a/-b" };
+	static const char *const good[] = {
+		"busybox",
+		"busybox:1.36",
+		"library/busybox",
+		"docker.io/library/busybox:local",
+		"localhost/pause:1",
+		"localhost:5000/a/b-c_d.e:V1",
+		"[::1]:5000/a:1",
+		"registry.k8s.io/pause:3.10",
+		"a@sha256:e5ba0cafa24cee553444832f2c49ecf9a2be13f366c30fb6c1a0d2c3868a30d9",
+		"a:t@sha256:e5ba0cafa24cee553444832f2c49ecf9a2be13f366c30fb6c1a0d2c3868a30d9"
+	};
+	static const char *const bad[] = {
+		"",	"Busybox",	"a b", "a:", "a:b:c", ":tag",		"a/", "/a",
+		"a//b", "a@sha256:xyz", "a@",  "-a", "a:-x",  "Bad:Image:Name", "a-", "a/-b"
+	};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
 		cr_assert(image_name_valid(good[i]), "%s", good[i]);
@@ -23,9 +33,15 @@ Test(image, names)
 
 Test(image, policy_follows_from_the_tag)
 {
-	static const struct { const char *image, *given, *policy; } cases[] = {
-		{ "busybox", NULL, "Always" }, { "busybox:latest", "", "Always" }, { "busybox:1", NULL, "IfNotPresent" },
-		{ "host:5000/a", NULL, "Always" }, { "host:5000/a:1", NULL, "IfNotPresent" }, { "busybox", "Never", "Never" },
+	static const struct {
+		const char *image, *given, *policy;
+	} cases[] = {
+		{ "busybox", NULL, "Always" },
+		{ "busybox:latest", "", "Always" },
+		{ "busybox:1", NULL, "IfNotPresent" },
+		{ "host:5000/a", NULL, "Always" },
+		{ "host:5000/a:1", NULL, "IfNotPresent" },
+		{ "busybox", "Never", "Never" },
 		{ "a@sha256:00", NULL, "IfNotPresent" },
 	};
 
@@ -69,13 +85,13 @@ Test(pod_config, resources_and_class)
 	struct api_pod_spec spec = { .n_containers = 2, .containers = c };
 	bool all;
 
-	cr_assert_eq(pod_resource(&spec, "cpu", false, &all), 300);	/* a limit stands for a request */
+	cr_assert_eq(pod_resource(&spec, "cpu", false, &all), 300); /* a limit stands for a request */
 	cr_assert(all);
 	cr_assert_eq(pod_resource(&spec, "cpu", true, &all), 200);
 	cr_assert(!all);
 	spec.n_init_containers = 1;
 	spec.init_containers = init;
-	cr_assert_eq(pod_resource(&spec, "cpu", false, NULL), 1000);	/* the largest init container counts */
+	cr_assert_eq(pod_resource(&spec, "cpu", false, NULL), 1000); /* the largest init container counts */
 	cr_assert_str_eq(pod_qos(&spec), "Burstable");
 	spec.n_init_containers = 0;
 	spec.n_containers = 1;

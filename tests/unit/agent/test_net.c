@@ -65,7 +65,7 @@ Test(ipam, every_address_once_and_never_network_broadcast_or_first)
 
 Test(ipam, the_least_recently_released_comes_first)
 {
-	struct ipam *p = ipam_of("10.0.1.0/29");	/* .2 to .6 */
+	struct ipam *p = ipam_of("10.0.1.0/29"); /* .2 to .6 */
 	char ip4[INET6_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
 
 	cr_assert_eq(ipam_capacity(p), 5);
@@ -73,7 +73,7 @@ Test(ipam, the_least_recently_released_comes_first)
 		cr_assert_eq(give(p, ip4, ip6), i);
 	ipam_release(p, 3);
 	ipam_release(p, 1);
-	cr_assert_eq(give(p, ip4, ip6), 5);	/* never used */
+	cr_assert_eq(give(p, ip4, ip6), 5); /* never used */
 	cr_assert_eq(give(p, ip4, ip6), 3);
 	cr_assert_eq(give(p, ip4, ip6), 1);
 	ipam_release(p, 2);
@@ -97,7 +97,8 @@ Test(ipam, reserved_ones_are_not_given)
 
 Test(ipam, ranges_of_no_use_are_refused)
 {
-	static const char *const bad[] = { "", "10.0.1.0", "10.0.1.0/31", "10.0.1.0/33", "fd00::/127", "x/24", "10.0.1.0/24,nonsense" };
+	static const char *const bad[] = { "",		 "10.0.1.0", "10.0.1.0/31",	    "10.0.1.0/33",
+					   "fd00::/127", "x/24",     "10.0.1.0/24,nonsense" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct err err = ERR_INIT;
@@ -108,7 +109,7 @@ Test(ipam, ranges_of_no_use_are_refused)
 	}
 }
 
-/* --- checkpoints ------------------------------------------------------------------------------------------------------------- */
+/* --- checkpoints -------------------------------------------------------------------------------------------------- */
 
 static char dir[] = "/tmp/net2-unit-XXXXXX";
 static int n_bad;
@@ -134,8 +135,17 @@ TestSuite(checkpoint, .init = up, .fini = down);
 
 Test(checkpoint, what_is_saved_is_loaded)
 {
-	struct sandbox s = { .id = "abc-1.2_3", .ns = "n", .name = "p", .uid = "u", .netns = "/run/netns/x", .ifname = "eth0",
-			     .host_ifname = "skpabc", .number = 7, .ifindex = 42, .host_mac = { 2, 1, 2, 3, 4, 255 }, .pod_mac = { 2, 9 } };
+	struct sandbox s = { .id = "abc-1.2_3",
+			     .ns = "n",
+			     .name = "p",
+			     .uid = "u",
+			     .netns = "/run/netns/x",
+			     .ifname = "eth0",
+			     .host_ifname = "skpabc",
+			     .number = 7,
+			     .ifindex = 42,
+			     .host_mac = { 2, 1, 2, 3, 4, 255 },
+			     .pod_mac = { 2, 9 } };
 	struct sandbox *all = NULL;
 	struct err err = ERR_INIT;
 	size_t n;

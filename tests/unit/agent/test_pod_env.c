@@ -23,8 +23,11 @@ static int get(void *arg, bool secret, const char *name, const struct api_map **
 static struct api_kv labels[] = { { "app", "web" } };
 static struct api_kv service_vars[] = { { "X_SERVICE_HOST", "10.96.0.9" }, { "PLAIN", "of a service" } };
 static const struct api_map services = { 2, service_vars };
-static const struct api_pod pod = { .metadata = { .name = "p", .namespace_ = "ns", .uid = "u", .labels = { 1, labels } } };
-static const struct env_source source = { .get = get, .services = &services, .node_name = "n1", .pod_ip = "10.0.0.5", .host_ip = "10.1.1.1" };
+static const struct api_pod pod = { .metadata = {
+					    .name = "p", .namespace_ = "ns", .uid = "u", .labels = { 1, labels } } };
+static const struct env_source source = {
+	.get = get, .services = &services, .node_name = "n1", .pod_ip = "10.0.0.5", .host_ip = "10.1.1.1"
+};
 
 static int build(const struct api_container *c, struct arena *a, struct api_map *ret, struct err *err)
 {
@@ -45,8 +48,10 @@ Test(pod_env, sources_order_and_expansion)
 	struct api_config_map_env_source cm = { .name = "cfg" };
 	struct api_env_from_source from[] = { { .prefix = "CFG_", .config_map_ref = &cm } };
 	struct api_secret_key_selector sk = { .name = "sec", .key = "pw" };
-	struct api_object_field_selector ip = { .field_path = "status.podIP" }, label = { .field_path = "metadata.labels['app']" };
-	struct api_env_var_source vs = { .secret_key_ref = &sk }, vi = { .field_ref = &ip }, vl = { .field_ref = &label };
+	struct api_object_field_selector ip = { .field_path = "status.podIP" },
+					 label = { .field_path = "metadata.labels['app']" };
+	struct api_env_var_source vs = { .secret_key_ref = &sk }, vi = { .field_ref = &ip },
+				  vl = { .field_ref = &label };
 	struct api_env_var vars[] = {
 		{ .name = "PLAIN", .value = "x" },
 		{ .name = "PW", .value_from = &vs },
@@ -61,7 +66,7 @@ Test(pod_env, sources_order_and_expansion)
 	struct api_map env;
 
 	cr_assert(!build(&c, &a, &env, &err), "%s", err.msg);
-	cr_assert_str_eq(value(&env, "PLAIN"), "x");	/* not the service's */
+	cr_assert_str_eq(value(&env, "PLAIN"), "x"); /* not the service's */
 	cr_assert_str_eq(value(&env, "PW"), "hush");
 	cr_assert_str_eq(value(&env, "IP"), "10.0.0.5");
 	cr_assert_str_eq(value(&env, "APP"), "web");
@@ -90,8 +95,11 @@ Test(pod_env, what_is_missing_is_named)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct api_secret_key_selector sk = { .name = cases[i].object, .key = cases[i].key, .optional = { cases[i].optional, true } };
-		struct api_config_map_key_selector ck = { .name = cases[i].object, .key = cases[i].key,
+		struct api_secret_key_selector sk = { .name = cases[i].object,
+						      .key = cases[i].key,
+						      .optional = { cases[i].optional, true } };
+		struct api_config_map_key_selector ck = { .name = cases[i].object,
+							  .key = cases[i].key,
 							  .optional = { cases[i].optional, true } };
 		struct api_env_var_source from = { .secret_key_ref = cases[i].secret ? &sk : NULL,
 						   .config_map_key_ref = cases[i].secret ? NULL : &ck };
@@ -126,13 +134,15 @@ Test(pod_env, unknown_field_is_refused)
 
 Test(pod_env, variables_of_a_service)
 {
-	struct api_service_port ports[] = { { .name = "http", .port = 80, .protocol = "TCP" }, { .name = "dns", .port = 53, .protocol = "UDP" } };
+	struct api_service_port ports[] = { { .name = "http", .port = 80, .protocol = "TCP" },
+					    { .name = "dns", .port = 53, .protocol = "UDP" } };
 	struct api_service_spec spec = { .cluster_ip = "10.96.0.9", .n_ports = 2, .ports = ports };
 	static const char *const want[][2] = {
-		{ "MY_SVC_SERVICE_HOST", "10.96.0.9" }, { "MY_SVC_SERVICE_PORT", "80" }, { "MY_SVC_SERVICE_PORT_HTTP", "80" },
-		{ "MY_SVC_SERVICE_PORT_DNS", "53" }, { "MY_SVC_PORT", "tcp://10.96.0.9:80" }, { "MY_SVC_PORT_80_TCP", "tcp://10.96.0.9:80" },
-		{ "MY_SVC_PORT_80_TCP_PROTO", "tcp" }, { "MY_SVC_PORT_80_TCP_PORT", "80" }, { "MY_SVC_PORT_80_TCP_ADDR", "10.96.0.9" },
-		{ "MY_SVC_PORT_53_UDP", "udp://10.96.0.9:53" },
+		{ "MY_SVC_SERVICE_HOST", "10.96.0.9" },	    { "MY_SVC_SERVICE_PORT", "80" },
+		{ "MY_SVC_SERVICE_PORT_HTTP", "80" },	    { "MY_SVC_SERVICE_PORT_DNS", "53" },
+		{ "MY_SVC_PORT", "tcp://10.96.0.9:80" },    { "MY_SVC_PORT_80_TCP", "tcp://10.96.0.9:80" },
+		{ "MY_SVC_PORT_80_TCP_PROTO", "tcp" },	    { "MY_SVC_PORT_80_TCP_PORT", "80" },
+		{ "MY_SVC_PORT_80_TCP_ADDR", "10.96.0.9" }, { "MY_SVC_PORT_53_UDP", "udp://10.96.0.9:53" },
 	};
 	struct arena a = ARENA_INIT;
 	struct api_map env = { 0, NULL };

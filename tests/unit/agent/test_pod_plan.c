@@ -8,7 +8,10 @@
 
 #define NOW 1000000000
 
-/* The plan in letters: B make sandbox, S<i> start, K<i> kill, P stop sandbox, R remove, D done; then =s or =f if over, @ if it wakes. */
+/*
+ * The plan in letters: B make sandbox, S<i> start, K<i> kill, P stop sandbox, R remove, D done; then =s or =f if
+ * over, @ if it wakes.
+ */
 static const char *planned(const struct pod_view *v)
 {
 	static char out[64];
@@ -24,14 +27,20 @@ static const char *planned(const struct pod_view *v)
 		if (actions[i].act == POD_START || actions[i].act == POD_KILL)
 			n += (size_t)snprintf(out + n, sizeof(out) - n, "%zu", actions[i].ctr);
 	}
-	snprintf(out + n, sizeof(out) - n, "%s%s", plan.outcome == POD_GOES_ON ? "" : plan.outcome == POD_FAILED ? "=f" : "=s",
+	snprintf(out + n, sizeof(out) - n, "%s%s",
+		 plan.outcome == POD_GOES_ON  ? ""
+		 : plan.outcome == POD_FAILED ? "=f"
+					      : "=s",
 		 plan.wake_ms ? "@" : "");
 	return out;
 }
 
 static struct ctr_view exited(int code, int64_t ago_ms, int64_t backoff_ms)
 {
-	return (struct ctr_view){ .state = CTR_EXITED, .exit_code = code, .finished_ms = NOW - ago_ms, .backoff_ms = backoff_ms,
+	return (struct ctr_view){ .state = CTR_EXITED,
+				  .exit_code = code,
+				  .finished_ms = NOW - ago_ms,
+				  .backoff_ms = backoff_ms,
 				  .backoff_set_ms = NOW - ago_ms - 1000 };
 }
 
@@ -116,14 +125,10 @@ Test(pod_plan, restarts_by_policy_and_backoff)
 		int64_t ago_ms, backoff_ms;
 		const char *plan;
 	} cases[] = {
-		{ RESTART_ALWAYS, 0, 1, 0, "S0" },
-		{ RESTART_ALWAYS, 1, 1, 0, "S0" },
-		{ RESTART_ALWAYS, 1, 9999, 10000, "@" },
-		{ RESTART_ALWAYS, 1, 10000, 10000, "S0" },
-		{ RESTART_ON_FAILURE, 1, 1, 0, "S0" },
-		{ RESTART_ON_FAILURE, 0, 1, 0, "P=s" },
-		{ RESTART_NEVER, 0, 1, 0, "P=s" },
-		{ RESTART_NEVER, 3, 1, 0, "P=f" },
+		{ RESTART_ALWAYS, 0, 1, 0, "S0" },	 { RESTART_ALWAYS, 1, 1, 0, "S0" },
+		{ RESTART_ALWAYS, 1, 9999, 10000, "@" }, { RESTART_ALWAYS, 1, 10000, 10000, "S0" },
+		{ RESTART_ON_FAILURE, 1, 1, 0, "S0" },	 { RESTART_ON_FAILURE, 0, 1, 0, "P=s" },
+		{ RESTART_NEVER, 0, 1, 0, "P=s" },	 { RESTART_NEVER, 3, 1, 0, "P=f" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

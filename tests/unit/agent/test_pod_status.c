@@ -7,7 +7,9 @@
 
 #define NOW 1795400000000
 
-static struct api_container specs[3] = { { .name = "i", .image = "img:1" }, { .name = "a", .image = "img:1" }, { .name = "b", .image = "img:1" } };
+static struct api_container specs[3] = { { .name = "i", .image = "img:1" },
+					 { .name = "a", .image = "img:1" },
+					 { .name = "b", .image = "img:1" } };
 static struct api_pod obj;
 static struct pods pods;
 static struct pod_ctr ctrs[3];
@@ -55,7 +57,7 @@ static const char *condition(json_t *s, const char *type, const char *what)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach(json_object_get(s, "conditions"), i, c)
+	json_array_foreach (json_object_get(s, "conditions"), i, c)
 		if (!strcmp(api_get_str(c, "type"), type))
 			return api_get_str(c, what);
 	return NULL;
@@ -63,7 +65,8 @@ static const char *condition(json_t *s, const char *type, const char *what)
 
 static json_t *ctr(json_t *s, size_t i)
 {
-	return i ? json_array_get(json_object_get(s, "containerStatuses"), i - 1) : json_array_get(json_object_get(s, "initContainerStatuses"), 0);
+	return i ? json_array_get(json_object_get(s, "containerStatuses"), i - 1)
+		 : json_array_get(json_object_get(s, "initContainerStatuses"), 0);
 }
 
 Test(pod_status, begins_pending)
@@ -145,13 +148,15 @@ Test(pod_status, crash_loop)
 	s = pod_status(&pod, NOW);
 	cr_assert_str_eq(api_get_str(s, "phase"), "Running");
 	cr_assert_str_eq(api_get_str(ctr(s, 1), "state.waiting.reason"), "CrashLoopBackOff");
-	cr_assert_str_eq(api_get_str(ctr(s, 1), "state.waiting.message"), "back-off 20s restarting failed container=a pod=p_ns(u)");
+	cr_assert_str_eq(api_get_str(ctr(s, 1), "state.waiting.message"),
+			 "back-off 20s restarting failed container=a pod=p_ns(u)");
 	cr_assert_eq(api_get_int(ctr(s, 1), "lastState.terminated.exitCode", 0), 7);
 	cr_assert_eq(api_get_int(ctr(s, 1), "restartCount", 0), 2);
 	json_decref(s);
 	ctrs[1].backoff_ms = 300000;
 	s = pod_status(&pod, NOW);
-	cr_assert_str_eq(api_get_str(ctr(s, 1), "state.waiting.message"), "back-off 5m0s restarting failed container=a pod=p_ns(u)");
+	cr_assert_str_eq(api_get_str(ctr(s, 1), "state.waiting.message"),
+			 "back-off 5m0s restarting failed container=a pod=p_ns(u)");
 	json_decref(s);
 }
 

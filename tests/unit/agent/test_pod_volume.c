@@ -60,7 +60,7 @@ Test(pod_volume, files_are_swapped_whole)
 	snprintf(path, sizeof(path), "%s/sub/b", dir);
 	cr_assert(!stat(path, &st) && (st.st_mode & 0777) == 0400);
 	data_link(before, sizeof(before));
-	cr_assert_eq(payload_write(dir, one, 2, NULL), 0);	/* nothing changed, nothing is written */
+	cr_assert_eq(payload_write(dir, one, 2, NULL), 0); /* nothing changed, nothing is written */
 	data_link(after, sizeof(after));
 	cr_assert_str_eq(before, after);
 
@@ -71,7 +71,7 @@ Test(pod_volume, files_are_swapped_whole)
 	data_link(after, sizeof(after));
 	cr_assert_str_neq(before, after);
 	snprintf(path, sizeof(path), "%s/%s", dir, before);
-	cr_assert(access(path, F_OK) < 0);	/* the old set is gone */
+	cr_assert(access(path, F_OK) < 0); /* the old set is gone */
 	cr_assert_eq(payload_write(dir, NULL, 0, NULL), 0);
 	cr_assert_str_eq(content("a"), "(absent)");
 }

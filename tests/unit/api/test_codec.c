@@ -18,10 +18,21 @@ static json_t *parse(const char *text)
 
 Test(api_kind, found_by_what_people_type)
 {
-	static const struct { const char *word, *kind; } t[] = {
-		{ "po", "Pod" }, { "pods", "Pod" }, { "Pod", "Pod" }, { "deploy", "Deployment" },
-		{ "deployments.apps", "Deployment" }, { "deployments.v1.apps", "Deployment" }, { "netpol", "NetworkPolicy" },
-		{ "lease", "Lease" }, { "svc", "Service" }, { "pods.apps", NULL }, { "", NULL }, { "nothing", NULL },
+	static const struct {
+		const char *word, *kind;
+	} t[] = {
+		{ "po", "Pod" },
+		{ "pods", "Pod" },
+		{ "Pod", "Pod" },
+		{ "deploy", "Deployment" },
+		{ "deployments.apps", "Deployment" },
+		{ "deployments.v1.apps", "Deployment" },
+		{ "netpol", "NetworkPolicy" },
+		{ "lease", "Lease" },
+		{ "svc", "Service" },
+		{ "pods.apps", NULL },
+		{ "", NULL },
+		{ "nothing", NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -85,14 +96,15 @@ Test(api_codec, decodes_and_encodes_a_pod)
 	struct arena arena = ARENA_INIT;
 	struct err err = ERR_INIT;
 	struct api_pod *pod = NULL;
-	json_t *back, *o = parse(
-		"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"d\",\"labels\":{\"b\":\"2\",\"a\":\"1\"}},"
-		"\"spec\":{\"terminationGracePeriodSeconds\":0,\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"command\":[\"a\",\"b\"],"
-		"\"ports\":[{\"containerPort\":80,\"protocol\":\"TCP\"}],\"resources\":{\"requests\":{\"cpu\":\"1\"}},"
-		"\"livenessProbe\":{\"httpGet\":{\"port\":\"web\"}},\"readinessProbe\":{\"tcpSocket\":{\"port\":8080}},"
-		"\"securityContext\":{\"runAsNonRoot\":false}}]},"
-		"\"status\":{\"containerStatuses\":[{\"name\":\"c\",\"ready\":false,\"restartCount\":0,\"image\":\"i\",\"imageID\":\"\","
-		"\"state\":{\"running\":{}}}]}}");
+	json_t *back,
+		*o = parse(
+			"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"d\",\"labels\":{\"b\":\"2\",\"a\":\"1\"}},"
+			"\"spec\":{\"terminationGracePeriodSeconds\":0,\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"command\":[\"a\",\"b\"],"
+			"\"ports\":[{\"containerPort\":80,\"protocol\":\"TCP\"}],\"resources\":{\"requests\":{\"cpu\":\"1\"}},"
+			"\"livenessProbe\":{\"httpGet\":{\"port\":\"web\"}},\"readinessProbe\":{\"tcpSocket\":{\"port\":8080}},"
+			"\"securityContext\":{\"runAsNonRoot\":false}}]},"
+			"\"status\":{\"containerStatuses\":[{\"name\":\"c\",\"ready\":false,\"restartCount\":0,\"image\":\"i\",\"imageID\":\"\","
+			"\"state\":{\"running\":{}}}]}}");
 
 	cr_assert_eq(api_decode(&api_type_pod, o, &arena, &pod, &err), 0);
 	cr_assert_str_eq(pod->metadata.name, "p");
@@ -114,11 +126,14 @@ Test(api_codec, decodes_and_encodes_a_pod)
 
 Test(api_codec, says_which_field_is_wrong)
 {
-	static const struct { const char *json, *path; } t[] = {
+	static const struct {
+		const char *json, *path;
+	} t[] = {
 		{ "{\"spec\":{\"containers\":[{\"name\":1}]}}", "spec.containers[0].name" },
 		{ "{\"spec\":{\"containers\":{}}}", "spec.containers" },
 		{ "{\"spec\":{\"containers\":[null]}}", "spec.containers[0]" },
-		{ "{\"spec\":{\"containers\":[{\"ports\":[{\"containerPort\":99999999999}]}]}}", "spec.containers[0].ports[0].containerPort" },
+		{ "{\"spec\":{\"containers\":[{\"ports\":[{\"containerPort\":99999999999}]}]}}",
+		  "spec.containers[0].ports[0].containerPort" },
 		{ "{\"metadata\":{\"labels\":{\"a\":1}}}", "metadata.labels[a]" },
 		{ "{\"spec\":[]}", "spec" },
 		{ "[]", "not an object" },

@@ -78,7 +78,7 @@ Test(api_memory, every_allocation_may_fail)
 		failed += !ok;
 		cr_assert_eq(held, 0, "%ld blocks kept when allocation %ld failed", held, n);
 		if (countdown >= 0)
-			break;	/* fewer allocations than that: all have failed once */
+			break; /* fewer allocations than that: all have failed once */
 	}
 	countdown = -1;
 	cr_assert(n > 100 && failed > 50);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lib/api against many documents made by damaging a few good ones, always the same way: nothing crashes; a document without
- * errors of type decodes; what decodes encodes and decodes to the same; defaults are idempotent; YAML reads back as written.
+ * lib/api against many documents made by damaging a few good ones, always the same way: nothing crashes; a document
+ * without errors of type decodes; what decodes encodes and decodes to the same; defaults are idempotent; YAML reads
+ * back as written.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -50,8 +51,10 @@ static const struct {
 	  "  ports:\n  - {name: a, port: 80, targetPort: web}\n  - {name: b, port: 81, protocol: UDP}\n" },
 	{ &api_kind_endpoint_slice,
 	  "metadata: {name: p, namespace: d}\naddressType: IPv4\nendpoints:\n- {addresses: [10.0.0.1], conditions: {ready: true}}\nports:\n- {name: a, port: 80}\n" },
-	{ &api_kind_secret, "metadata: {name: p, namespace: d}\nstringData: {a: b}\ndata: {c: ZA==}\nimmutable: true\n" },
-	{ &api_kind_event, "metadata: {name: p, namespace: d}\ninvolvedObject: {kind: Pod, namespace: d, name: p}\ncount: 3\nsource: {component: x}\n" },
+	{ &api_kind_secret,
+	  "metadata: {name: p, namespace: d}\nstringData: {a: b}\ndata: {c: ZA==}\nimmutable: true\n" },
+	{ &api_kind_event,
+	  "metadata: {name: p, namespace: d}\ninvolvedObject: {kind: Pod, namespace: d, name: p}\ncount: 3\nsource: {component: x}\n" },
 };
 #define N_SEEDS (sizeof(seeds) / sizeof(seeds[0]))
 
@@ -97,7 +100,7 @@ static void damage(json_t *v, json_t *donor)
 	if (!n)
 		return;
 	if (json_is_object(v)) {
-		json_object_foreach_safe(v, tmp, key, child)
+		json_object_foreach_safe (v, tmp, key, child)
 			if (i++ == pick)
 				break;
 	} else {

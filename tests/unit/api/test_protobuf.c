@@ -75,13 +75,13 @@ static void expect(const struct msg *m, const char *json)
 
 static struct msg pod(void)
 {
-	struct msg raw = { 0 }, meta = { 0 }, spec = { 0 }, ct = { 0 }, port = { 0 }, res = { 0 }, entry = { 0 }, q = { 0 }, vol = { 0 },
-		   src = { 0 }, cm = { 0 }, ref = { 0 }, probe = { 0 }, handler = { 0 }, get = { 0 }, ios = { 0 }, time = { 0 }, status = { 0 },
-		   label = { 0 };
+	struct msg raw = { 0 }, meta = { 0 }, spec = { 0 }, ct = { 0 }, port = { 0 }, res = { 0 }, entry = { 0 },
+		   q = { 0 }, vol = { 0 }, src = { 0 }, cm = { 0 }, ref = { 0 }, probe = { 0 }, handler = { 0 },
+		   get = { 0 }, ios = { 0 }, time = { 0 }, status = { 0 }, label = { 0 };
 
 	str(&meta, 1, "p");
-	str(&meta, 2, "");	/* written by Go though empty */
-	sub(&meta, 8, &time);	/* the zero time */
+	str(&meta, 2, "");    /* written by Go though empty */
+	sub(&meta, 8, &time); /* the zero time */
 	num(&meta, 7, 0);
 	str(&label, 1, "a");
 	str(&label, 2, "b");
@@ -117,7 +117,7 @@ static struct msg pod(void)
 	sub(&spec, 1, &vol);
 	sub(&spec, 2, &ct);
 	str(&spec, 3, "Always");
-	num(&spec, 4, 0);	/* terminationGracePeriodSeconds, which has presence */
+	num(&spec, 4, 0); /* terminationGracePeriodSeconds, which has presence */
 	sub(&raw, 1, &meta);
 	sub(&raw, 2, &spec);
 	sub(&raw, 3, &status);
@@ -128,11 +128,12 @@ Test(protobuf, a_pod_with_flat_maps_and_special_types)
 {
 	struct msg m = pod();
 
-	expect(&m, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\",\"labels\":{\"a\":\"b\"}},\"spec\":{\"volumes\":[{\"name\":\"v\","
-		   "\"configMap\":{\"name\":\"cm\"}}],\"containers\":[{\"name\":\"c\",\"image\":\"i:1\",\"command\":[\"sh\",\"-c\"],\"ports\":[{"
-		   "\"containerPort\":80,\"protocol\":\"TCP\"}],\"resources\":{\"requests\":{\"cpu\":\"100m\"}},\"readinessProbe\":{\"httpGet\":{"
-		   "\"port\":\"http\",\"path\":\"/x\"},\"periodSeconds\":5}}],\"restartPolicy\":\"Always\",\"terminationGracePeriodSeconds\":0},"
-		   "\"status\":{}}");
+	expect(&m,
+	       "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\",\"labels\":{\"a\":\"b\"}},\"spec\":{\"volumes\":[{\"name\":\"v\","
+	       "\"configMap\":{\"name\":\"cm\"}}],\"containers\":[{\"name\":\"c\",\"image\":\"i:1\",\"command\":[\"sh\",\"-c\"],\"ports\":[{"
+	       "\"containerPort\":80,\"protocol\":\"TCP\"}],\"resources\":{\"requests\":{\"cpu\":\"100m\"}},\"readinessProbe\":{\"httpGet\":{"
+	       "\"port\":\"http\",\"path\":\"/x\"},\"periodSeconds\":5}}],\"restartPolicy\":\"Always\",\"terminationGracePeriodSeconds\":0},"
+	       "\"status\":{}}");
 }
 
 Test(protobuf, bytes_times_and_numbers)
@@ -148,8 +149,9 @@ Test(protobuf, bytes_times_and_numbers)
 	bytes(&entry, 2, "\x00\x01", 2);
 	sub(&raw, 2, &entry);
 	m = envelope("v1", "Secret", &raw);
-	expect(&m, "{\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"s\",\"deletionTimestamp\":\"2001-09-09T01:46:40Z\","
-		   "\"deletionGracePeriodSeconds\":30},\"data\":{\"k\":\"AAE=\"}}");
+	expect(&m,
+	       "{\"kind\":\"Secret\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"s\",\"deletionTimestamp\":\"2001-09-09T01:46:40Z\","
+	       "\"deletionGracePeriodSeconds\":30},\"data\":{\"k\":\"AAE=\"}}");
 	raw = (struct msg){ 0 };
 	num(&raw, 1, (uint64_t)-1);
 	m = envelope("v1", "DeleteOptions", &raw);

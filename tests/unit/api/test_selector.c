@@ -19,18 +19,40 @@ static json_t *json(const char *text)
 
 Test(selector, matches)
 {
-	static const struct { const char *text, *labels; bool want; } t[] = {
-		{ "", "{}", true }, { " ", "{\"a\":\"b\"}", true },
-		{ "a=b", "{\"a\":\"b\"}", true }, { "a==b", "{\"a\":\"b\"}", true }, { "a = b", "{\"a\":\"c\"}", false }, { "a=b", "{}", false },
-		{ "a!=b", "{\"a\":\"b\"}", false }, { "a!=b", "{\"a\":\"c\"}", true }, { "a != b", "{}", true },
-		{ "a=", "{\"a\":\"\"}", true }, { "a=", "{\"a\":\"x\"}", false }, { "a=,b", "{\"a\":\"\",\"b\":\"1\"}", true },
-		{ "a in (b,c)", "{\"a\":\"c\"}", true }, { "a in ( b , c )", "{\"a\":\"d\"}", false }, { "a in (b)", "{}", false },
-		{ "a in ()", "{\"a\":\"\"}", true }, { "a in (,b)", "{\"a\":\"\"}", true },
-		{ "a notin (b,c)", "{\"a\":\"c\"}", false }, { "a notin(b)", "{\"a\":\"d\"}", true }, { "a notin (b)", "{}", true },
-		{ "a", "{\"a\":\"x\"}", true }, { "a", "{}", false }, { "!a", "{}", true }, { "! a", "{\"a\":\"\"}", false },
-		{ "a=b,c in (d,e),!f", "{\"a\":\"b\",\"c\":\"e\"}", true }, { "a=b,c in (d,e),!f", "{\"a\":\"b\",\"c\":\"e\",\"f\":\"\"}", false },
+	static const struct {
+		const char *text, *labels;
+		bool want;
+	} t[] = {
+		{ "", "{}", true },
+		{ " ", "{\"a\":\"b\"}", true },
+		{ "a=b", "{\"a\":\"b\"}", true },
+		{ "a==b", "{\"a\":\"b\"}", true },
+		{ "a = b", "{\"a\":\"c\"}", false },
+		{ "a=b", "{}", false },
+		{ "a!=b", "{\"a\":\"b\"}", false },
+		{ "a!=b", "{\"a\":\"c\"}", true },
+		{ "a != b", "{}", true },
+		{ "a=", "{\"a\":\"\"}", true },
+		{ "a=", "{\"a\":\"x\"}", false },
+		{ "a=,b", "{\"a\":\"\",\"b\":\"1\"}", true },
+		{ "a in (b,c)", "{\"a\":\"c\"}", true },
+		{ "a in ( b , c )", "{\"a\":\"d\"}", false },
+		{ "a in (b)", "{}", false },
+		{ "a in ()", "{\"a\":\"\"}", true },
+		{ "a in (,b)", "{\"a\":\"\"}", true },
+		{ "a notin (b,c)", "{\"a\":\"c\"}", false },
+		{ "a notin(b)", "{\"a\":\"d\"}", true },
+		{ "a notin (b)", "{}", true },
+		{ "a", "{\"a\":\"x\"}", true },
+		{ "a", "{}", false },
+		{ "!a", "{}", true },
+		{ "! a", "{\"a\":\"\"}", false },
+		{ "a=b,c in (d,e),!f", "{\"a\":\"b\",\"c\":\"e\"}", true },
+		{ "a=b,c in (d,e),!f", "{\"a\":\"b\",\"c\":\"e\",\"f\":\"\"}", false },
 		{ "app.kubernetes.io/name=x-1_2.3", "{\"app.kubernetes.io/name\":\"x-1_2.3\"}", true },
-		{ "in=notin", "{\"in\":\"notin\"}", true }, { "in in (in)", "{\"in\":\"in\"}", true }, { "notin", "{\"notin\":\"\"}", true },
+		{ "in=notin", "{\"in\":\"notin\"}", true },
+		{ "in in (in)", "{\"in\":\"in\"}", true },
+		{ "notin", "{\"notin\":\"\"}", true },
 		{ "a=b,a=c", "{\"a\":\"b\"}", false },
 	};
 
@@ -44,7 +66,7 @@ Test(selector, matches)
 
 		cr_assert_eq(api_selector_parse(t[i].text, &s, &err), 0, "%s: %s", t[i].text, err.msg);
 		cr_assert_eq(api_selector_matches_json(s, labels), t[i].want, "%s on %s", t[i].text, t[i].labels);
-		json_object_foreach(labels, key, v) /* the cases have theirs sorted */
+		json_object_foreach (labels, key, v) /* the cases have theirs sorted */
 			kv[map.n++] = (struct api_kv){ key, json_string_value(v) };
 		cr_assert_eq(api_selector_matches(s, &map), t[i].want, "%s on %s", t[i].text, t[i].labels);
 		if (!json_object_size(labels))
@@ -57,14 +79,34 @@ Test(selector, matches)
 
 Test(selector, errors_name_the_place)
 {
-	static const struct { const char *text, *words; } t[] = {
-		{ "a=b,", "position 4" }, { ",a", "position 0" }, { "a b", "found 'b' at position 2" }, { "a in b", "at position 5, expected: '('" },
-		{ "a in (b", "',' or ')'" }, { "a in (b c)", "position 8" }, { "a=b=c", "position 3" }, { "!a=b", "position 2" },
-		{ "a>1", "found '>1' at position 1" }, { "a gt 1", "found 'gt 1'" }, { "a lt 1", "position 2" }, { "a<1", "position 1" },
-		{ "=b", "identifier" }, { "a=b c", "position 4" }, { "-a=b", "key: Invalid value: \"-a\"" }, { "/a=b", "key: Invalid value" },
+	static const struct {
+		const char *text, *words;
+	} t[] = {
+		{ "a=b,", "position 4" },
+		{ ",a", "position 0" },
+		{ "a b", "found 'b' at position 2" },
+		{ "a in b", "at position 5, expected: '('" },
+		{ "a in (b", "',' or ')'" },
+		{ "a in (b c)", "position 8" },
+		{ "a=b=c", "position 3" },
+		{ "!a=b", "position 2" },
+		{ "a>1", "found '>1' at position 1" },
+		{ "a gt 1", "found 'gt 1'" },
+		{ "a lt 1", "position 2" },
+		{ "a<1", "position 1" },
+		{ "=b", "identifier" },
+		{ "a=b c", "position 4" },
+		{ "-a=b", "key: Invalid value: \"-a\"" },
+		{ "/a=b", "key: Invalid value" },
 		{ "A_b/c=d", "key: Invalid value: \"A_b/c\"" },
-		{ "a/b/c=d", "key: Invalid value" }, { "a=b/c", "values: Invalid value: \"b/c\"" }, { "a=-b", "values: Invalid value" }, { "a in (b,c-)", "c-" },
-		{ "a in (b) c", "position 9" }, { "(", "position 0" }, { "a==", NULL }, { "a\1", "position 1" },
+		{ "a/b/c=d", "key: Invalid value" },
+		{ "a=b/c", "values: Invalid value: \"b/c\"" },
+		{ "a=-b", "values: Invalid value" },
+		{ "a in (b,c-)", "c-" },
+		{ "a in (b) c", "position 9" },
+		{ "(", "position 0" },
+		{ "a==", NULL },
+		{ "a\1", "position 1" },
 		{ "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg=x", "key: Invalid value" },
 		{ "x=aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg", "at most 63" },
 	};
@@ -124,15 +166,23 @@ Test(selector, bounded)
 
 Test(selector, from_objects)
 {
-	static const struct { const char *selector, *labels; bool want; } t[] = {
-		{ "{}", "{\"a\":\"b\"}", true }, { "null", "{}", false },
-		{ "{\"matchLabels\":{\"a\":\"b\"}}", "{\"a\":\"b\",\"c\":\"d\"}", true }, { "{\"matchLabels\":{\"a\":\"b\"}}", "{\"a\":\"c\"}", false },
-		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"b\",\"c\"]}]}", "{\"a\":\"c\"}", true },
-		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"NotIn\",\"values\":[\"b\",\"c\"]}]}", "{\"a\":\"c\"}", false },
+	static const struct {
+		const char *selector, *labels;
+		bool want;
+	} t[] = {
+		{ "{}", "{\"a\":\"b\"}", true },
+		{ "null", "{}", false },
+		{ "{\"matchLabels\":{\"a\":\"b\"}}", "{\"a\":\"b\",\"c\":\"d\"}", true },
+		{ "{\"matchLabels\":{\"a\":\"b\"}}", "{\"a\":\"c\"}", false },
+		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"b\",\"c\"]}]}",
+		  "{\"a\":\"c\"}", true },
+		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"NotIn\",\"values\":[\"b\",\"c\"]}]}",
+		  "{\"a\":\"c\"}", false },
 		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"NotIn\",\"values\":[\"b\"]}]}", "{}", true },
 		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Exists\"}]}", "{\"a\":\"\"}", true },
 		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"DoesNotExist\"}]}", "{\"a\":\"\"}", false },
-		{ "{\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"c\",\"operator\":\"Exists\"}]}", "{\"a\":\"b\"}", false },
+		{ "{\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"c\",\"operator\":\"Exists\"}]}",
+		  "{\"a\":\"b\"}", false },
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -148,11 +198,12 @@ Test(selector, from_objects)
 		cr_assert_eq(api_selector_from_json(sel, &s, &err), 0, "%s", err.msg);
 		cr_assert_eq(api_selector_matches_json(s, labels), t[i].want, "%s on %s", t[i].selector, t[i].labels);
 		api_selector_free(s);
-		json_object_foreach(labels, key, v)
+		json_object_foreach (labels, key, v)
 			kv[map.n++] = (struct api_kv){ key, json_string_value(v) };
 		if (json_is_object(sel))
 			cr_assert_eq(api_decode(&api_type_label_selector, sel, &arena, &typed, &err), 0, "%s", err.msg);
-		cr_assert_eq(api_label_selector_matches(typed, &map), t[i].want, "%s on %s", t[i].selector, t[i].labels);
+		cr_assert_eq(api_label_selector_matches(typed, &map), t[i].want, "%s on %s", t[i].selector,
+			     t[i].labels);
 		arena_done(&arena);
 		json_decref(sel);
 		json_decref(labels);
@@ -161,8 +212,11 @@ Test(selector, from_objects)
 
 Test(selector, objects_that_are_wrong)
 {
-	static const struct { const char *selector, *words; } t[] = {
-		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Gt\",\"values\":[\"1\"]}]}", "\"Gt\" is not a valid label selector operator" },
+	static const struct {
+		const char *selector, *words;
+	} t[] = {
+		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Gt\",\"values\":[\"1\"]}]}",
+		  "\"Gt\" is not a valid label selector operator" },
 		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]}", "at least one value" },
 		{ "{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"Exists\",\"values\":[\"1\"]}]}", "no values" },
 		{ "{\"matchExpressions\":[{\"operator\":\"In\"}]}", "" },
@@ -181,12 +235,22 @@ Test(selector, objects_that_are_wrong)
 
 Test(field_selector, matches)
 {
-	static const struct { const struct api_kind *kind; const char *text; bool want; } t[] = {
-		{ &api_kind_pod, "", true }, { &api_kind_pod, "spec.nodeName=n1", true }, { &api_kind_pod, "spec.nodeName==n2", false },
-		{ &api_kind_pod, "spec.nodeName!=n2,metadata.name=p", true }, { &api_kind_pod, "metadata.namespace=d", true },
-		{ &api_kind_pod, "status.phase=", true }, { &api_kind_pod, "status.phase!=Running", true },
-		{ &api_kind_pod, "metadata.name=p\\,q", false }, { &api_kind_pod, "metadata.name=a\\=b\\\\", false },
-		{ &api_kind_node, "spec.unschedulable=false", true }, { &api_kind_node, "spec.unschedulable=true", false },
+	static const struct {
+		const struct api_kind *kind;
+		const char *text;
+		bool want;
+	} t[] = {
+		{ &api_kind_pod, "", true },
+		{ &api_kind_pod, "spec.nodeName=n1", true },
+		{ &api_kind_pod, "spec.nodeName==n2", false },
+		{ &api_kind_pod, "spec.nodeName!=n2,metadata.name=p", true },
+		{ &api_kind_pod, "metadata.namespace=d", true },
+		{ &api_kind_pod, "status.phase=", true },
+		{ &api_kind_pod, "status.phase!=Running", true },
+		{ &api_kind_pod, "metadata.name=p\\,q", false },
+		{ &api_kind_pod, "metadata.name=a\\=b\\\\", false },
+		{ &api_kind_node, "spec.unschedulable=false", true },
+		{ &api_kind_node, "spec.unschedulable=true", false },
 	};
 	json_t *obj = json("{\"metadata\":{\"name\":\"p\",\"namespace\":\"d\"},\"spec\":{\"nodeName\":\"n1\"}}");
 
@@ -203,10 +267,16 @@ Test(field_selector, matches)
 
 Test(field_selector, exact_terms_and_errors)
 {
-	static const struct { const struct api_kind *kind; const char *text, *words; } t[] = {
-		{ &api_kind_pod, "spec.image=x", "field label not supported: spec.image" }, { &api_kind_node, "metadata.namespace=x", "not supported" },
-		{ &api_kind_pod, "metadata.name", "can't understand 'metadata.name'" }, { &api_kind_pod, "metadata.name=a=b", "unescaped character" },
-		{ &api_kind_pod, "metadata.name=a\\b", "invalid escape sequence" }, { &api_kind_pod, "a=b,", "not supported" },
+	static const struct {
+		const struct api_kind *kind;
+		const char *text, *words;
+	} t[] = {
+		{ &api_kind_pod, "spec.image=x", "field label not supported: spec.image" },
+		{ &api_kind_node, "metadata.namespace=x", "not supported" },
+		{ &api_kind_pod, "metadata.name", "can't understand 'metadata.name'" },
+		{ &api_kind_pod, "metadata.name=a=b", "unescaped character" },
+		{ &api_kind_pod, "metadata.name=a\\b", "invalid escape sequence" },
+		{ &api_kind_pod, "a=b,", "not supported" },
 	};
 	struct api_field_selector *s;
 	struct err err = ERR_INIT;

@@ -71,12 +71,15 @@ static void compile(const char *text, char *said, size_t size)
 
 Test(api_gen, names_file_and_line)
 {
-	static const struct { const char *text, *said; } t[] = {
+	static const struct {
+		const char *text, *said;
+	} t[] = {
 		{ "package p core/v1\ntype A -- Doc.\n\ta 1 string\n", "" },
 		{ "type A\n", "t.kind:1: a package line comes first" },
 		{ "package p core/v1\n\ta 1 string\n", "t.kind:2: field 'a' outside a type" },
 		{ "package p core/v1\ntype A\n\ta 1 strin\n", "t.kind:3: field 'a': no type 'strin'" },
-		{ "package p core/v1\ntype A\n\ta 1 string requird\n", "t.kind:3: field 'a': unknown attribute 'requird'" },
+		{ "package p core/v1\ntype A\n\ta 1 string requird\n",
+		  "t.kind:3: field 'a': unknown attribute 'requird'" },
 		{ "package p core/v1\ntype A\n\ta 1 string\n\ta 2 string\n", "t.kind:4: field 'a' is there already" },
 		{ "package p core/v1\ntype A\n\ta x string\n", "t.kind:3: field 'a' needs a number and a type" },
 		{ "package p core/v1\ntype A\ntype A\n", "t.kind:3: A is there already (" },

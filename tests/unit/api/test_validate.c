@@ -28,8 +28,8 @@ static void render(const struct api_errs *errs, char *buf, size_t size)
 
 struct vcase {
 	const char *obj;
-	const char *old;	/* NULL: creation */
-	const char *want;	/* "": valid; else part of what is said */
+	const char *old;  /* NULL: creation */
+	const char *want; /* "": valid; else part of what is said */
 };
 
 static void run(const struct api_kind *kind, const struct vcase *t, size_t n)
@@ -59,10 +59,10 @@ static void run(const struct api_kind *kind, const struct vcase *t, size_t n)
 }
 #define RUN(kind, t) run(kind, t, sizeof(t) / sizeof((t)[0]))
 
-#define META "\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"}"
-#define C1 "{\"name\":\"c\",\"image\":\"i\"}"
+#define META	  "\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"}"
+#define C1	  "{\"name\":\"c\",\"image\":\"i\"}"
 #define POD(spec) "{" META ",\"spec\":{" spec "}}"
-#define POD_C(c) POD("\"containers\":[{\"name\":\"c\",\"image\":\"i\"," c "}]")
+#define POD_C(c)  POD("\"containers\":[{\"name\":\"c\",\"image\":\"i\"," c "}]")
 
 Test(api_validate, pods)
 {
@@ -71,59 +71,81 @@ Test(api_validate, pods)
 		{ "{" META "}", NULL, "spec.containers: Required value" },
 		{ POD("\"containers\":[]"), NULL, "spec.containers: Required value" },
 		{ POD("\"containers\":[" C1 "," C1 "]"), NULL, "spec.containers[1].name: Duplicate value: \"c\"" },
-		{ POD("\"containers\":[" C1 "],\"initContainers\":[" C1 "]"), NULL, "spec.initContainers[0].name: Duplicate value: \"c\"" },
+		{ POD("\"containers\":[" C1 "],\"initContainers\":[" C1 "]"), NULL,
+		  "spec.initContainers[0].name: Duplicate value: \"c\"" },
 		{ POD("\"containers\":[{\"name\":\"C\",\"image\":\"i\"}]"), NULL,
 		  "spec.containers[0].name: Invalid value: \"C\": a lowercase RFC 1123 label must" },
 		{ POD("\"containers\":[{\"name\":\"c\"}]"), NULL, "spec.containers[0].image: Required value" },
-		{ POD_C("\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/v\"}]"), NULL, "spec.containers[0].volumeMounts[0].name: Not found: \"v\"" },
+		{ POD_C("\"volumeMounts\":[{\"name\":\"v\",\"mountPath\":\"/v\"}]"), NULL,
+		  "spec.containers[0].volumeMounts[0].name: Not found: \"v\"" },
 		{ POD_C("\"ports\":[{\"containerPort\":0}]"), NULL,
 		  "spec.containers[0].ports[0].containerPort: Invalid value: 0: must be between 1 and 65535, inclusive" },
-		{ POD_C("\"ports\":[{\"containerPort\":1,\"hostPort\":1}]"), NULL, "hostPort: Forbidden: hostPort is not supported by Skep yet: " },
-		{ POD_C("\"ports\":[{\"containerPort\":1,\"protocol\":\"SCTP\"}]"), NULL, "Forbidden: protocol SCTP is not supported by Skep yet: " },
+		{ POD_C("\"ports\":[{\"containerPort\":1,\"hostPort\":1}]"), NULL,
+		  "hostPort: Forbidden: hostPort is not supported by Skep yet: " },
+		{ POD_C("\"ports\":[{\"containerPort\":1,\"protocol\":\"SCTP\"}]"), NULL,
+		  "Forbidden: protocol SCTP is not supported by Skep yet: " },
 		{ POD_C("\"ports\":[{\"containerPort\":1,\"protocol\":\"X\"}]"), NULL,
 		  "protocol: Unsupported value: \"X\": supported values: \"TCP\", \"UDP\", \"SCTP\"" },
 		{ POD_C("\"ports\":[{\"containerPort\":1,\"name\":\"a\"},{\"containerPort\":2,\"name\":\"a\"}]"), NULL,
 		  "spec.containers[0].ports[1].name: Duplicate value: \"a\"" },
 		{ POD_C("\"resources\":{\"requests\":{\"cpu\":2},\"limits\":{\"cpu\":\"1\"}}"), NULL,
 		  "spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1" },
-		{ POD_C("\"resources\":{\"limits\":{\"nvidia.com/gpu\":1}}"), NULL, "limits[nvidia.com/gpu]: Forbidden: " },
+		{ POD_C("\"resources\":{\"limits\":{\"nvidia.com/gpu\":1}}"), NULL,
+		  "limits[nvidia.com/gpu]: Forbidden: " },
 		{ POD_C("\"livenessProbe\":{}"), NULL, "livenessProbe: Required value: must specify a handler type" },
-		{ POD_C("\"livenessProbe\":{\"exec\":{\"command\":[\"a\"]},\"successThreshold\":2}"), NULL, "Invalid value: 2: must be 1" },
-		{ POD_C("\"readinessProbe\":{\"grpc\":{\"port\":1}}"), NULL, "readinessProbe.grpc: Forbidden: grpc is not supported by Skep yet" },
-		{ POD_C("\"readinessProbe\":{\"httpGet\":{\"port\":70000}}"), NULL, "httpGet.port: Invalid value: 70000: must be between" },
+		{ POD_C("\"livenessProbe\":{\"exec\":{\"command\":[\"a\"]},\"successThreshold\":2}"), NULL,
+		  "Invalid value: 2: must be 1" },
+		{ POD_C("\"readinessProbe\":{\"grpc\":{\"port\":1}}"), NULL,
+		  "readinessProbe.grpc: Forbidden: grpc is not supported by Skep yet" },
+		{ POD_C("\"readinessProbe\":{\"httpGet\":{\"port\":70000}}"), NULL,
+		  "httpGet.port: Invalid value: 70000: must be between" },
 		{ POD_C("\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.labels['a/b']\"}}},"
-			"{\"name\":\"B\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}}]"), NULL, "" },
+			"{\"name\":\"B\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}}]"),
+		  NULL, "" },
 		{ POD_C("\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"spec.x\"}}}]"), NULL,
 		  "fieldRef.fieldPath: Unsupported value: \"spec.x\"" },
 		{ POD_C("\"env\":[{\"name\":\"A=\"}]"), NULL, "env[0].name: Invalid value: \"A=\"" },
-		{ POD_C("\"env\":[{\"name\":\"A\",\"value\":\"x\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}}]"), NULL,
-		  "may not be specified when `value` is not empty" },
-		{ POD_C("\"lifecycle\":{\"preStop\":{}}"), NULL, "lifecycle: Forbidden: lifecycle is not supported by Skep yet" },
-		{ POD_C("\"securityContext\":{\"privileged\":true,\"allowPrivilegeEscalation\":false}"), NULL, "cannot set" },
-		{ POD("\"containers\":[" C1 "],\"affinity\":{\"nodeAffinity\":{}}"), NULL, "spec.affinity: Forbidden: affinity is not supported" },
-		{ POD("\"containers\":[" C1 "],\"affinity\":{},\"hostPID\":false,\"priority\":0,\"shareProcessNamespace\":false"), NULL, "" },
+		{ POD_C("\"env\":[{\"name\":\"A\",\"value\":\"x\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"s\",\"key\":\"k\"}}}]"),
+		  NULL, "may not be specified when `value` is not empty" },
+		{ POD_C("\"lifecycle\":{\"preStop\":{}}"), NULL,
+		  "lifecycle: Forbidden: lifecycle is not supported by Skep yet" },
+		{ POD_C("\"securityContext\":{\"privileged\":true,\"allowPrivilegeEscalation\":false}"), NULL,
+		  "cannot set" },
+		{ POD("\"containers\":[" C1 "],\"affinity\":{\"nodeAffinity\":{}}"), NULL,
+		  "spec.affinity: Forbidden: affinity is not supported" },
+		{ POD("\"containers\":[" C1
+		      "],\"affinity\":{},\"hostPID\":false,\"priority\":0,\"shareProcessNamespace\":false"),
+		  NULL, "" },
 		{ POD("\"containers\":[" C1 "],\"hostPID\":true"), NULL, "spec.hostPID: Forbidden: " },
 		{ POD("\"containers\":[" C1 "],\"automountServiceAccountToken\":true"), NULL,
 		  "Forbidden: automountServiceAccountToken true is not supported by Skep yet" },
-		{ POD("\"containers\":[" C1 "],\"restartPolicy\":\"Sometimes\""), NULL, "spec.restartPolicy: Unsupported value: \"Sometimes\"" },
-		{ POD("\"containers\":[" C1 "],\"dnsPolicy\":\"None\""), NULL, "must provide at least one DNS nameserver" },
+		{ POD("\"containers\":[" C1 "],\"restartPolicy\":\"Sometimes\""), NULL,
+		  "spec.restartPolicy: Unsupported value: \"Sometimes\"" },
+		{ POD("\"containers\":[" C1 "],\"dnsPolicy\":\"None\""), NULL,
+		  "must provide at least one DNS nameserver" },
 		{ POD("\"containers\":[" C1 "],\"volumes\":[{\"name\":\"v\"}]"), NULL, "" },
-		{ POD("\"containers\":[" C1 "],\"volumes\":[{\"name\":\"v\",\"emptyDir\":{},\"hostPath\":{\"path\":\"/\"}}]"), NULL,
-		  "may not specify more than 1 volume type" },
+		{ POD("\"containers\":[" C1
+		      "],\"volumes\":[{\"name\":\"v\",\"emptyDir\":{},\"hostPath\":{\"path\":\"/\"}}]"),
+		  NULL, "may not specify more than 1 volume type" },
 		{ POD("\"containers\":[" C1 "],\"volumes\":[{\"name\":\"v\",\"csi\":{\"driver\":\"d\"}}]"), NULL,
 		  "spec.volumes[0].csi: Forbidden: csi is not supported by Skep yet" },
-		{ POD("\"containers\":[" C1 "],\"tolerations\":[{\"operator\":\"Equal\"}]"), NULL, "operator must be Exists when `key` is empty" },
-		{ POD("\"containers\":[" C1 "],\"terminationGracePeriodSeconds\":-1"), NULL, "must be greater than or equal to 0" },
+		{ POD("\"containers\":[" C1 "],\"tolerations\":[{\"operator\":\"Equal\"}]"), NULL,
+		  "operator must be Exists when `key` is empty" },
+		{ POD("\"containers\":[" C1 "],\"terminationGracePeriodSeconds\":-1"), NULL,
+		  "must be greater than or equal to 0" },
 		/* updates */
 		{ POD("\"containers\":[{\"name\":\"c\",\"image\":\"j\",\"imagePullPolicy\":\"Always\"}]"),
 		  POD("\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"imagePullPolicy\":\"Always\"}]"), "" },
-		{ POD("\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"command\":[\"a\"]}]"), POD("\"containers\":[" C1 "]"),
-		  "spec: Forbidden: pod updates may not change fields other than" },
-		{ POD("\"containers\":[" C1 "],\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\"},{\"key\":\"b\",\"operator\":\"Exists\"}]"),
+		{ POD("\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"command\":[\"a\"]}]"),
+		  POD("\"containers\":[" C1 "]"), "spec: Forbidden: pod updates may not change fields other than" },
+		{ POD("\"containers\":[" C1
+		      "],\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\"},{\"key\":\"b\",\"operator\":\"Exists\"}]"),
 		  POD("\"containers\":[" C1 "],\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\"}]"), "" },
-		{ POD("\"containers\":[" C1 "]"), POD("\"containers\":[" C1 "],\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\"}]"),
+		{ POD("\"containers\":[" C1 "]"),
+		  POD("\"containers\":[" C1 "],\"tolerations\":[{\"key\":\"a\",\"operator\":\"Exists\"}]"),
 		  "existing toleration can not be modified" },
-		{ POD("\"containers\":[" C1 "],\"activeDeadlineSeconds\":9"), POD("\"containers\":[" C1 "],\"activeDeadlineSeconds\":5"),
+		{ POD("\"containers\":[" C1 "],\"activeDeadlineSeconds\":9"),
+		  POD("\"containers\":[" C1 "],\"activeDeadlineSeconds\":5"),
 		  "must be less than or equal to previous value" },
 	};
 
@@ -134,20 +156,28 @@ Test(api_validate, metadata)
 {
 	static const struct vcase t[] = {
 		{ "{\"metadata\":{\"name\":\"a.b-c\",\"namespace\":\"d\"}}", NULL, "" },
-		{ "{\"metadata\":{\"namespace\":\"d\"}}", NULL, "metadata.name: Required value: name or generateName is required" },
+		{ "{\"metadata\":{\"namespace\":\"d\"}}", NULL,
+		  "metadata.name: Required value: name or generateName is required" },
 		{ "{}", NULL, "metadata.namespace: Required value" },
-		{ "{\"metadata\":{\"name\":\"a_b\",\"namespace\":\"d\"}}", NULL, "metadata.name: Invalid value: \"a_b\": a lowercase RFC 1123 subdomain" },
+		{ "{\"metadata\":{\"name\":\"a_b\",\"namespace\":\"d\"}}", NULL,
+		  "metadata.name: Invalid value: \"a_b\": a lowercase RFC 1123 subdomain" },
 		{ "{\"metadata\":{\"name\":\"x\",\"generateName\":\"x-\",\"namespace\":\"d\"}}", NULL, "" },
-		{ "{\"metadata\":{\"name\":\"x\",\"generateName\":\"_\",\"namespace\":\"d\"}}", NULL, "metadata.generateName: Invalid value" },
-		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"labels\":{\"-a\":\"b\"}}}", NULL, "metadata.labels: Invalid value: \"-a\": name part must" },
-		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"labels\":{\"a.b/c\":\"-\"}}}", NULL, "metadata.labels: Invalid value: \"-\": a valid label must" },
-		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"annotations\":{\"A/b/c\":\"\"}}}", NULL, "metadata.annotations: Invalid value" },
-		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"finalizers\":[\"mine\"]}}", NULL, "neither a standard finalizer name" },
-		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"A\",\"name\":\"a\"}]}}", NULL,
-		  "metadata.ownerReferences[0].uid: Required value" },
+		{ "{\"metadata\":{\"name\":\"x\",\"generateName\":\"_\",\"namespace\":\"d\"}}", NULL,
+		  "metadata.generateName: Invalid value" },
+		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"labels\":{\"-a\":\"b\"}}}", NULL,
+		  "metadata.labels: Invalid value: \"-a\": name part must" },
+		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"labels\":{\"a.b/c\":\"-\"}}}", NULL,
+		  "metadata.labels: Invalid value: \"-\": a valid label must" },
+		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"annotations\":{\"A/b/c\":\"\"}}}", NULL,
+		  "metadata.annotations: Invalid value" },
+		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"finalizers\":[\"mine\"]}}", NULL,
+		  "neither a standard finalizer name" },
+		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"A\",\"name\":\"a\"}]}}",
+		  NULL, "metadata.ownerReferences[0].uid: Required value" },
 		{ "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\",\"ownerReferences\":["
 		  "{\"apiVersion\":\"v1\",\"kind\":\"A\",\"name\":\"a\",\"uid\":\"1\",\"controller\":true},"
-		  "{\"apiVersion\":\"v1\",\"kind\":\"A\",\"name\":\"b\",\"uid\":\"2\",\"controller\":true}]}}", NULL,
+		  "{\"apiVersion\":\"v1\",\"kind\":\"A\",\"name\":\"b\",\"uid\":\"2\",\"controller\":true}]}}",
+		  NULL,
 		  "Only one reference can have Controller set to true. Found \"true\" in references for a and b" },
 	};
 
@@ -155,8 +185,8 @@ Test(api_validate, metadata)
 }
 
 #define DEPLOY(spec) "{" META ",\"spec\":{" spec "}}"
-#define SEL_A "\"selector\":{\"matchLabels\":{\"a\":\"b\"}}"
-#define TMPL_A "\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[" C1 "]}}"
+#define SEL_A	     "\"selector\":{\"matchLabels\":{\"a\":\"b\"}}"
+#define TMPL_A	     "\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[" C1 "]}}"
 
 Test(api_validate, deployments)
 {
@@ -167,15 +197,26 @@ Test(api_validate, deployments)
 		{ DEPLOY("\"selector\":{}," TMPL_A), NULL, "empty selector is invalid for deployment" },
 		{ DEPLOY("\"selector\":{\"matchLabels\":{\"a\":\"c\"}}," TMPL_A), NULL,
 		  "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`" },
-		{ DEPLOY("\"selector\":{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"b\",\"c\"]}]}," TMPL_A), NULL, "" },
-		{ DEPLOY("\"selector\":{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]}," TMPL_A), NULL, "must be specified when `operator`" },
-		{ DEPLOY("\"replicas\":-1," SEL_A "," TMPL_A), NULL, "spec.replicas: Invalid value: -1: must be greater than or equal to 0" },
-		{ DEPLOY("\"strategy\":{\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":0}}," SEL_A "," TMPL_A), NULL, "may not be 0 when `maxSurge` is 0" },
-		{ DEPLOY("\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"x%\"}}," SEL_A "," TMPL_A), NULL, "a valid percent string must" },
-		{ DEPLOY("\"strategy\":{\"type\":\"Recreate\",\"rollingUpdate\":{}}," SEL_A "," TMPL_A), NULL, "may not be specified when strategy `type`" },
-		{ DEPLOY("\"progressDeadlineSeconds\":5,\"minReadySeconds\":5," SEL_A "," TMPL_A), NULL, "must be greater than minReadySeconds" },
-		{ DEPLOY(SEL_A "," TMPL_A), DEPLOY("\"selector\":{\"matchLabels\":{\"a\":\"c\"}}," TMPL_A), "field is immutable" },
-		{ DEPLOY(SEL_A ",\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[" C1 "]}}"), NULL,
+		{ DEPLOY("\"selector\":{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\",\"values\":[\"b\",\"c\"]}]}," TMPL_A),
+		  NULL, "" },
+		{ DEPLOY("\"selector\":{\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]}," TMPL_A), NULL,
+		  "must be specified when `operator`" },
+		{ DEPLOY("\"replicas\":-1," SEL_A "," TMPL_A), NULL,
+		  "spec.replicas: Invalid value: -1: must be greater than or equal to 0" },
+		{ DEPLOY("\"strategy\":{\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":0}}," SEL_A "," TMPL_A),
+		  NULL, "may not be 0 when `maxSurge` is 0" },
+		{ DEPLOY("\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"x%\"}}," SEL_A "," TMPL_A), NULL,
+		  "a valid percent string must" },
+		{ DEPLOY("\"strategy\":{\"type\":\"Recreate\",\"rollingUpdate\":{}}," SEL_A "," TMPL_A), NULL,
+		  "may not be specified when strategy `type`" },
+		{ DEPLOY("\"progressDeadlineSeconds\":5,\"minReadySeconds\":5," SEL_A "," TMPL_A), NULL,
+		  "must be greater than minReadySeconds" },
+		{ DEPLOY(SEL_A "," TMPL_A), DEPLOY("\"selector\":{\"matchLabels\":{\"a\":\"c\"}}," TMPL_A),
+		  "field is immutable" },
+		{ DEPLOY(SEL_A
+			 ",\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[" C1
+			 "]}}"),
+		  NULL,
 		  "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"" },
 	};
 
@@ -186,20 +227,28 @@ Test(api_validate, services)
 {
 	static const struct vcase t[] = {
 		{ DEPLOY("\"ports\":[{\"port\":80}]"), NULL, "" },
-		{ "{\"metadata\":{\"name\":\"1x\",\"namespace\":\"d\"},\"spec\":{\"ports\":[{\"port\":80}]}}", NULL, "a DNS-1035 label must" },
+		{ "{\"metadata\":{\"name\":\"1x\",\"namespace\":\"d\"},\"spec\":{\"ports\":[{\"port\":80}]}}", NULL,
+		  "a DNS-1035 label must" },
 		{ "{" META "}", NULL, "spec.ports: Required value" },
 		{ DEPLOY("\"clusterIP\":\"None\""), NULL, "" },
-		{ DEPLOY("\"ports\":[{\"port\":80},{\"port\":81,\"name\":\"b\"}]"), NULL, "spec.ports[0].name: Required value" },
+		{ DEPLOY("\"ports\":[{\"port\":80},{\"port\":81,\"name\":\"b\"}]"), NULL,
+		  "spec.ports[0].name: Required value" },
 		{ DEPLOY("\"ports\":[{\"port\":80,\"name\":\"a\"},{\"port\":80,\"name\":\"b\"}]"), NULL,
 		  "spec.ports[1]: Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}" },
-		{ DEPLOY("\"ports\":[{\"port\":80,\"name\":\"a\"},{\"port\":81,\"name\":\"a\"}]"), NULL, "spec.ports[1].name: Duplicate value: \"a\"" },
+		{ DEPLOY("\"ports\":[{\"port\":80,\"name\":\"a\"},{\"port\":81,\"name\":\"a\"}]"), NULL,
+		  "spec.ports[1].name: Duplicate value: \"a\"" },
 		{ DEPLOY("\"type\":\"NodePort\",\"ports\":[{\"port\":80}]"), NULL,
 		  "spec.type: Forbidden: type NodePort is not supported by Skep yet: use ClusterIP" },
-		{ DEPLOY("\"type\":\"X\",\"ports\":[{\"port\":80}]"), NULL, "spec.type: Unsupported value: \"X\": supported values: \"ClusterIP\"" },
-		{ DEPLOY("\"sessionAffinity\":\"None\",\"ports\":[{\"port\":80,\"targetPort\":\"Web\"}]"), NULL, "targetPort: Invalid value: \"Web\"" },
-		{ DEPLOY("\"sessionAffinity\":\"ClientIP\",\"ports\":[{\"port\":80}]"), NULL, "sessionAffinity ClientIP is not supported" },
-		{ DEPLOY("\"clusterIP\":\"10.0.0.300\",\"ports\":[{\"port\":80}]"), NULL, "must be a valid IP address" },
-		{ DEPLOY("\"clusterIP\":\"10.0.0.2\",\"ports\":[{\"port\":80}]"), DEPLOY("\"clusterIP\":\"10.0.0.1\",\"ports\":[{\"port\":80}]"),
+		{ DEPLOY("\"type\":\"X\",\"ports\":[{\"port\":80}]"), NULL,
+		  "spec.type: Unsupported value: \"X\": supported values: \"ClusterIP\"" },
+		{ DEPLOY("\"sessionAffinity\":\"None\",\"ports\":[{\"port\":80,\"targetPort\":\"Web\"}]"), NULL,
+		  "targetPort: Invalid value: \"Web\"" },
+		{ DEPLOY("\"sessionAffinity\":\"ClientIP\",\"ports\":[{\"port\":80}]"), NULL,
+		  "sessionAffinity ClientIP is not supported" },
+		{ DEPLOY("\"clusterIP\":\"10.0.0.300\",\"ports\":[{\"port\":80}]"), NULL,
+		  "must be a valid IP address" },
+		{ DEPLOY("\"clusterIP\":\"10.0.0.2\",\"ports\":[{\"port\":80}]"),
+		  DEPLOY("\"clusterIP\":\"10.0.0.1\",\"ports\":[{\"port\":80}]"),
 		  "spec.clusterIP: Invalid value: \"10.0.0.2\": field is immutable" },
 	};
 
@@ -210,17 +259,27 @@ Test(api_validate, network_policies)
 {
 	static const struct vcase t[] = {
 		{ DEPLOY("\"podSelector\":{}"), NULL, "" },
-		{ DEPLOY("\"ingress\":[{\"from\":[{}]}]"), NULL, "spec.ingress[0].from[0]: Required value: must specify a peer" },
-		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.1.0.0/16\"]}}]}]"), NULL, "" },
-		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\",\"except\":[\"11.1.0.0/16\"]}}]}]"), NULL, "must be a strict subset of `cidr`" },
-		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.0.0.0/8\"]}}]}]"), NULL, "strict subset" },
-		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0\"}}]}]"), NULL, "cidr: Invalid value: \"10.0.0\": must be a valid CIDR value" },
-		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"::/0\",\"except\":[\"fd00::/8\"]}}]}]"), NULL, "" },
-		{ DEPLOY("\"egress\":[{\"to\":[{\"podSelector\":{},\"ipBlock\":{\"cidr\":\"::/0\"}}]}]"), NULL, "may not specify both ipBlock and another peer" },
-		{ DEPLOY("\"ingress\":[{\"ports\":[{\"endPort\":5}]}]"), NULL, "must be specified when `endPort` is specified" },
+		{ DEPLOY("\"ingress\":[{\"from\":[{}]}]"), NULL,
+		  "spec.ingress[0].from[0]: Required value: must specify a peer" },
+		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.1.0.0/16\"]}}]}]"),
+		  NULL, "" },
+		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\",\"except\":[\"11.1.0.0/16\"]}}]}]"),
+		  NULL, "must be a strict subset of `cidr`" },
+		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.0.0.0/8\"]}}]}]"),
+		  NULL, "strict subset" },
+		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0\"}}]}]"), NULL,
+		  "cidr: Invalid value: \"10.0.0\": must be a valid CIDR value" },
+		{ DEPLOY("\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"::/0\",\"except\":[\"fd00::/8\"]}}]}]"), NULL,
+		  "" },
+		{ DEPLOY("\"egress\":[{\"to\":[{\"podSelector\":{},\"ipBlock\":{\"cidr\":\"::/0\"}}]}]"), NULL,
+		  "may not specify both ipBlock and another peer" },
+		{ DEPLOY("\"ingress\":[{\"ports\":[{\"endPort\":5}]}]"), NULL,
+		  "must be specified when `endPort` is specified" },
 		{ DEPLOY("\"ingress\":[{\"ports\":[{\"port\":\"a\",\"endPort\":5}]}]"), NULL, "`port` is non-numeric" },
-		{ DEPLOY("\"ingress\":[{\"ports\":[{\"port\":6,\"endPort\":5}]}]"), NULL, "must be greater than or equal to `port`" },
-		{ DEPLOY("\"policyTypes\":[\"Sideways\"]"), NULL, "spec.policyTypes[0]: Unsupported value: \"Sideways\"" },
+		{ DEPLOY("\"ingress\":[{\"ports\":[{\"port\":6,\"endPort\":5}]}]"), NULL,
+		  "must be greater than or equal to `port`" },
+		{ DEPLOY("\"policyTypes\":[\"Sideways\"]"), NULL,
+		  "spec.policyTypes[0]: Unsupported value: \"Sideways\"" },
 	};
 
 	RUN(&api_kind_network_policy, t);
@@ -230,25 +289,35 @@ Test(api_validate, secrets_nodes_slices)
 {
 	static const struct vcase secrets[] = {
 		{ "{" META ",\"stringData\":{\"a\":\"b\"}}", NULL, "" },
-		{ "{" META ",\"data\":{\"a/b\":\"\"}}", NULL, "data[a/b]: Invalid value: \"a/b\": a valid config key must" },
+		{ "{" META ",\"data\":{\"a/b\":\"\"}}", NULL,
+		  "data[a/b]: Invalid value: \"a/b\": a valid config key must" },
 		{ "{" META ",\"type\":\"kubernetes.io/tls\"}", NULL, "data[tls.crt]: Required value" },
-		{ "{" META ",\"type\":\"a\"}", "{" META ",\"type\":\"b\"}", "type: Invalid value: \"a\": field is immutable" },
-		{ "{" META ",\"data\":{\"a\":\"YQ==\"}}", "{" META ",\"immutable\":true}", "data: Forbidden: field is immutable when `immutable` is set" },
+		{ "{" META ",\"type\":\"a\"}", "{" META ",\"type\":\"b\"}",
+		  "type: Invalid value: \"a\": field is immutable" },
+		{ "{" META ",\"data\":{\"a\":\"YQ==\"}}", "{" META ",\"immutable\":true}",
+		  "data: Forbidden: field is immutable when `immutable` is set" },
 	};
 	static const struct vcase nodes[] = {
 		{ "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"podCIDR\":\"10.0.0.0/24\"}}", NULL, "" },
-		{ "{\"metadata\":{\"name\":\"n\",\"namespace\":\"d\"}}", NULL, "metadata.namespace: Forbidden: not allowed on this type" },
-		{ "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"podCIDR\":\"10.0.1.0/24\"}}", "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"podCIDR\":\"10.0.0.0/24\"}}",
+		{ "{\"metadata\":{\"name\":\"n\",\"namespace\":\"d\"}}", NULL,
+		  "metadata.namespace: Forbidden: not allowed on this type" },
+		{ "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"podCIDR\":\"10.0.1.0/24\"}}",
+		  "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"podCIDR\":\"10.0.0.0/24\"}}",
 		  "node updates may not change podCIDR" },
-		{ "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"taints\":[{\"key\":\"a\",\"effect\":\"NoSchedule\"},{\"key\":\"a\",\"effect\":\"NoSchedule\"}]}}", NULL,
-		  "taints must be unique by key and effect pair" },
+		{ "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"taints\":[{\"key\":\"a\",\"effect\":\"NoSchedule\"},{\"key\":\"a\",\"effect\":\"NoSchedule\"}]}}",
+		  NULL, "taints must be unique by key and effect pair" },
 	};
 	static const struct vcase slices[] = {
-		{ "{" META ",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"10.0.0.1\"]}],\"ports\":[{\"port\":80}]}", NULL, "" },
+		{ "{" META
+		  ",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"10.0.0.1\"]}],\"ports\":[{\"port\":80}]}",
+		  NULL, "" },
 		{ "{" META ",\"endpoints\":[]}", NULL, "addressType: Required value" },
-		{ "{" META ",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"::1\"]}]}", NULL, "must be an IPv4 address" },
-		{ "{" META ",\"addressType\":\"IPv4\",\"endpoints\":[{}]}", NULL, "endpoints[0].addresses: Required value" },
-		{ "{" META ",\"addressType\":\"IPv4\",\"ports\":[{\"port\":1},{\"port\":2}]}", NULL, "ports[1].name: Duplicate value: \"\"" },
+		{ "{" META ",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"::1\"]}]}", NULL,
+		  "must be an IPv4 address" },
+		{ "{" META ",\"addressType\":\"IPv4\",\"endpoints\":[{}]}", NULL,
+		  "endpoints[0].addresses: Required value" },
+		{ "{" META ",\"addressType\":\"IPv4\",\"ports\":[{\"port\":1},{\"port\":2}]}", NULL,
+		  "ports[1].name: Duplicate value: \"\"" },
 	};
 
 	RUN(&api_kind_secret, secrets);
@@ -258,15 +327,20 @@ Test(api_validate, secrets_nodes_slices)
 
 Test(api_check, wrong_types_and_unknown_fields)
 {
-	static const struct { const char *obj, *want; } t[] = {
+	static const struct {
+		const char *obj, *want;
+	} t[] = {
 		{ "{\"spec\":{\"contaners\":[]}}", "spec.contaners: unknown field \"spec.contaners\"" },
 		{ "{\"spec\":{\"containers\":{}}}", "spec.containers: Invalid value: object: must be a list" },
-		{ "{\"spec\":{\"containers\":[{\"name\":5}]}}", "spec.containers[0].name: Invalid value: number: must be a string" },
+		{ "{\"spec\":{\"containers\":[{\"name\":5}]}}",
+		  "spec.containers[0].name: Invalid value: number: must be a string" },
 		{ "{\"spec\":{\"containers\":[null]}}", "spec.containers[0]: Invalid value: null: must be a value" },
-		{ "{\"spec\":{\"containers\":[{\"resources\":{\"limits\":{\"cpu\":\"1x\"}}}]}}", "limits[cpu]: Invalid value: \"1x\": quantities must match" },
+		{ "{\"spec\":{\"containers\":[{\"resources\":{\"limits\":{\"cpu\":\"1x\"}}}]}}",
+		  "limits[cpu]: Invalid value: \"1x\": quantities must match" },
 		{ "{\"metadata\":{\"creationTimestamp\":\"yesterday\"}}", "must be a time" },
 		{ "{\"metadata\":{\"creationTimestamp\":\"2026-01-02T03:04:05Z\",\"managedFields\":[{\"a\":1}]}}", "" },
-		{ "{\"metadata\":{\"labels\":{\"a\":true}}}", "metadata.labels[a]: Invalid value: bool: must be a string" },
+		{ "{\"metadata\":{\"labels\":{\"a\":true}}}",
+		  "metadata.labels[a]: Invalid value: bool: must be a string" },
 		{ "[]", "Invalid value: array: must be an object" },
 	};
 
@@ -305,32 +379,48 @@ static void check_default(const struct api_kind *kind, const char *in, const cha
 
 Test(api_default, computed_and_constant)
 {
-	static const struct { const char *image, *policy; } images[] = {
-		{ "a", "\"Always\"" }, { "a:latest", "\"Always\"" }, { "a:1", "\"IfNotPresent\"" }, { "r:5000/a", "\"Always\"" },
-		{ "r:5000/a:1", "\"IfNotPresent\"" }, { "a@sha256:00", "\"IfNotPresent\"" }, { "a:latest@sha256:00", "\"Always\"" },
+	static const struct {
+		const char *image, *policy;
+	} images[] = {
+		{ "a", "\"Always\"" },
+		{ "a:latest", "\"Always\"" },
+		{ "a:1", "\"IfNotPresent\"" },
+		{ "r:5000/a", "\"Always\"" },
+		{ "r:5000/a:1", "\"IfNotPresent\"" },
+		{ "a@sha256:00", "\"IfNotPresent\"" },
+		{ "a:latest@sha256:00", "\"Always\"" },
 	};
 
 	for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
 		char in[256];
 
-		snprintf(in, sizeof(in), "{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"%s\"}]}}", images[i].image);
+		snprintf(in, sizeof(in), "{\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"%s\"}]}}",
+			 images[i].image);
 		check_default(&api_kind_pod, in, "spec.containers[0].imagePullPolicy", images[i].policy);
 	}
-	check_default(&api_kind_pod, POD_C("\"resources\":{\"limits\":{\"cpu\":1.5,\"memory\":\"1024Mi\"}}"), "spec.containers[0].resources",
-		      "{\"limits\":{\"cpu\":\"1500m\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":\"1500m\",\"memory\":\"1Gi\"}}");
-	check_default(&api_kind_pod, POD_C("\"livenessProbe\":{\"httpGet\":{\"port\":1}}"), "spec.containers[0].livenessProbe",
-		      "{\"httpGet\":{\"port\":1,\"path\":\"/\",\"scheme\":\"HTTP\"},\"timeoutSeconds\":1,\"periodSeconds\":10,"
-		      "\"successThreshold\":1,\"failureThreshold\":3}");
+	check_default(
+		&api_kind_pod, POD_C("\"resources\":{\"limits\":{\"cpu\":1.5,\"memory\":\"1024Mi\"}}"),
+		"spec.containers[0].resources",
+		"{\"limits\":{\"cpu\":\"1500m\",\"memory\":\"1Gi\"},\"requests\":{\"cpu\":\"1500m\",\"memory\":\"1Gi\"}}");
+	check_default(
+		&api_kind_pod, POD_C("\"livenessProbe\":{\"httpGet\":{\"port\":1}}"),
+		"spec.containers[0].livenessProbe",
+		"{\"httpGet\":{\"port\":1,\"path\":\"/\",\"scheme\":\"HTTP\"},\"timeoutSeconds\":1,\"periodSeconds\":10,"
+		"\"successThreshold\":1,\"failureThreshold\":3}");
 	check_default(&api_kind_pod, POD("\"containers\":[]"), "spec.terminationGracePeriodSeconds", "30");
 	check_default(&api_kind_pod, POD("\"volumes\":[{\"name\":\"v\"}]"), "spec.volumes[0].emptyDir", "{}");
-	check_default(&api_kind_service, DEPLOY("\"ports\":[{\"port\":80}]"), "spec",
-		      "{\"ports\":[{\"port\":80,\"protocol\":\"TCP\",\"targetPort\":80}],\"type\":\"ClusterIP\",\"sessionAffinity\":\"None\","
-		      "\"internalTrafficPolicy\":\"Cluster\"}");
-	check_default(&api_kind_deployment, DEPLOY(SEL_A "," TMPL_A), "spec.strategy",
-		      "{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxUnavailable\":\"25%\",\"maxSurge\":\"25%\"}}");
+	check_default(
+		&api_kind_service, DEPLOY("\"ports\":[{\"port\":80}]"), "spec",
+		"{\"ports\":[{\"port\":80,\"protocol\":\"TCP\",\"targetPort\":80}],\"type\":\"ClusterIP\",\"sessionAffinity\":\"None\","
+		"\"internalTrafficPolicy\":\"Cluster\"}");
+	check_default(
+		&api_kind_deployment, DEPLOY(SEL_A "," TMPL_A), "spec.strategy",
+		"{\"type\":\"RollingUpdate\",\"rollingUpdate\":{\"maxUnavailable\":\"25%\",\"maxSurge\":\"25%\"}}");
 	check_default(&api_kind_deployment, DEPLOY(SEL_A "," TMPL_A), "spec.replicas", "1");
-	check_default(&api_kind_network_policy, DEPLOY("\"egress\":[{}]"), "spec.policyTypes", "[\"Ingress\",\"Egress\"]");
+	check_default(&api_kind_network_policy, DEPLOY("\"egress\":[{}]"), "spec.policyTypes",
+		      "[\"Ingress\",\"Egress\"]");
 	check_default(&api_kind_network_policy, DEPLOY("\"podSelector\":{}"), "spec.policyTypes", "[\"Ingress\"]");
-	check_default(&api_kind_namespace, "{\"metadata\":{\"name\":\"x\"}}", "metadata.labels", "{\"kubernetes.io/metadata.name\":\"x\"}");
+	check_default(&api_kind_namespace, "{\"metadata\":{\"name\":\"x\"}}", "metadata.labels",
+		      "{\"kubernetes.io/metadata.name\":\"x\"}");
 	check_default(&api_kind_secret, "{" META ",\"stringData\":{\"a\":\"b\"}}", "data", "{\"a\":\"Yg==\"}");
 }

@@ -65,22 +65,36 @@ TestSuite(views, .init = setup);
 
 Test(views, pod_status)
 {
-	static const struct { const char *doc, *status; } t[] = {
-		{ "status: {}", "Unknown" }, { "status: {phase: Pending}", "Pending" }, { "status: {phase: Failed, reason: Evicted}", "Evicted" },
-		{ "status: {phase: Pending, conditions: [{type: PodScheduled, status: 'False', reason: SchedulingGated}]}", "SchedulingGated" },
-		{ "status: {phase: Pending, containerStatuses: [{state: {waiting: {reason: ContainerCreating}}}]}", "ContainerCreating" },
-		{ "status: {phase: Running, containerStatuses: [{state: {waiting: {reason: CrashLoopBackOff}}}]}", "CrashLoopBackOff" },
-		{ "status: {phase: Pending, containerStatuses: [{state: {waiting: {reason: ImagePullBackOff}}}]}", "ImagePullBackOff" },
+	static const struct {
+		const char *doc, *status;
+	} t[] = {
+		{ "status: {}", "Unknown" },
+		{ "status: {phase: Pending}", "Pending" },
+		{ "status: {phase: Failed, reason: Evicted}", "Evicted" },
+		{ "status: {phase: Pending, conditions: [{type: PodScheduled, status: 'False', reason: SchedulingGated}]}",
+		  "SchedulingGated" },
+		{ "status: {phase: Pending, containerStatuses: [{state: {waiting: {reason: ContainerCreating}}}]}",
+		  "ContainerCreating" },
+		{ "status: {phase: Running, containerStatuses: [{state: {waiting: {reason: CrashLoopBackOff}}}]}",
+		  "CrashLoopBackOff" },
+		{ "status: {phase: Pending, containerStatuses: [{state: {waiting: {reason: ImagePullBackOff}}}]}",
+		  "ImagePullBackOff" },
 		{ "status: {phase: Running, containerStatuses: [{ready: true, state: {running: {}}}]}", "Running" },
-		{ "status: {phase: Succeeded, containerStatuses: [{state: {terminated: {reason: Completed, exitCode: 0}}}]}", "Completed" },
-		{ "status: {phase: Failed, containerStatuses: [{state: {terminated: {reason: Error, exitCode: 1}}}]}", "Error" },
+		{ "status: {phase: Succeeded, containerStatuses: [{state: {terminated: {reason: Completed, exitCode: 0}}}]}",
+		  "Completed" },
+		{ "status: {phase: Failed, containerStatuses: [{state: {terminated: {reason: Error, exitCode: 1}}}]}",
+		  "Error" },
 		{ "status: {phase: Failed, containerStatuses: [{state: {terminated: {exitCode: 3}}}]}", "ExitCode:3" },
-		{ "status: {phase: Failed, containerStatuses: [{state: {terminated: {signal: 9, exitCode: 137}}}]}", "Signal:9" },
+		{ "status: {phase: Failed, containerStatuses: [{state: {terminated: {signal: 9, exitCode: 137}}}]}",
+		  "Signal:9" },
 		{ "status: {phase: Running, conditions: [{type: Ready, status: 'True'}], containerStatuses: [{state: {terminated: {reason: Completed}}}, "
-		  "{ready: true, state: {running: {}}}]}", "Running" },
-		{ "status: {phase: Running, containerStatuses: [{state: {terminated: {reason: Completed}}}, {ready: true, state: {running: {}}}]}", "NotReady" },
+		  "{ready: true, state: {running: {}}}]}",
+		  "Running" },
+		{ "status: {phase: Running, containerStatuses: [{state: {terminated: {reason: Completed}}}, {ready: true, state: {running: {}}}]}",
+		  "NotReady" },
 		{ "spec: {initContainers: [{name: a}, {name: b}]}\n"
-		  "status: {phase: Pending, initContainerStatuses: [{name: a, state: {terminated: {exitCode: 0}}}, {name: b, state: {running: {}}}]}", "Init:1/2" },
+		  "status: {phase: Pending, initContainerStatuses: [{name: a, state: {terminated: {exitCode: 0}}}, {name: b, state: {running: {}}}]}",
+		  "Init:1/2" },
 		{ "spec: {initContainers: [{name: a}]}\nstatus: {phase: Pending, initContainerStatuses: [{name: a, state: {waiting: {reason: PodInitializing}}}]}",
 		  "Init:0/1" },
 		{ "spec: {initContainers: [{name: a}]}\nstatus: {phase: Pending, initContainerStatuses: [{name: a, state: {waiting: {reason: CrashLoopBackOff}}}]}",
@@ -88,11 +102,14 @@ Test(views, pod_status)
 		{ "spec: {initContainers: [{name: a}]}\nstatus: {phase: Failed, initContainerStatuses: [{name: a, state: {terminated: {reason: Error, exitCode: 1}}}]}",
 		  "Init:Error" },
 		{ "spec: {initContainers: [{name: a, restartPolicy: Always}]}\nstatus: {phase: Running, initContainerStatuses: "
-		  "[{name: a, started: true, ready: true, state: {running: {}}}], containerStatuses: [{ready: true, state: {running: {}}}]}", "Running" },
+		  "[{name: a, started: true, ready: true, state: {running: {}}}], containerStatuses: [{ready: true, state: {running: {}}}]}",
+		  "Running" },
 		{ "metadata: {deletionTimestamp: '2026-11-23T00:59:00Z'}\nstatus: {phase: Running}", "Terminating" },
-		{ "metadata: {deletionTimestamp: '2026-11-23T00:59:00Z'}\nstatus: {phase: Running, reason: NodeLost}", "Unknown" },
+		{ "metadata: {deletionTimestamp: '2026-11-23T00:59:00Z'}\nstatus: {phase: Running, reason: NodeLost}",
+		  "Unknown" },
 		{ "metadata: {deletionTimestamp: '2026-11-23T00:59:00Z'}\nstatus: {phase: Succeeded, containerStatuses: "
-		  "[{state: {terminated: {reason: Completed}}}]}", "Completed" },
+		  "[{state: {terminated: {reason: Completed}}}]}",
+		  "Completed" },
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -124,19 +141,24 @@ Test(views, columns_of_other_kinds)
 	       "metadata: {name: d}\nspec: {replicas: 3, selector: {matchLabels: {a: b}}, template: {spec: {containers: [{name: c, image: i:1}, {name: d, image: j}]}}}\n"
 	       "status: {readyReplicas: 2, updatedReplicas: 3, availableReplicas: 1}",
 	       "Ready|Up-to-date|Available|Containers|Images|Selector", "\"2/3\"|3|1|\"c,d\"|\"i:1,j\"|\"a=b\"");
-	expect(&api_kind_replica_set, "spec: {replicas: 0, selector: {matchExpressions: [{key: a, operator: In, values: [b, c]}, {key: d, operator: Exists}]}}",
+	expect(&api_kind_replica_set,
+	       "spec: {replicas: 0, selector: {matchExpressions: [{key: a, operator: In, values: [b, c]}, {key: d, operator: Exists}]}}",
 	       "Desired|Current|Ready|Selector", "0|0|0|\"a in (b,c),d\"");
 	expect(&api_kind_node,
 	       "metadata: {name: n, labels: {node-role.kubernetes.io/control-plane: ''}}\nspec: {unschedulable: true}\n"
 	       "status: {conditions: [{type: Ready, status: 'True'}], nodeInfo: {kubeletVersion: v1, kernelVersion: '6.1'}, addresses: [{type: InternalIP, address: 10.0.0.1}]}",
 	       "Status|Roles|Version|Internal-IP|External-IP|OS-Image|Kernel-Version",
 	       "\"Ready,SchedulingDisabled\"|\"control-plane\"|\"v1\"|\"10.0.0.1\"|\"<none>\"|\"<unknown>\"|\"6.1\"");
-	expect(&api_kind_node, "status: {conditions: [{type: Ready, status: Unknown}]}", "Status|Roles", "\"NotReady\"|\"<none>\"");
-	expect(&api_kind_service, "spec: {type: NodePort, clusterIP: 10.96.0.9, selector: {a: b}, ports: [{port: 80, nodePort: 30080}, {port: 53, protocol: UDP}]}",
-	       "Type|Cluster-IP|External-IP|Port(s)|Selector", "\"NodePort\"|\"10.96.0.9\"|\"<none>\"|\"80:30080/TCP,53/UDP\"|\"a=b\"");
+	expect(&api_kind_node, "status: {conditions: [{type: Ready, status: Unknown}]}", "Status|Roles",
+	       "\"NotReady\"|\"<none>\"");
+	expect(&api_kind_service,
+	       "spec: {type: NodePort, clusterIP: 10.96.0.9, selector: {a: b}, ports: [{port: 80, nodePort: 30080}, {port: 53, protocol: UDP}]}",
+	       "Type|Cluster-IP|External-IP|Port(s)|Selector",
+	       "\"NodePort\"|\"10.96.0.9\"|\"<none>\"|\"80:30080/TCP,53/UDP\"|\"a=b\"");
 	expect(&api_kind_service, "spec: {type: LoadBalancer}", "External-IP|Port(s)", "\"<pending>\"|\"<none>\"");
-	expect(&api_kind_service, "spec: {type: LoadBalancer, externalIPs: [1.2.3.4]}\nstatus: {loadBalancer: {ingress: [{ip: 5.6.7.8}]}}", "External-IP",
-	       "\"5.6.7.8,1.2.3.4\"");
+	expect(&api_kind_service,
+	       "spec: {type: LoadBalancer, externalIPs: [1.2.3.4]}\nstatus: {loadBalancer: {ingress: [{ip: 5.6.7.8}]}}",
+	       "External-IP", "\"5.6.7.8,1.2.3.4\"");
 	expect(&api_kind_endpoint_slice,
 	       "addressType: IPv4\nports: [{port: 80}]\nendpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}, {addresses: [10.0.0.3]}, {addresses: [10.0.0.4]}]",
 	       "AddressType|Ports|Endpoints", "\"IPv4\"|\"80\"|\"10.0.0.1,10.0.0.2,10.0.0.3 + 1 more...\"");
@@ -144,7 +166,8 @@ Test(views, columns_of_other_kinds)
 	expect(&api_kind_event,
 	       "lastTimestamp: '2026-11-23T00:59:30Z'\nfirstTimestamp: '2026-11-23T00:00:00Z'\ntype: Warning\nreason: BackOff\nmessage: \"no luck\\n\"\n"
 	       "count: 4\ninvolvedObject: {kind: Pod, name: p}\nsource: {component: kubelet, host: n1}",
-	       "Last Seen|Type|Reason|Object|Source|Message|First Seen|Count", "\"30s\"|\"Warning\"|\"BackOff\"|\"pod/p\"|\"kubelet, n1\"|\"no luck\"|\"60m\"|4");
+	       "Last Seen|Type|Reason|Object|Source|Message|First Seen|Count",
+	       "\"30s\"|\"Warning\"|\"BackOff\"|\"pod/p\"|\"kubelet, n1\"|\"no luck\"|\"60m\"|4");
 	expect(&api_kind_config_map, "data: {a: b, c: d}\nbinaryData: {e: Zg==}", "Data", "3");
 	expect(&api_kind_secret, "type: Opaque\ndata: {a: Yg==}", "Type|Data", "\"Opaque\"|1");
 	expect(&api_kind_lease, "spec: {holderIdentity: h}", "Holder", "\"h\"");
@@ -154,10 +177,29 @@ Test(views, columns_of_other_kinds)
 
 Test(views, ages)
 {
-	static const struct { int64_t s; const char *text; } t[] = {
-		{ -5, "<invalid>" }, { -1, "0s" }, { 0, "0s" }, { 119, "119s" }, { 120, "2m" }, { 125, "2m5s" }, { 599, "9m59s" }, { 600, "10m" },
-		{ 3 * 3600 - 1, "179m" }, { 3 * 3600, "3h" }, { 3 * 3600 + 60, "3h1m" }, { 8 * 3600 + 60, "8h" }, { 47 * 3600, "47h" }, { 48 * 3600, "2d" },
-		{ 49 * 3600, "2d1h" }, { 8 * 86400 + 3600, "8d" }, { 729 * 86400LL, "729d" }, { 730 * 86400LL, "2y" }, { 731 * 86400LL, "2y1d" },
+	static const struct {
+		int64_t s;
+		const char *text;
+	} t[] = {
+		{ -5, "<invalid>" },
+		{ -1, "0s" },
+		{ 0, "0s" },
+		{ 119, "119s" },
+		{ 120, "2m" },
+		{ 125, "2m5s" },
+		{ 599, "9m59s" },
+		{ 600, "10m" },
+		{ 3 * 3600 - 1, "179m" },
+		{ 3 * 3600, "3h" },
+		{ 3 * 3600 + 60, "3h1m" },
+		{ 8 * 3600 + 60, "8h" },
+		{ 47 * 3600, "47h" },
+		{ 48 * 3600, "2d" },
+		{ 49 * 3600, "2d1h" },
+		{ 8 * 86400 + 3600, "8d" },
+		{ 729 * 86400LL, "729d" },
+		{ 730 * 86400LL, "2y" },
+		{ 731 * 86400LL, "2y1d" },
 		{ 8 * 365 * 86400LL + 86400, "8y" },
 	};
 	char buf[32];
@@ -170,17 +212,24 @@ Test(views, ages)
 
 Test(views, tables)
 {
-	static const struct { const char *include, *kind; } t[] = {
-		{ "None", NULL }, { "Metadata", "PartialObjectMetadata" }, { "Object", "ConfigMap" },
+	static const struct {
+		const char *include, *kind;
+	} t[] = {
+		{ "None", NULL },
+		{ "Metadata", "PartialObjectMetadata" },
+		{ "Object", "ConfigMap" },
 	};
-	json_t *items = json_pack("[{s:s,s:s,s:{s:s},s:{s:s}}]", "kind", "ConfigMap", "apiVersion", "v1", "metadata", "name", "c", "data", "k", "v");
+	json_t *items = json_pack("[{s:s,s:s,s:{s:s},s:{s:s}}]", "kind", "ConfigMap", "apiVersion", "v1", "metadata",
+				  "name", "c", "data", "k", "v");
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		json_t *table = api_table(&api_kind_config_map, items, t[i].include, now_ms), *r = json_array_get(json_object_get(table, "rows"), 0);
+		json_t *table = api_table(&api_kind_config_map, items, t[i].include, now_ms),
+		       *r = json_array_get(json_object_get(table, "rows"), 0);
 
 		cr_assert_str_eq(api_get_str(table, "kind"), "Table");
 		cr_assert_str_eq(api_get_str(table, "apiVersion"), "meta.k8s.io/v1");
-		cr_assert_eq(json_array_size(json_object_get(r, "cells")), json_array_size(json_object_get(table, "columnDefinitions")));
+		cr_assert_eq(json_array_size(json_object_get(r, "cells")),
+			     json_array_size(json_object_get(table, "columnDefinitions")));
 		cr_assert(streq(api_get_str(r, "object.kind"), t[i].kind));
 		cr_assert_eq(!api_get(r, "object.data"), !streq(t[i].include, "Object"));
 		json_decref(table);
@@ -193,8 +242,11 @@ Test(views, tables)
 /* Objects as odd as a broken client of the status could leave them make some cell, in every column. */
 Test(views, every_column_takes_anything)
 {
-	static const char *const docs[] = { "{}", "metadata: 5\nspec: []\nstatus: x", "spec: {containers: {}, ports: x, selector: [], replicas: a}\nstatus: {conditions: [5], "
-					    "containerStatuses: [null, 5, {}], initContainerStatuses: [x], addresses: [[]], nodeInfo: 3}\nendpoints: [1]\nports: [x]" };
+	static const char *const docs[] = {
+		"{}", "metadata: 5\nspec: []\nstatus: x",
+		"spec: {containers: {}, ports: x, selector: [], replicas: a}\nstatus: {conditions: [5], "
+		"containerStatuses: [null, 5, {}], initContainerStatuses: [x], addresses: [[]], nodeInfo: 3}\nendpoints: [1]\nports: [x]"
+	};
 	size_t n;
 	const struct api_kind *const *kinds = api_kinds(&n);
 
@@ -204,7 +256,7 @@ Test(views, every_column_takes_anything)
 			size_t k;
 
 			cr_assert_eq(json_array_size(cells), kinds[i]->n_columns);
-			json_array_foreach(cells, k, c)
+			json_array_foreach (cells, k, c)
 				cr_assert(!json_is_null(c), "%s, column %s", kinds[i]->kind, kinds[i]->columns[k].name);
 			json_decref(cells);
 			json_decref(obj);
@@ -216,7 +268,7 @@ static json_t *named(json_t *list, const char *key, const char *name)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v)
+	json_array_foreach (list, i, v)
 		if (streq(api_get_str(v, key), name))
 			return v;
 	return NULL;
@@ -224,11 +276,16 @@ static json_t *named(json_t *list, const char *key, const char *name)
 
 Test(views, discovery)
 {
-	json_t *groups = api_discovery_groups(), *apps = api_discovery_resources("apps", "v1"), *core = api_discovery_resources("", "v1"), *r;
+	json_t *groups = api_discovery_groups(), *apps = api_discovery_resources("apps", "v1"),
+	       *core = api_discovery_resources("", "v1"), *r;
 	json_t *versions = api_discovery_versions("1.2.3.4:6443");
 
-	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(versions, "serverAddressByClientCIDRs"), 0), "serverAddress"), "1.2.3.4:6443");
-	cr_assert_str_eq(api_get_str(named(json_object_get(groups, "groups"), "name", "apps"), "preferredVersion.groupVersion"), "apps/v1");
+	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(versions, "serverAddressByClientCIDRs"), 0),
+				     "serverAddress"),
+			 "1.2.3.4:6443");
+	cr_assert_str_eq(
+		api_get_str(named(json_object_get(groups, "groups"), "name", "apps"), "preferredVersion.groupVersion"),
+		"apps/v1");
 	cr_assert(!named(json_object_get(groups, "groups"), "name", ""));
 	r = named(json_object_get(apps, "resources"), "name", "deployments");
 	cr_assert_str_eq(api_get_str(r, "kind"), "Deployment");
@@ -240,7 +297,8 @@ Test(views, discovery)
 	cr_assert_str_eq(api_get_str(r, "kind"), "Scale");
 	cr_assert_str_eq(api_get_str(r, "group"), "autoscaling");
 	cr_assert(named(json_object_get(core, "resources"), "name", "pods/binding"));
-	cr_assert(json_is_false(json_object_get(named(json_object_get(core, "resources"), "name", "nodes"), "namespaced")));
+	cr_assert(json_is_false(
+		json_object_get(named(json_object_get(core, "resources"), "name", "nodes"), "namespaced")));
 	cr_assert(!api_discovery_resources("apps", "v9") && !api_discovery_resources("nope", "v1"));
 	json_decref(groups);
 	json_decref(apps);
@@ -260,13 +318,14 @@ Test(views, discovery_aggregated)
 
 		cr_assert_str_eq(api_get_str(doc, "kind"), "APIGroupDiscoveryList");
 		cr_assert_str_eq(api_get_str(doc, "apiVersion"), "apidiscovery.k8s.io/v2");
-		json_array_foreach(json_object_get(doc, "items"), i, item) {
+		json_array_foreach (json_object_get(doc, "items"), i, item) {
 			const char *group = api_get_str(item, "metadata.name") ?: "";
 
 			cr_assert_eq(!*group, core);
 			version = json_array_get(json_object_get(item, "versions"), 0);
-			json_array_foreach(json_object_get(version, "resources"), k, r) {
-				const struct api_kind *kind = api_kind_by_plural(group, api_get_str(version, "version"), api_get_str(r, "resource"));
+			json_array_foreach (json_object_get(version, "resources"), k, r) {
+				const struct api_kind *kind = api_kind_by_plural(group, api_get_str(version, "version"),
+										 api_get_str(r, "resource"));
 
 				cr_assert(kind, "%s", api_get_str(r, "resource"));
 				cr_assert_str_eq(api_get_str(r, "responseKind.kind"), kind->kind);
@@ -286,12 +345,13 @@ static size_t refs(json_t *at, json_t *root, const char *prefix)
 	const char *key;
 	json_t *v;
 
-	json_array_foreach(at, i, v)
+	json_array_foreach (at, i, v)
 		n += refs(v, root, prefix);
-	json_object_foreach(at, key, v) {
+	json_object_foreach (at, key, v) {
 		if (streq(key, "$ref")) {
 			cr_assert(str_starts(json_string_value(v), prefix), "%s", json_string_value(v));
-			cr_assert(json_object_get(root, json_string_value(v) + strlen(prefix)), "%s", json_string_value(v));
+			cr_assert(json_object_get(root, json_string_value(v) + strlen(prefix)), "%s",
+				  json_string_value(v));
 			n++;
 		}
 		n += refs(v, root, prefix);
@@ -311,17 +371,21 @@ static bool has_parameter(json_t *operation, const char *name)
 
 Test(views, openapi)
 {
-	json_t *index = api_openapi_v3_index(), *v3 = api_openapi_v3("", "v1"), *v2 = api_openapi_v2(), *s, *op, *f, *gvk;
+	json_t *index = api_openapi_v3_index(), *v3 = api_openapi_v3("", "v1"), *v2 = api_openapi_v2(), *s, *op, *f,
+	       *gvk;
 	size_t n;
 	const struct api_kind *const *kinds = api_kinds(&n);
 
-	cr_assert_str_eq(json_string_value(json_object_get(json_object_get(json_object_get(index, "paths"), "apis/apps/v1"), "serverRelativeURL")),
-			 "/openapi/v3/apis/apps/v1");
+	cr_assert_str_eq(
+		json_string_value(json_object_get(json_object_get(json_object_get(index, "paths"), "apis/apps/v1"),
+						  "serverRelativeURL")),
+		"/openapi/v3/apis/apps/v1");
 	cr_assert(!api_openapi_v3("nope", "v1"));
 
 	s = json_object_get(json_object_get(v3, "components"), "schemas");
 	cr_assert(refs(v3, s, "#/components/schemas/") > 50);
-	gvk = json_array_get(json_object_get(json_object_get(s, "io.k8s.api.core.v1.Pod"), "x-kubernetes-group-version-kind"), 0);
+	gvk = json_array_get(
+		json_object_get(json_object_get(s, "io.k8s.api.core.v1.Pod"), "x-kubernetes-group-version-kind"), 0);
 	cr_assert_str_eq(api_get_str(gvk, "kind"), "Pod");
 	f = part(s, "io.k8s.api.core.v1.PodSpec", "containers");
 	cr_assert_str_eq(api_get_str(f, "x-kubernetes-patch-merge-key"), "name");
@@ -333,8 +397,10 @@ Test(views, openapi)
 	f = part(s, "io.k8s.api.core.v1.ServicePort", "targetPort");
 	cr_assert_str_eq(api_get_str(f, "format"), "int-or-string");
 	cr_assert_eq(json_array_size(json_object_get(f, "oneOf")), 2);
-	op = json_object_get(json_object_get(json_object_get(v3, "paths"), "/api/v1/namespaces/{namespace}/pods/{name}"), "patch");
-	cr_assert(has_parameter(op, "dryRun") && has_parameter(op, "fieldValidation") && has_parameter(op, "fieldManager"));
+	op = json_object_get(
+		json_object_get(json_object_get(v3, "paths"), "/api/v1/namespaces/{namespace}/pods/{name}"), "patch");
+	cr_assert(has_parameter(op, "dryRun") && has_parameter(op, "fieldValidation") &&
+		  has_parameter(op, "fieldManager"));
 
 	s = json_object_get(v2, "definitions");
 	cr_assert(refs(v2, s, "#/definitions/") > 50);

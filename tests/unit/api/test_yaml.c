@@ -21,10 +21,14 @@ static char *to_json(const char *yaml, struct err *err)
 
 Test(api_yaml, reads_as_kubernetes_does)
 {
-	static const struct { const char *yaml, *json; } t[] = {
+	static const struct {
+		const char *yaml, *json;
+	} t[] = {
 		{ "a: 1\nb: x\n", "[{\"a\":1,\"b\":\"x\"}]" },
-		{ "a: 'yes'\nb: yes\nc: Off\nd: \"1\"\ne: y\n", "[{\"a\":\"yes\",\"b\":true,\"c\":false,\"d\":\"1\",\"e\":\"y\"}]" },
-		{ "mode: 0644\nhex: 0x1F\noct: 0o17\nbin: 0b101\nbig: 1_000\n", "[{\"big\":1000,\"bin\":5,\"hex\":31,\"mode\":420,\"oct\":15}]" },
+		{ "a: 'yes'\nb: yes\nc: Off\nd: \"1\"\ne: y\n",
+		  "[{\"a\":\"yes\",\"b\":true,\"c\":false,\"d\":\"1\",\"e\":\"y\"}]" },
+		{ "mode: 0644\nhex: 0x1F\noct: 0o17\nbin: 0b101\nbig: 1_000\n",
+		  "[{\"big\":1000,\"bin\":5,\"hex\":31,\"mode\":420,\"oct\":15}]" },
 		{ "a: 1.5\nb: 1e3\nc: 1.0\nd: 1.2.3\ne: -7\nf: .5\ng: 08\nh: '0'\n",
 		  "[{\"a\":1.5,\"b\":1000,\"c\":1,\"d\":\"1.2.3\",\"e\":-7,\"f\":0.5,\"g\":8,\"h\":\"0\"}]" },
 		{ "a: ~\nb:\nc: null\nd: ''\n", "[{\"a\":null,\"b\":null,\"c\":null,\"d\":\"\"}]" },
@@ -33,10 +37,12 @@ Test(api_yaml, reads_as_kubernetes_does)
 		{ "a: 1\n---\n---\nb: 2\n---\n# nothing\n", "[{\"a\":1},{\"b\":2}]" },
 		{ "{\"a\": [true, null, \"x\"]}", "[{\"a\":[true,null,\"x\"]}]" },
 		{ "a: &x {k: v}\nb: *x\n", "[{\"a\":{\"k\":\"v\"},\"b\":{\"k\":\"v\"}}]" },
-		{ "a: &x {k: v, l: w}\nb:\n  <<: *x\n  k: own\n", "[{\"a\":{\"k\":\"v\",\"l\":\"w\"},\"b\":{\"k\":\"own\",\"l\":\"w\"}}]" },
+		{ "a: &x {k: v, l: w}\nb:\n  <<: *x\n  k: own\n",
+		  "[{\"a\":{\"k\":\"v\",\"l\":\"w\"},\"b\":{\"k\":\"own\",\"l\":\"w\"}}]" },
 		{ "1: a\nyes: b\n", "[{\"1\":\"a\",\"yes\":\"b\"}]" },
 		{ "a: |\n  x\n  y\nb: >\n  x\n  y\n", "[{\"a\":\"x\\ny\\n\",\"b\":\"x y\\n\"}]" },
-		{ "t: 2026-01-02T03:04:05Z\nd: 2026-01-02\ncpu: 100m\n", "[{\"cpu\":\"100m\",\"d\":\"2026-01-02\",\"t\":\"2026-01-02T03:04:05Z\"}]" },
+		{ "t: 2026-01-02T03:04:05Z\nd: 2026-01-02\ncpu: 100m\n",
+		  "[{\"cpu\":\"100m\",\"d\":\"2026-01-02\",\"t\":\"2026-01-02T03:04:05Z\"}]" },
 		{ "", "[]" },
 		{ "# only a comment\n", "[]" },
 	};
@@ -53,7 +59,9 @@ Test(api_yaml, reads_as_kubernetes_does)
 
 Test(api_yaml, says_what_is_wrong_and_where)
 {
-	static const struct { const char *yaml, *said; } t[] = {
+	static const struct {
+		const char *yaml, *said;
+	} t[] = {
 		{ "a: 1\nb: 2\na: 3\n", "line 3: key \"a\" is there already" },
 		{ "a: [1\n", "line 2" },
 		{ "a:\n\t- b\n", "line 2" },
@@ -79,7 +87,8 @@ Test(api_yaml, says_what_is_wrong_and_where)
 
 Test(api_yaml, knows_lines)
 {
-	const char *yaml = "# first\na: 1\n---\nkind: Pod\nspec:\n  containers:\n  - name: c\n    image: i\n  - name: d\n    ports:\n    - {containerPort: 1}\n";
+	const char *yaml =
+		"# first\na: 1\n---\nkind: Pod\nspec:\n  containers:\n  - name: c\n    image: i\n  - name: d\n    ports:\n    - {containerPort: 1}\n";
 	size_t len = strlen(yaml);
 	json_t *docs = NULL;
 	int *lines = NULL;
@@ -100,16 +109,89 @@ Test(api_yaml, knows_lines)
 Test(api_yaml, writes_what_it_reads_back)
 {
 	static const char *const strings[] = {
-		"", "a", "yes", "y", "true", "null", "~", "1", "0x1", "1.5", "1e3", "-", "- a", "-a", "a: b", "a:b", "a:", "a #b", "a#b", "#a",
-		" a", "a ", "'", "\"", "it's", "\"quoted\"", "a\nb", "a\nb\n", "a\n\n", "\na", " a\nb", "a\n b\n", "\ta\nb", "a \nb", "a\tb",
-		"a\tb\nc", "{a}", "[a]", "*a", "&a", "!a", "%a", "@a", "`a`", "|", ">", "?", "? a", "---", "...", "--- a", "2026-01-02",
-		"2026-01-02T03:04:05Z", "100m", "a\\b", "\xc3\xa9", "<<", "=", "a, b", "\x01", "a\r\nb", "0o7", "+1", ".5", "1_000", "nginx:1.2",
-		"http://a/b?c=d&e#f", "-1", "--flag", "--flag=a b", "a\n\nb\n\n\n", "\n", "\n\n", ":", "::", ":a", ".inf", "a\nb: c\n# d\n",
+		"",
+		"a",
+		"yes",
+		"y",
+		"true",
+		"null",
+		"~",
+		"1",
+		"0x1",
+		"1.5",
+		"1e3",
+		"-",
+		"- a",
+		"-a",
+		"a: b",
+		"a:b",
+		"a:",
+		"a #b",
+		"a#b",
+		"#a",
+		" a",
+		"a ",
+		"'",
+		"\"",
+		"it's",
+		"\"quoted\"",
+		"a\nb",
+		"a\nb\n",
+		"a\n\n",
+		"\na",
+		" a\nb",
+		"a\n b\n",
+		"\ta\nb",
+		"a \nb",
+		"a\tb",
+		"a\tb\nc",
+		"{a}",
+		"[a]",
+		"*a",
+		"&a",
+		"!a",
+		"%a",
+		"@a",
+		"`a`",
+		"|",
+		">",
+		"?",
+		"? a",
+		"---",
+		"...",
+		"--- a",
+		"2026-01-02",
+		"2026-01-02T03:04:05Z",
+		"100m",
+		"a\\b",
+		"\xc3\xa9",
+		"<<",
+		"=",
+		"a, b",
+		"\x01",
+		"a\r\nb",
+		"0o7",
+		"+1",
+		".5",
+		"1_000",
+		"nginx:1.2",
+		"http://a/b?c=d&e#f",
+		"-1",
+		"--flag",
+		"--flag=a b",
+		"a\n\nb\n\n\n",
+		"\n",
+		"\n\n",
+		":",
+		"::",
+		":a",
+		".inf",
+		"a\nb: c\n# d\n",
 	};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
-		json_t *o = json_pack("{s:s, s:[s, {s:s, s:[[s]]}], s:{s:s}}", "k", strings[i], "l", strings[i], "m", strings[i], "n", strings[i],
-				      "o", strings[i], "p");
+		json_t *o = json_pack("{s:s, s:[s, {s:s, s:[[s]]}], s:{s:s}}", "k", strings[i], "l", strings[i], "m",
+				      strings[i], "n", strings[i], "o", strings[i], "p");
 		struct strbuf sb = STRBUF_INIT;
 		struct err err = ERR_INIT;
 		json_t *docs = NULL;
@@ -128,11 +210,15 @@ Test(api_yaml, writes_what_it_reads_back)
 
 Test(api_yaml, writes_as_kubectl_does)
 {
-	json_t *o = json_loads("{\"b\":[{\"y\":1,\"x\":\"1\"},\"a\"],\"a\":{\"e\":{},\"l\":[],\"t\":true,\"m\":\"x\\ny\\n\"},\"c\":null}", 0, NULL);
+	json_t *o = json_loads(
+		"{\"b\":[{\"y\":1,\"x\":\"1\"},\"a\"],\"a\":{\"e\":{},\"l\":[],\"t\":true,\"m\":\"x\\ny\\n\"},\"c\":null}",
+		0, NULL);
 	struct strbuf sb = STRBUF_INIT;
 
 	api_yaml_write(o, &sb);
-	cr_assert_str_eq(sb.buf, "a:\n  e: {}\n  l: []\n  m: |\n    x\n    y\n  t: true\nb:\n- x: \"1\"\n  \"y\": 1\n- a\nc: null\n");
+	cr_assert_str_eq(
+		sb.buf,
+		"a:\n  e: {}\n  l: []\n  m: |\n    x\n    y\n  t: true\nb:\n- x: \"1\"\n  \"y\": 1\n- a\nc: null\n");
 	json_decref(o);
 	strbuf_done(&sb);
 }

@@ -19,8 +19,13 @@
 static void make_identity(struct fx *f, int i, const char *cn, const char *group)
 {
 	const char *orgs[] = { group, NULL }, *dns[] = { "localhost", NULL }, *ips[] = { "127.0.0.1", NULL };
-	struct tls_cert_request req = { .common_name = cn, .organizations = group ? orgs : NULL, .dns_names = dns, .ip_addresses = ips,
-					.server = true, .client = true, .days = 2 };
+	struct tls_cert_request req = { .common_name = cn,
+					.organizations = group ? orgs : NULL,
+					.dns_names = dns,
+					.ip_addresses = ips,
+					.server = true,
+					.client = true,
+					.days = 2 };
 	struct err err = ERR_INIT;
 	char key[128];
 
@@ -52,8 +57,12 @@ void fx_init(struct fx *f)
 	f->loop = loop_new();
 	cr_assert(f->loop);
 	snprintf(f->store, sizeof(f->store), "sqlite:%s/db", f->dir);
-	f->config = (struct apiserver_config){ .listen = { "127.0.0.1:0" }, .n_listen = 1, .store = f->store, .tls = f->tls[N_WHO],
-					       .kubelet = f->tls[ADMIN], .advertise = "10.1.2.3:6443" };
+	f->config = (struct apiserver_config){ .listen = { "127.0.0.1:0" },
+					       .n_listen = 1,
+					       .store = f->store,
+					       .tls = f->tls[N_WHO],
+					       .kubelet = f->tls[ADMIN],
+					       .advertise = "10.1.2.3:6443" };
 }
 
 void fx_start(struct fx *f)
@@ -120,13 +129,20 @@ static void on_header(struct http_call *call, void *arg, const char *name, const
 		p->a.content_type = strdup(value);
 }
 
-struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type, const char *accept,
-		      const char *body)
+struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
+		      const char *accept, const char *body)
 {
 	int64_t end = clock_mono_ms() + DEADLINE_MS;
 	struct pending p = { 0 };
-	struct http_call_config c = { .method = method, .path = path, .content_type = content_type, .accept = accept, .body = body,
-				      .body_len = body ? strlen(body) : 0, .on_done = on_done, .on_header = on_header, .arg = &p };
+	struct http_call_config c = { .method = method,
+				      .path = path,
+				      .content_type = content_type,
+				      .accept = accept,
+				      .body = body,
+				      .body_len = body ? strlen(body) : 0,
+				      .on_done = on_done,
+				      .on_header = on_header,
+				      .arg = &p };
 
 	cr_assert(http_call_start(f->clients[who], &c));
 	while (!p.done) {
@@ -164,7 +180,8 @@ void fx_do(struct fx *f, int status, const char *method, const char *path, const
 	json_decref(fx_expect(f, status, method, path, body));
 }
 
-void fx_refused(struct fx *f, enum who who, int status, const char *method, const char *path, const char *body, const char *text)
+void fx_refused(struct fx *f, enum who who, int status, const char *method, const char *path, const char *body,
+		const char *text)
 {
 	struct answer a = fx_call(f, who, method, path, body ? type_of(method) : NULL, NULL, body);
 	const char *message = api_get_str(a.json, "message");
@@ -212,8 +229,14 @@ static void on_watch_done(struct http_call *call, void *arg, const struct http_r
 
 void fx_watch_start(struct fx *f, struct fx_watch *w, enum who who, const char *path, const char *accept)
 {
-	struct http_call_config c = { .method = "GET", .path = path, .accept = accept, .timeout_ms = -1, .on_data = on_watch_data,
-				      .on_status = on_watch_status, .on_done = on_watch_done, .arg = w };
+	struct http_call_config c = { .method = "GET",
+				      .path = path,
+				      .accept = accept,
+				      .timeout_ms = -1,
+				      .on_data = on_watch_data,
+				      .on_status = on_watch_status,
+				      .on_done = on_watch_done,
+				      .arg = w };
 	int64_t end = clock_mono_ms() + DEADLINE_MS;
 
 	memset(w, 0, sizeof(*w));

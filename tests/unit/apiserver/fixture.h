@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole API server in this process: TLS on loopback, embedded store in a temporary directory, clients by certificate. */
+/*
+ * A whole API server in this process: TLS on loopback, embedded store in a temporary directory, clients by
+ * certificate.
+ */
 #ifndef TEST_APISERVER_FIXTURE_H
 #define TEST_APISERVER_FIXTURE_H
 
@@ -25,17 +28,17 @@ struct fx {
 /* Settings may be changed between fx_init and fx_start. */
 void fx_init(struct fx *f);
 void fx_start(struct fx *f);
-void fx_stop(struct fx *f);	/* the server only: fx_start again is a restart */
+void fx_stop(struct fx *f); /* the server only: fx_start again is a restart */
 void fx_done(struct fx *f);
 
 struct answer {
 	int status;
-	json_t *json;	/* NULL: not JSON */
+	json_t *json; /* NULL: not JSON */
 	char *text;
 	char *warning, *content_type;
 };
-struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type, const char *accept,
-		      const char *body);
+struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
+		      const char *accept, const char *body);
 void answer_done(struct answer *a);
 
 /* As admin, JSON; asserts the status; returns the body (the caller's). */
@@ -43,13 +46,14 @@ json_t *fx_expect(struct fx *f, int status, const char *method, const char *path
 /* The same without looking at the body. */
 void fx_do(struct fx *f, int status, const char *method, const char *path, const char *body);
 /* Status message contains text. */
-void fx_refused(struct fx *f, enum who who, int status, const char *method, const char *path, const char *body, const char *text);
+void fx_refused(struct fx *f, enum who who, int status, const char *method, const char *path, const char *body,
+		const char *text);
 
 struct fx_watch {
 	struct fx *f;
 	struct http_call *call;
 	struct strbuf buf;
-	json_t *events[256];	/* {"type":..., "object":...} */
+	json_t *events[256]; /* {"type":..., "object":...} */
 	size_t n, taken;
 	int status;
 	bool ended;
@@ -61,10 +65,12 @@ void fx_watch_done(struct fx_watch *w);
 /* Asserts type and metadata.name of the next event. */
 json_t *fx_watch_expect(struct fx_watch *w, const char *type, const char *name);
 
-#define POD(name, extra) "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"" name "\"},\"spec\":{" extra \
-			 "\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]}}"
-#define CM(name, data) "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"" name "\"},\"data\":{" data "}}"
-#define CMS "/api/v1/namespaces/default/configmaps"
+#define POD(name, extra)                                                                                               \
+	"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"" name "\"},\"spec\":{" extra                \
+	"\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]}}"
+#define CM(name, data)                                                                                                 \
+	"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"" name "\"},\"data\":{" data "}}"
+#define CMS  "/api/v1/namespaces/default/configmaps"
 #define PODS "/api/v1/namespaces/default/pods"
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two API servers on one etcd: what one acknowledged the other shows, watches and addresses agree, an outage is told and survived. */
+/*
+ * Two API servers on one etcd: what one acknowledged the other shows, watches and addresses agree, an outage is told
+ * and survived.
+ */
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -82,12 +85,16 @@ static void on_created(struct http_call *call, void *arg, const struct http_resp
 static void start(struct fx *f, const char *name, const char *ip)
 {
 	char body[512];
-	struct http_call_config c = { .method = "POST", .path = "/api/v1/namespaces/default/services", .content_type = "application/json",
-				      .body = body, .on_done = on_created };
+	struct http_call_config c = { .method = "POST",
+				      .path = "/api/v1/namespaces/default/services",
+				      .content_type = "application/json",
+				      .body = body,
+				      .on_done = on_created };
 
-	snprintf(body, sizeof(body),
-		 "{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"clusterIP\":\"%s\",\"ports\":[{\"port\":80}]}}",
-		 name, ip);
+	snprintf(
+		body, sizeof(body),
+		"{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"clusterIP\":\"%s\",\"ports\":[{\"port\":80}]}}",
+		name, ip);
 	c.body_len = strlen(body);
 	cr_assert(http_call_start(f->clients[ADMIN], &c));
 }

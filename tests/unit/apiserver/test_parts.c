@@ -7,11 +7,13 @@
 
 #include "../../../userspace/control/apiserver/apiserver-internal.h"
 
-static enum verdict decide(const char *user, const char *group, const char *verb, const char *api_group, const char *resource,
-			   const char *sub, const char *ns, const char *name)
+static enum verdict decide(const char *user, const char *group, const char *verb, const char *api_group,
+			   const char *resource, const char *sub, const char *ns, const char *name)
 {
 	struct identity who = { .user = user, .groups = { group }, .n_groups = group ? 1 : 0, .authenticated = true };
-	struct authz_request a = { .who = &who, .verb = verb, .group = api_group, .resource = resource, .sub = sub, .ns = ns, .name = name };
+	struct authz_request a = {
+		.who = &who, .verb = verb, .group = api_group, .resource = resource, .sub = sub, .ns = ns, .name = name
+	};
 
 	return authz_decide(&a);
 }
@@ -28,17 +30,22 @@ Test(authz, table)
 		{ "system:kube-scheduler", NULL, "list", "", "pods", "", "", "", AUTHZ_ALLOW },
 		{ "system:kube-scheduler", NULL, "update", "", "pods", "", "a", "b", AUTHZ_DENY },
 		{ "system:kube-scheduler", NULL, "get", "", "secrets", "", "a", "b", AUTHZ_DENY },
-		{ "system:kube-controller-manager", NULL, "update", "apps", "deployments", "status", "a", "b", AUTHZ_ALLOW },
-		{ "system:kube-controller-manager", NULL, "update", "", "namespaces", "finalize", "", "b", AUTHZ_ALLOW },
+		{ "system:kube-controller-manager", NULL, "update", "apps", "deployments", "status", "a", "b",
+		  AUTHZ_ALLOW },
+		{ "system:kube-controller-manager", NULL, "update", "", "namespaces", "finalize", "", "b",
+		  AUTHZ_ALLOW },
 		{ "system:kube-controller-manager", NULL, "create", "", "pods", "exec", "a", "b", AUTHZ_DENY },
 		{ "system:node:n1", "system:nodes", "watch", "", "pods", "", "", "", AUTHZ_ALLOW },
 		{ "system:node:n1", NULL, "watch", "", "pods", "", "", "", AUTHZ_DENY },
 		{ "system:node:n1", "system:nodes", "patch", "", "nodes", "status", "", "n1", AUTHZ_ALLOW },
 		{ "system:node:n1", "system:nodes", "patch", "", "nodes", "status", "", "n2", AUTHZ_DENY },
 		{ "system:node:n1", "system:nodes", "delete", "", "nodes", "", "", "n1", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-node-lease", "n1", AUTHZ_ALLOW },
-		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-node-lease", "n2", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-system", "n1", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-node-lease",
+		  "n1", AUTHZ_ALLOW },
+		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-node-lease",
+		  "n2", AUTHZ_DENY },
+		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-system", "n1",
+		  AUTHZ_DENY },
 		{ "system:node:n1", "system:nodes", "create", "", "pods", "", "a", "b", AUTHZ_DENY },
 		{ "system:node:n1", "system:nodes", "create", "", "pods", "binding", "a", "b", AUTHZ_DENY },
 		{ "system:node:n1", "system:nodes", "create", "", "events", "", "a", "b", AUTHZ_ALLOW },
@@ -46,15 +53,20 @@ Test(authz, table)
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
-		cr_assert(decide(t[i].user, t[i].group, t[i].verb, t[i].api_group, t[i].resource, t[i].sub, t[i].ns, t[i].name) == t[i].want,
+		cr_assert(decide(t[i].user, t[i].group, t[i].verb, t[i].api_group, t[i].resource, t[i].sub, t[i].ns,
+				 t[i].name) == t[i].want,
 			  "row %zu", i);
 }
 
 Test(authz, anonymous_sees_health_and_version_only)
 {
 	struct identity who = { .user = "system:anonymous", .groups = { "system:unauthenticated" }, .n_groups = 1 };
-	struct authz_request a = { .who = &who, .verb = "get", .group = "", .resource = "", .sub = "", .ns = "", .name = "" };
-	static const char *const open[] = { "/version", "/livez", "/readyz", "/healthz" }, *const closed[] = { "/metrics", "/api", "/apis", "/x" };
+	struct authz_request a = {
+		.who = &who, .verb = "get", .group = "", .resource = "", .sub = "", .ns = "", .name = ""
+	};
+	static const char *const open[] = { "/version", "/livez", "/readyz", "/healthz" }, *const closed[] = {
+		"/metrics", "/api", "/apis", "/x"
+	};
 
 	for (size_t i = 0; i < 4; i++) {
 		a.path = open[i];
@@ -102,8 +114,14 @@ Test(ipalloc, takes_each_address_once_and_all_of_them)
 
 Test(ipalloc, refuses_bad_ranges)
 {
-	static const char *const bad[] = { "", "10.0.0.0", "10.0.0.0/33", "10.0.0.1/24", "10.0.0.0/24,10.1.0.0/24", "x/8",
-					   "10.0.0.0/8,fd00::/64,10.0.0.0/8", "10.0.0.0/31" };
+	static const char *const bad[] = { "",
+					   "10.0.0.0",
+					   "10.0.0.0/33",
+					   "10.0.0.1/24",
+					   "10.0.0.0/24,10.1.0.0/24",
+					   "x/8",
+					   "10.0.0.0/8,fd00::/64,10.0.0.0/8",
+					   "10.0.0.0/31" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct ipalloc *a;
@@ -118,10 +136,21 @@ Test(config, flags)
 {
 	struct apiserver_config c;
 	struct err err = ERR_INIT;
-	char *none[] = { "x", NULL }, *unknown[] = { "x", "--nope", NULL }, *stray[] = { "x", "y", NULL }, *valueless[] = { "x", "--store", NULL };
-	char *missing[] = { "x", "--store=sqlite:/x", "--tls-cert=/nope", "--tls-key=/nope", "--client-ca=/nope", NULL };
-	char *good[] = { "x", "--store=sqlite:/x", "--tls-cert=/dev/null", "--tls-key=/dev/null", "--client-ca=/dev/null", "--listen",
-			 "127.0.0.1:1", "--listen=[::1]:2", "--service-cidrs=10.0.0.0/8", NULL };
+	char *none[] = { "x", NULL }, *unknown[] = { "x", "--nope", NULL }, *stray[] = { "x", "y", NULL },
+	     *valueless[] = { "x", "--store", NULL };
+	char *missing[] = {
+		"x", "--store=sqlite:/x", "--tls-cert=/nope", "--tls-key=/nope", "--client-ca=/nope", NULL
+	};
+	char *good[] = { "x",
+			 "--store=sqlite:/x",
+			 "--tls-cert=/dev/null",
+			 "--tls-key=/dev/null",
+			 "--client-ca=/dev/null",
+			 "--listen",
+			 "127.0.0.1:1",
+			 "--listen=[::1]:2",
+			 "--service-cidrs=10.0.0.0/8",
+			 NULL };
 
 	cr_assert(apiserver_config_parse(1, none, &c, &err) < 0 && strstr(err.msg, "--store"));
 	cr_assert(apiserver_config_parse(2, unknown, &c, &err) < 0 && strstr(err.msg, "--nope"));

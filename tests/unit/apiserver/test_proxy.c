@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logs and exec through the server to an agent that this test plays: HTTPS, the server's client certificate, an upgraded stream. */
+/*
+ * Logs and exec through the server to an agent that this test plays: HTTPS, the server's client certificate, an
+ * upgraded stream.
+ */
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -74,9 +77,11 @@ static void setup(void)
 	config.tls = &f.tls[N_WHO];
 	cr_assert(http_server_new(f.loop, &config, &agent, &err) == 0);
 	cr_assert(http_server_listen(agent, "127.0.0.1:0", &port, &err) == 0);
-	snprintf(body, sizeof(body),
-		 "{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"n\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\","
-		 "\"address\":\"127.0.0.1\"}],\"daemonEndpoints\":{\"kubeletEndpoint\":{\"Port\":%d}}}}", port);
+	snprintf(
+		body, sizeof(body),
+		"{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"n\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\","
+		"\"address\":\"127.0.0.1\"}],\"daemonEndpoints\":{\"kubeletEndpoint\":{\"Port\":%d}}}}",
+		port);
 	fx_do(&f, 201, "POST", "/api/v1/nodes", body);
 	fx_do(&f, 201, "POST", PODS,
 	      "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"},\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"name\":\"c\","
@@ -95,14 +100,16 @@ TestSuite(proxy, .init = setup, .fini = teardown, .timeout = 60);
 
 Test(proxy, logs_come_from_the_node)
 {
-	struct answer a = fx_call(&f, ADMIN, "GET", PODS "/p/log?container=c&tailLines=5&follow=true&insecure=1", NULL, "*/*", NULL);
+	struct answer a = fx_call(&f, ADMIN, "GET", PODS "/p/log?container=c&tailLines=5&follow=true&insecure=1", NULL,
+				  "*/*", NULL);
 
 	cr_assert(a.status == 200);
 	cr_assert_str_eq(a.text, "hello\n");
 	answer_done(&a);
 	cr_assert_str_eq(asked, "/containerLogs/default/p/c?follow=true&tailLines=5");
 	cr_assert_str_eq(user, "admin");
-	fx_refused(&f, ADMIN, 400, "GET", PODS "/p/log", NULL, "a container name must be specified for pod p, choose one of: [c big]");
+	fx_refused(&f, ADMIN, 400, "GET", PODS "/p/log", NULL,
+		   "a container name must be specified for pod p, choose one of: [c big]");
 	fx_refused(&f, ADMIN, 400, "GET", PODS "/p/log?container=x", NULL, "container x is not valid for pod p");
 	fx_refused(&f, ADMIN, 404, "GET", PODS "/none/log", NULL, "pods \"none\" not found");
 	fx_refused(&f, ADMIN, 500, "GET", PODS "/lost/log", NULL, "node \"gone\"");
@@ -142,8 +149,12 @@ static void on_log_done(struct http_call *call, void *arg, const struct http_res
 Test(proxy, a_slow_reader_of_a_log_holds_the_node_back_and_loses_nothing)
 {
 	struct reader r = { 0 };
-	struct http_call_config c = { .method = "GET", .path = PODS "/p/log?container=big", .accept = "*/*", .on_data = on_log,
-				      .on_done = on_log_done, .arg = &r };
+	struct http_call_config c = { .method = "GET",
+				      .path = PODS "/p/log?container=big",
+				      .accept = "*/*",
+				      .on_data = on_log,
+				      .on_done = on_log_done,
+				      .arg = &r };
 	struct http_call *call = http_call_start(f.clients[ADMIN], &c);
 	int64_t end = clock_mono_ms() + 20000;
 
@@ -209,15 +220,20 @@ static void run_until(const bool *flag, const bool *other)
 
 Test(proxy, exec_is_relayed_byte_by_byte)
 {
-	const char *headers[] = { "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-				  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: v5.channel.k8s.io", NULL };
+	const char *headers[] = { "Connection: Upgrade",
+				  "Upgrade: websocket",
+				  "Sec-WebSocket-Version: 13",
+				  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+				  "Sec-WebSocket-Protocol: v5.channel.k8s.io",
+				  NULL };
 	struct stream s = { .in = STRBUF_INIT };
 	struct err err = ERR_INIT;
 	size_t n = 3u << 20;
 	char *big = malloc(n);
-	struct http_upgrade *u = http_upgrade_start(f.clients[ADMIN], "GET",
-						    PODS "/p/exec?container=c&command=sh&command=-c&command=a%20b&stdin=true&stdout=true",
-						    headers, &ops, &s, &err);
+	struct http_upgrade *u = http_upgrade_start(
+		f.clients[ADMIN], "GET",
+		PODS "/p/exec?container=c&command=sh&command=-c&command=a%20b&stdin=true&stdout=true", headers, &ops,
+		&s, &err);
 
 	cr_assert(u && big);
 	run_until(&s.open, &s.closed);
@@ -237,14 +253,18 @@ Test(proxy, exec_is_relayed_byte_by_byte)
 
 Test(proxy, what_cannot_be_upgraded_is_told)
 {
-	const char *spdy[] = { "Connection: Upgrade", "Upgrade: SPDY/3.1", "X-Stream-Protocol-Version: v4.channel.k8s.io", NULL };
+	const char *spdy[] = { "Connection: Upgrade", "Upgrade: SPDY/3.1",
+			       "X-Stream-Protocol-Version: v4.channel.k8s.io", NULL };
 	struct stream s = { .in = STRBUF_INIT };
 	struct err err = ERR_INIT;
 
-	fx_refused(&f, ADMIN, 400, "POST", PODS "/p/exec?container=c&command=ls&stdout=1", NULL, "Upgrade request required");
-	cr_assert(http_upgrade_start(f.clients[ADMIN], "POST", PODS "/p/exec?container=c&command=ls&stdout=1", spdy, &ops, &s, &err));
+	fx_refused(&f, ADMIN, 400, "POST", PODS "/p/exec?container=c&command=ls&stdout=1", NULL,
+		   "Upgrade request required");
+	cr_assert(http_upgrade_start(f.clients[ADMIN], "POST", PODS "/p/exec?container=c&command=ls&stdout=1", spdy,
+				     &ops, &s, &err));
 	run_until(&s.closed, &s.open);
 	cr_assert(s.status == 403);
 	cr_assert(strstr(s.text, "only WebSocket here"));
-	fx_refused(&f, NODE1, 403, "POST", PODS "/p/exec?container=c&command=ls&stdout=1", NULL, "cannot create resource \"pods/exec\"");
+	fx_refused(&f, NODE1, 403, "POST", PODS "/p/exec?container=c&command=ls&stdout=1", NULL,
+		   "cannot create resource \"pods/exec\"");
 }

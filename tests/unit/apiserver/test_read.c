@@ -30,9 +30,10 @@ static void make(int n)
 	for (int i = 0; i < n; i++) {
 		char body[256];
 
-		snprintf(body, sizeof(body),
-			 "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"cm-%02d\",\"labels\":{\"parity\":\"%s\"}}}", i,
-			 i % 2 ? "odd" : "even");
+		snprintf(
+			body, sizeof(body),
+			"{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"cm-%02d\",\"labels\":{\"parity\":\"%s\"}}}",
+			i, i % 2 ? "odd" : "even");
 		fx_do(&f, 201, "POST", CMS, body);
 	}
 }
@@ -104,7 +105,8 @@ Test(read, resource_versions)
 
 	make(1);
 	o = fx_expect(&f, 200, "GET", CMS "/cm-00?resourceVersion=0", NULL);
-	snprintf(path, sizeof(path), CMS "?resourceVersion=%s&resourceVersionMatch=Exact", api_get_str(o, "metadata.resourceVersion"));
+	snprintf(path, sizeof(path), CMS "?resourceVersion=%s&resourceVersionMatch=Exact",
+		 api_get_str(o, "metadata.resourceVersion"));
 	fx_do(&f, 200, "DELETE", CMS "/cm-00", NULL);
 	l = fx_expect(&f, 200, "GET", path, NULL);
 	cr_assert(json_array_size(json_object_get(l, "items")) == 1);
@@ -113,7 +115,8 @@ Test(read, resource_versions)
 	json_decref(o);
 	fx_do(&f, 422, "GET", CMS "?resourceVersion=abc", NULL);
 	fx_do(&f, 422, "GET", CMS "?resourceVersionMatch=Exact", NULL);
-	fx_refused(&f, ADMIN, 504, "GET", CMS "?resourceVersion=999999999", NULL, "Too large resource version: 999999999");
+	fx_refused(&f, ADMIN, 504, "GET", CMS "?resourceVersion=999999999", NULL,
+		   "Too large resource version: 999999999");
 }
 
 Test(read, a_watch_tells_what_follows_its_revision)
@@ -143,7 +146,8 @@ Test(read, a_watch_tells_what_follows_its_revision)
 	fx_watch_expect(&w, "MODIFIED", "cm-00");
 	ev = fx_watch_expect(&w, "DELETED", "cm-00");
 	l = fx_expect(&f, 200, "GET", CMS, NULL);
-	cr_assert_str_eq(api_get_str(ev, "object.metadata.resourceVersion"), api_get_str(l, "metadata.resourceVersion"));
+	cr_assert_str_eq(api_get_str(ev, "object.metadata.resourceVersion"),
+			 api_get_str(l, "metadata.resourceVersion"));
 	json_decref(l);
 	fx_watch_done(&w);
 }
@@ -171,12 +175,17 @@ Test(read, bookmarks_and_the_end_of_initial_events)
 	json_t *ev;
 
 	make(2);
-	fx_watch_start(&f, &w, ADMIN,
-		       CMS "?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=2", NULL);
+	fx_watch_start(
+		&f, &w, ADMIN,
+		CMS
+		"?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=2",
+		NULL);
 	fx_watch_expect(&w, "ADDED", "cm-00");
 	fx_watch_expect(&w, "ADDED", "cm-01");
 	ev = fx_watch_expect(&w, "BOOKMARK", NULL);
-	cr_assert_str_eq(json_string_value(json_object_get(api_get(ev, "object.metadata.annotations"), "k8s.io/initial-events-end")), "true");
+	cr_assert_str_eq(json_string_value(json_object_get(api_get(ev, "object.metadata.annotations"),
+							   "k8s.io/initial-events-end")),
+			 "true");
 	ev = fx_watch_expect(&w, "BOOKMARK", NULL); /* the interval's */
 	cr_assert(!api_get(ev, "object.metadata.annotations"));
 	cr_assert_str_eq(api_get_str(ev, "object.kind"), "ConfigMap");
@@ -257,7 +266,10 @@ Test(read, a_slow_watcher_is_cut_off_and_holds_nobody)
 	http_call_pause(slow.call, true);
 	for (int i = 0; i < N; i++) {
 		char name[16];
-		int n = snprintf(body, 256, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"b-%02d\"},\"data\":{\"a\":\"", i);
+		int n = snprintf(
+			body, 256,
+			"{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"b-%02d\"},\"data\":{\"a\":\"",
+			i);
 
 		memset(body + n, 'x', SIZE);
 		strcpy(body + n + SIZE, "\"}}");
@@ -284,17 +296,21 @@ Test(read, tables_and_partial_metadata)
 	json_t *ev;
 
 	make(2);
-	a = fx_call(&f, ADMIN, "GET", CMS "?includeObject=Object", NULL,
-		    "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", NULL);
+	a = fx_call(
+		&f, ADMIN, "GET", CMS "?includeObject=Object", NULL,
+		"application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+		NULL);
 	cr_assert(a.status == 200);
 	cr_assert_str_eq(api_get_str(a.json, "kind"), "Table");
 	cr_assert(json_array_size(json_object_get(a.json, "rows")) == 2);
 	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(a.json, "rows"), 0), "object.kind"), "ConfigMap");
 	cr_assert(api_get_str(a.json, "metadata.resourceVersion") != NULL);
 	answer_done(&a);
-	a = fx_call(&f, ADMIN, "GET", CMS, NULL, "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", NULL);
+	a = fx_call(&f, ADMIN, "GET", CMS, NULL, "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+		    NULL);
 	cr_assert_str_eq(api_get_str(a.json, "kind"), "PartialObjectMetadataList");
-	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(a.json, "items"), 0), "kind"), "PartialObjectMetadata");
+	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(a.json, "items"), 0), "kind"),
+			 "PartialObjectMetadata");
 	answer_done(&a);
 	fx_watch_start(&f, &w, ADMIN, CMS "?watch=1&resourceVersion=0", "application/json;as=Table;v=v1;g=meta.k8s.io");
 	ev = fx_watch_expect(&w, "ADDED", NULL);
@@ -344,23 +360,29 @@ Test(read, who_may_what)
 	a = fx_call(&f, ANONYMOUS, "GET", PODS, NULL, NULL, NULL);
 	cr_assert(a.status == 401);
 	answer_done(&a);
-	fx_refused(&f, STRANGER, 403, "GET", PODS, NULL,
-		   "pods is forbidden: User \"stranger\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"");
-	fx_refused(&f, STRANGER, 403, "GET", "/apis/apps/v1/deployments", NULL,
-		   "deployments.apps is forbidden: User \"stranger\" cannot list resource \"deployments\" in API group \"apps\" at the cluster "
-		   "scope");
+	fx_refused(
+		&f, STRANGER, 403, "GET", PODS, NULL,
+		"pods is forbidden: User \"stranger\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\"");
+	fx_refused(
+		&f, STRANGER, 403, "GET", "/apis/apps/v1/deployments", NULL,
+		"deployments.apps is forbidden: User \"stranger\" cannot list resource \"deployments\" in API group \"apps\" at the cluster "
+		"scope");
 	fx_do(&f, 201, "POST", PODS, POD("mine", "\"nodeName\":\"node-1\","));
 	fx_do(&f, 201, "POST", PODS, POD("other", "\"nodeName\":\"node-2\","));
-	fx_refused(&f, NODE1, 403, "PATCH", PODS "/other/status", "{\"status\":{\"phase\":\"Running\"}}", "bound to it");
+	fx_refused(&f, NODE1, 403, "PATCH", PODS "/other/status", "{\"status\":{\"phase\":\"Running\"}}",
+		   "bound to it");
 	fx_refused(&f, NODE1, 403, "DELETE", PODS "/other?gracePeriodSeconds=0", NULL, "bound to it");
 	fx_refused(&f, NODE1, 403, "PATCH", PODS "/mine", "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", "cannot patch");
-	a = fx_call(&f, NODE1, "PATCH", PODS "/mine/status", "application/merge-patch+json", NULL, "{\"status\":{\"phase\":\"Running\"}}");
+	a = fx_call(&f, NODE1, "PATCH", PODS "/mine/status", "application/merge-patch+json", NULL,
+		    "{\"status\":{\"phase\":\"Running\"}}");
 	cr_assert(a.status == 200);
 	answer_done(&a);
-	fx_refused(&f, NODE1, 403, "POST", "/api/v1/nodes", "{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"node-2\"}}",
+	fx_refused(&f, NODE1, 403, "POST", "/api/v1/nodes",
+		   "{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"node-2\"}}",
 		   "not allowed to create nodes of another node");
-	a = fx_call(&f, NODE1, "POST", "/api/v1/nodes", "application/json", NULL,
-		    "{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"node-1\"},\"status\":{\"capacity\":{\"cpu\":\"2\"}}}");
+	a = fx_call(
+		&f, NODE1, "POST", "/api/v1/nodes", "application/json", NULL,
+		"{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"node-1\"},\"status\":{\"capacity\":{\"cpu\":\"2\"}}}");
 	cr_assert(a.status == 201);
 	cr_assert_str_eq(api_get_str(a.json, "status.capacity.cpu"), "2");
 	answer_done(&a);

@@ -33,24 +33,28 @@ Test(registry, a_new_cluster_has_its_namespaces_and_service)
 		snprintf(path, sizeof(path), "/api/v1/namespaces/%s", names[i]);
 		o = fx_expect(&f, 200, "GET", path, NULL);
 		cr_assert_str_eq(api_get_str(o, "status.phase"), "Active");
-		cr_assert_str_eq(json_string_value(json_object_get(api_get(o, "metadata.labels"), "kubernetes.io/metadata.name")), names[i]);
+		cr_assert_str_eq(json_string_value(
+					 json_object_get(api_get(o, "metadata.labels"), "kubernetes.io/metadata.name")),
+				 names[i]);
 		json_decref(o);
 	}
 	o = fx_expect(&f, 200, "GET", "/api/v1/namespaces/default/services/kubernetes", NULL);
 	cr_assert_str_eq(api_get_str(o, "spec.clusterIP"), "10.96.0.1");
 	json_decref(o);
 	o = fx_expect(&f, 200, "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", NULL);
-	cr_assert_str_eq(json_string_value(json_array_get(api_get(json_array_get(json_object_get(o, "endpoints"), 0), "addresses"), 0)),
+	cr_assert_str_eq(json_string_value(json_array_get(
+				 api_get(json_array_get(json_object_get(o, "endpoints"), 0), "addresses"), 0)),
 			 "10.1.2.3");
 	json_decref(o);
 }
 
 Test(registry, create_sets_what_is_the_servers)
 {
-	json_t *o = fx_expect(&f, 201, "POST", PODS,
-			      "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"uid\":\"mine\",\"creationTimestamp\":"
-			      "\"2001-01-01T00:00:00Z\",\"generation\":7},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]},"
-			      "\"status\":{\"phase\":\"Running\"}}");
+	json_t *o = fx_expect(
+		&f, 201, "POST", PODS,
+		"{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"uid\":\"mine\",\"creationTimestamp\":"
+		"\"2001-01-01T00:00:00Z\",\"generation\":7},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]},"
+		"\"status\":{\"phase\":\"Running\"}}");
 
 	cr_assert(strlen(api_get_str(o, "metadata.uid")) == 36);
 	cr_assert(strncmp(api_get_str(o, "metadata.creationTimestamp"), "2001", 4) != 0);
@@ -69,7 +73,8 @@ Test(registry, create_sets_what_is_the_servers)
 
 Test(registry, names_are_generated_and_differ)
 {
-	static const char body[] = "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"generateName\":\"x-\"}}";
+	static const char body[] =
+		"{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"generateName\":\"x-\"}}";
 	json_t *a = fx_expect(&f, 201, "POST", CMS, body), *b = fx_expect(&f, 201, "POST", CMS, body);
 	const char *n = api_get_str(a, "metadata.name");
 
@@ -86,20 +91,25 @@ Test(registry, bad_requests_are_told_in_kubernetes_words)
 	struct answer a;
 
 	fx_refused(&f, ADMIN, 404, "GET", CMS "/none", NULL, "configmaps \"none\" not found");
-	fx_refused(&f, ADMIN, 404, "GET", "/apis/apps/v1/namespaces/default/deployments/none", NULL, "deployments.apps \"none\" not found");
+	fx_refused(&f, ADMIN, 404, "GET", "/apis/apps/v1/namespaces/default/deployments/none", NULL,
+		   "deployments.apps \"none\" not found");
 	fx_refused(&f, ADMIN, 404, "GET", "/apis/nope/v1/things", NULL, "could not find the requested resource");
 	fx_refused(&f, ADMIN, 404, "GET", "/api/v1/things", NULL, "could not find the requested resource");
 	fx_refused(&f, ADMIN, 404, "GET", "/apis/apps/v2/deployments", NULL, "could not find the requested resource");
 	fx_refused(&f, ADMIN, 405, "POST", "/api/v1/pods", POD("a", ""), "does not allow this method");
 	fx_refused(&f, ADMIN, 405, "PUT", CMS, CM("a", ""), "does not allow this method");
-	fx_refused(&f, ADMIN, 404, "POST", "/api/v1/namespaces/nope/configmaps", CM("a", ""), "namespaces \"nope\" not found");
+	fx_refused(&f, ADMIN, 404, "POST", "/api/v1/namespaces/nope/configmaps", CM("a", ""),
+		   "namespaces \"nope\" not found");
 	fx_refused(&f, ADMIN, 400, "POST", CMS, "{", "");
 	fx_refused(&f, ADMIN, 400, "POST", CMS, "[]", "not an object");
 	fx_refused(&f, ADMIN, 400, "POST", CMS, POD("a", ""), "does not match the expected kind");
-	fx_refused(&f, ADMIN, 400, "POST", CMS, "{\"apiVersion\":\"v2\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}",
+	fx_refused(&f, ADMIN, 400, "POST", CMS,
+		   "{\"apiVersion\":\"v2\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}",
 		   "does not match the expected API version");
-	fx_refused(&f, ADMIN, 400, "POST", CMS, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"namespace\":"
-		   "\"other\"}}", "does not match the namespace sent on the request");
+	fx_refused(&f, ADMIN, 400, "POST", CMS,
+		   "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"namespace\":"
+		   "\"other\"}}",
+		   "does not match the namespace sent on the request");
 	fx_refused(&f, ADMIN, 422, "POST", CMS, CM("A_b", ""), "metadata.name");
 	fx_refused(&f, ADMIN, 400, "GET", CMS "?labelSelector=a%3D%3D%3Db", NULL, "unable to parse");
 	fx_refused(&f, ADMIN, 400, "GET", CMS "?fieldSelector=spec.x%3D1", NULL, "field label not supported");
@@ -125,7 +135,8 @@ Test(registry, a_body_of_4_mb_is_refused_and_changes_nothing)
 
 	cr_assert(body);
 	memset(body, 'x', n + 199);
-	memcpy(body, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"big\"},\"data\":{\"a\":\"", 76);
+	memcpy(body, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"big\"},\"data\":{\"a\":\"",
+	       76);
 	strcpy(body + n, "\"}}");
 	a = fx_call(&f, ADMIN, "POST", CMS, "application/json", NULL, body);
 	cr_assert(a.status == 413);
@@ -136,8 +147,9 @@ Test(registry, a_body_of_4_mb_is_refused_and_changes_nothing)
 
 Test(registry, unknown_fields_by_field_validation)
 {
-	static const char body[] = "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},\"foo\":1,\"data\":{\"a\":\"1\"},"
-				   "\"data\":{\"a\":\"2\"}}";
+	static const char body[] =
+		"{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},\"foo\":1,\"data\":{\"a\":\"1\"},"
+		"\"data\":{\"a\":\"2\"}}";
 	struct answer a;
 
 	fx_refused(&f, ADMIN, 400, "POST", CMS "?fieldValidation=Strict", body, "strict decoding error");
@@ -180,9 +192,10 @@ Test(registry, put_is_conditional_on_its_resource_version)
 	o2 = fx_expect(&f, 200, "PUT", CMS "/a", text);
 	cr_assert_str_eq(api_get_str(o2, "data.k"), "2");
 	cr_assert_str_neq(api_get_str(o2, "metadata.resourceVersion"), api_get_str(o, "metadata.resourceVersion"));
-	fx_refused(&f, ADMIN, 409, "PUT", CMS "/a", text,
-		   "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the "
-		   "latest version and try again");
+	fx_refused(
+		&f, ADMIN, 409, "PUT", CMS "/a", text,
+		"Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the "
+		"latest version and try again");
 	free(text);
 	json_decref(o);
 	json_decref(o2);
@@ -210,7 +223,8 @@ Test(registry, spec_and_status_do_not_mix_and_generation_counts_spec)
 	cr_assert(api_get_int(o, "status.replicas", 0) == 0);
 	cr_assert(api_get_int(o, "metadata.generation", 0) == 2);
 	json_decref(o);
-	o = fx_expect(&f, 200, "PATCH", DEP "/d/status", "{\"spec\":{\"replicas\":7},\"status\":{\"replicas\":5},\"metadata\":{\"labels\":{\"x\":"
+	o = fx_expect(&f, 200, "PATCH", DEP "/d/status",
+		      "{\"spec\":{\"replicas\":7},\"status\":{\"replicas\":5},\"metadata\":{\"labels\":{\"x\":"
 		      "\"y\"}}}");
 	cr_assert(api_get_int(o, "spec.replicas", 0) == 2);
 	cr_assert(api_get_int(o, "status.replicas", 0) == 5);
@@ -230,9 +244,11 @@ Test(registry, spec_and_status_do_not_mix_and_generation_counts_spec)
 	cr_assert(api_get_int(o, "spec.replicas", 0) == 4);
 	json_decref(o);
 	fx_do(&f, 422, "PATCH", DEP "/d/scale", "{\"spec\":{\"replicas\":-1}}");
-	fx_refused(&f, ADMIN, 409, "PUT", DEP "/d/scale",
-		   "{\"kind\":\"Scale\",\"apiVersion\":\"autoscaling/v1\",\"metadata\":{\"name\":\"d\",\"resourceVersion\":\"1\"},\"spec\":{"
-		   "\"replicas\":1}}", "please apply your changes");
+	fx_refused(
+		&f, ADMIN, 409, "PUT", DEP "/d/scale",
+		"{\"kind\":\"Scale\",\"apiVersion\":\"autoscaling/v1\",\"metadata\":{\"name\":\"d\",\"resourceVersion\":\"1\"},\"spec\":{"
+		"\"replicas\":1}}",
+		"please apply your changes");
 	o = fx_expect(&f, 200, "GET", DEP "/d", NULL);
 	cr_assert(api_get_int(o, "spec.replicas", 0) == 4 && api_get_int(o, "metadata.generation", 0) == 3);
 	json_decref(o);
@@ -250,9 +266,10 @@ Test(registry, patches_of_every_type)
 	cr_assert(json_array_size(api_get(a.json, "spec.containers")) == 1);
 	cr_assert_str_eq(api_get_str(json_array_get(api_get(a.json, "spec.containers"), 0), "image"), "i:2");
 	answer_done(&a);
-	a = fx_call(&f, ADMIN, "PATCH", PODS "/p", "application/json-patch+json", NULL,
-		    "[{\"op\":\"test\",\"path\":\"/spec/containers/0/image\",\"value\":\"i:2\"},{\"op\":\"add\",\"path\":\"/metadata/labels\","
-		    "\"value\":{\"a\":\"b\"}}]");
+	a = fx_call(
+		&f, ADMIN, "PATCH", PODS "/p", "application/json-patch+json", NULL,
+		"[{\"op\":\"test\",\"path\":\"/spec/containers/0/image\",\"value\":\"i:2\"},{\"op\":\"add\",\"path\":\"/metadata/labels\","
+		"\"value\":{\"a\":\"b\"}}]");
 	cr_assert(a.status == 200);
 	cr_assert_str_eq(api_get_str(a.json, "metadata.labels.a"), "b");
 	answer_done(&a);
@@ -269,7 +286,8 @@ Test(registry, patches_of_every_type)
 	a = fx_call(&f, ADMIN, "PATCH", PODS "/p", "application/merge-patch+json", NULL, "[]");
 	cr_assert(a.status == 400);
 	answer_done(&a);
-	fx_refused(&f, ADMIN, 409, "PATCH", PODS "/p", "{\"metadata\":{\"resourceVersion\":\"1\",\"labels\":{\"a\":\"c\"}}}",
+	fx_refused(&f, ADMIN, 409, "PATCH", PODS "/p",
+		   "{\"metadata\":{\"resourceVersion\":\"1\",\"labels\":{\"a\":\"c\"}}}",
 		   "the object has been modified");
 	fx_do(&f, 422, "PATCH", PODS "/p", "{\"metadata\":{\"name\":\"q\"}}");
 }
@@ -302,12 +320,14 @@ Test(registry, deletion_waits_for_finalizers)
 	cr_assert(api_get_str(o, "metadata.deletionTimestamp") != NULL);
 	json_decref(o);
 	fx_do(&f, 200, "GET", CMS "/a", NULL);
-	fx_refused(&f, ADMIN, 422, "PATCH", CMS "/a", "{\"metadata\":{\"finalizers\":[\"x.io/f\",\"x.io/g\"]}}", "no new finalizers");
+	fx_refused(&f, ADMIN, 422, "PATCH", CMS "/a", "{\"metadata\":{\"finalizers\":[\"x.io/f\",\"x.io/g\"]}}",
+		   "no new finalizers");
 	fx_do(&f, 200, "PATCH", CMS "/a", "{\"metadata\":{\"finalizers\":null}}");
 	fx_do(&f, 404, "GET", CMS "/a", NULL);
 	/* foreground and orphan are finalizers of the garbage collector */
 	fx_do(&f, 201, "POST", CMS, CM("b", ""));
-	o = fx_expect(&f, 200, "DELETE", CMS "/b", "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"propagationPolicy\":\"Foreground\"}");
+	o = fx_expect(&f, 200, "DELETE", CMS "/b",
+		      "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"propagationPolicy\":\"Foreground\"}");
 	cr_assert_str_eq(json_string_value(json_array_get(api_get(o, "metadata.finalizers"), 0)), "foregroundDeletion");
 	json_decref(o);
 	o = fx_expect(&f, 200, "DELETE", CMS "/b?propagationPolicy=Background", NULL);
@@ -321,11 +341,12 @@ Test(registry, deletion_preconditions)
 	json_t *o = fx_expect(&f, 201, "POST", CMS, CM("a", ""));
 	char body[256];
 
-	fx_refused(&f, ADMIN, 409, "DELETE", CMS "/a", "{\"preconditions\":{\"uid\":\"other\"}}", "Precondition failed: UID");
+	fx_refused(&f, ADMIN, 409, "DELETE", CMS "/a", "{\"preconditions\":{\"uid\":\"other\"}}",
+		   "Precondition failed: UID");
 	fx_refused(&f, ADMIN, 409, "DELETE", CMS "/a", "{\"preconditions\":{\"resourceVersion\":\"1\"}}",
 		   "Precondition failed: ResourceVersion");
-	snprintf(body, sizeof(body), "{\"preconditions\":{\"uid\":\"%s\",\"resourceVersion\":\"%s\"}}", api_get_str(o, "metadata.uid"),
-		 api_get_str(o, "metadata.resourceVersion"));
+	snprintf(body, sizeof(body), "{\"preconditions\":{\"uid\":\"%s\",\"resourceVersion\":\"%s\"}}",
+		 api_get_str(o, "metadata.uid"), api_get_str(o, "metadata.resourceVersion"));
 	fx_do(&f, 200, "DELETE", CMS "/a", body);
 	fx_do(&f, 404, "DELETE", CMS "/a", NULL);
 	json_decref(o);
@@ -333,7 +354,9 @@ Test(registry, deletion_preconditions)
 
 Test(registry, pods_are_bound_once_and_deleted_with_grace)
 {
-#define BIND(node) "{\"kind\":\"Binding\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\"},\"target\":{\"kind\":\"Node\",\"name\":\"" node "\"}}"
+#define BIND(node)                                                                                                                 \
+	"{\"kind\":\"Binding\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\"},\"target\":{\"kind\":\"Node\",\"name\":\"" node \
+	"\"}}"
 	json_t *o;
 	char first[64];
 
@@ -347,7 +370,8 @@ Test(registry, pods_are_bound_once_and_deleted_with_grace)
 	cr_assert_str_eq(api_get_str(o, "spec.nodeName"), "node-1");
 	cr_assert_str_eq(api_get_str(json_array_get(api_get(o, "status.conditions"), 0), "type"), "PodScheduled");
 	json_decref(o);
-	fx_refused(&f, ADMIN, 409, "POST", PODS "/p/binding", BIND("node-2"), "pod p is already assigned to node \"node-1\"");
+	fx_refused(&f, ADMIN, 409, "POST", PODS "/p/binding", BIND("node-2"),
+		   "pod p is already assigned to node \"node-1\"");
 	fx_refused(&f, ADMIN, 409, "POST", "/api/v1/namespaces/default/bindings", BIND("node-2"), "already assigned");
 	o = fx_expect(&f, 200, "DELETE", PODS "/p", NULL);
 	cr_assert(api_get_int(o, "metadata.deletionGracePeriodSeconds", 0) == 60);
@@ -371,12 +395,14 @@ Test(registry, namespaces_end_when_their_finalizer_goes)
 	json_t *o;
 	char *text;
 
-	fx_do(&f, 201, "POST", "/api/v1/namespaces", "{\"kind\":\"Namespace\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"n\"}}");
+	fx_do(&f, 201, "POST", "/api/v1/namespaces",
+	      "{\"kind\":\"Namespace\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"n\"}}");
 	fx_do(&f, 201, "POST", "/api/v1/namespaces/n/configmaps", CM("a", ""));
 	o = fx_expect(&f, 200, "DELETE", "/api/v1/namespaces/n", NULL);
 	cr_assert_str_eq(api_get_str(o, "status.phase"), "Terminating");
 	json_decref(o);
-	fx_refused(&f, ADMIN, 403, "POST", "/api/v1/namespaces/n/configmaps", CM("b", ""), "because it is being terminated");
+	fx_refused(&f, ADMIN, 403, "POST", "/api/v1/namespaces/n/configmaps", CM("b", ""),
+		   "because it is being terminated");
 	o = fx_expect(&f, 200, "GET", "/api/v1/namespaces/n", NULL);
 	cr_assert(json_array_size(api_get(o, "spec.finalizers")) == 1);
 	/* an update cannot take it away, /finalize can */
@@ -386,7 +412,8 @@ Test(registry, namespaces_end_when_their_finalizer_goes)
 	o = (json_decref(o), fx_expect(&f, 200, "GET", "/api/v1/namespaces/n", NULL));
 	cr_assert(json_array_size(api_get(o, "spec.finalizers")) == 1);
 	fx_do(&f, 200, "PUT", "/api/v1/namespaces/n/finalize", text);
-	fx_refused(&f, ADMIN, 403, "DELETE", "/api/v1/namespaces/kube-system", NULL, "this namespace may not be deleted");
+	fx_refused(&f, ADMIN, 403, "DELETE", "/api/v1/namespaces/kube-system", NULL,
+		   "this namespace may not be deleted");
 	fx_do(&f, 405, "DELETE", "/api/v1/namespaces", NULL);
 	fx_do(&f, 404, "GET", "/api/v1/namespaces/n", NULL);
 	free(text);
@@ -397,9 +424,12 @@ Test(registry, deletecollection_deletes_what_is_selected)
 {
 	json_t *o;
 
-	fx_do(&f, 201, "POST", CMS, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"1\"}}}");
-	fx_do(&f, 201, "POST", CMS, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"b\",\"labels\":{\"x\":\"1\"}}}");
-	fx_do(&f, 201, "POST", CMS, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"c\",\"labels\":{\"x\":\"2\"}}}");
+	fx_do(&f, 201, "POST", CMS,
+	      "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"1\"}}}");
+	fx_do(&f, 201, "POST", CMS,
+	      "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"b\",\"labels\":{\"x\":\"1\"}}}");
+	fx_do(&f, 201, "POST", CMS,
+	      "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"c\",\"labels\":{\"x\":\"2\"}}}");
 	o = fx_expect(&f, 200, "DELETE", CMS "?labelSelector=x%3D1", NULL);
 	cr_assert(json_array_size(json_object_get(o, "items")) == 2);
 	json_decref(o);
@@ -414,7 +444,9 @@ Test(registry, deletecollection_deletes_what_is_selected)
 Test(registry, service_addresses_are_given_kept_and_never_twice)
 {
 #define SVCS "/api/v1/namespaces/default/services"
-#define SVC(name, spec) "{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"ports\":[{\"port\":80}]" spec "}}"
+#define SVC(name, spec)                                                                                                \
+	"{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"" name                                   \
+	"\"},\"spec\":{\"ports\":[{\"port\":80}]" spec "}}"
 	json_t *o = fx_expect(&f, 201, "POST", SVCS, SVC("a", "")), *o2;
 
 	cr_assert(!strncmp(api_get_str(o, "spec.clusterIP"), "10.", 3));
@@ -435,7 +467,8 @@ Test(registry, service_addresses_are_given_kept_and_never_twice)
 	cr_assert_str_eq(api_get_str(o, "spec.clusterIP"), "None");
 	json_decref(o);
 	fx_do(&f, 201, "POST", SVCS, SVC("d", ",\"clusterIP\":\"10.96.0.77\""));
-	fx_refused(&f, ADMIN, 422, "POST", SVCS, SVC("e", ",\"clusterIP\":\"10.96.0.77\""), "provided IP is already allocated");
+	fx_refused(&f, ADMIN, 422, "POST", SVCS, SVC("e", ",\"clusterIP\":\"10.96.0.77\""),
+		   "provided IP is already allocated");
 	fx_refused(&f, ADMIN, 422, "POST", SVCS, SVC("e", ",\"clusterIP\":\"192.168.0.1\""),
 		   "is not in the valid range. The range of valid IPs is 10.96.0.0/12");
 	fx_do(&f, 422, "PATCH", SVCS "/d", "{\"spec\":{\"clusterIP\":\"10.96.0.78\",\"clusterIPs\":[\"10.96.0.78\"]}}");
@@ -447,7 +480,8 @@ Test(registry, service_addresses_are_given_kept_and_never_twice)
 	/* after a restart the addresses are known */
 	fx_stop(&f);
 	fx_start(&f);
-	fx_refused(&f, ADMIN, 422, "POST", SVCS, SVC("i", ",\"clusterIP\":\"10.96.0.77\""), "provided IP is already allocated");
+	fx_refused(&f, ADMIN, 422, "POST", SVCS, SVC("i", ",\"clusterIP\":\"10.96.0.77\""),
+		   "provided IP is already allocated");
 	/* a second family comes and goes */
 	o = fx_expect(&f, 200, "PATCH", SVCS "/a", "{\"spec\":{\"ipFamilyPolicy\":\"PreferDualStack\"}}");
 	cr_assert(json_array_size(api_get(o, "spec.clusterIPs")) == 2);

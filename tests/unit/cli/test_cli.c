@@ -25,7 +25,8 @@ static json_t *parse(const char *text)
 /* What is live after an apply: the patch is put on it as the server would. */
 static void applies(const char *last, const char *manifest, const char *live, const char *want)
 {
-	json_t *l = last ? parse(last) : NULL, *m = parse(manifest), *v = parse(live), *w = parse(want), *patch, *got = NULL;
+	json_t *l = last ? parse(last) : NULL, *m = parse(manifest), *v = parse(live), *w = parse(want), *patch,
+	       *got = NULL;
 	struct err err = ERR_INIT;
 
 	patch = apply_patch(&api_type_pod, l, m);
@@ -36,13 +37,15 @@ static void applies(const char *last, const char *manifest, const char *live, co
 
 Test(apply, keeps_what_others_set)
 {
-	applies(NULL, "{\"metadata\":{\"labels\":{\"a\":\"1\"}}}", "{\"metadata\":{\"labels\":{\"b\":\"2\"},\"uid\":\"u\"}}",
+	applies(NULL, "{\"metadata\":{\"labels\":{\"a\":\"1\"}}}",
+		"{\"metadata\":{\"labels\":{\"b\":\"2\"},\"uid\":\"u\"}}",
 		"{\"metadata\":{\"labels\":{\"a\":\"1\",\"b\":\"2\"},\"uid\":\"u\"}}");
 }
 
 Test(apply, removes_what_the_manifest_no_longer_says)
 {
-	applies("{\"metadata\":{\"labels\":{\"a\":\"1\",\"gone\":\"x\"}},\"spec\":{\"hostname\":\"h\"}}", "{\"metadata\":{\"labels\":{\"a\":\"1\"}},\"spec\":{}}",
+	applies("{\"metadata\":{\"labels\":{\"a\":\"1\",\"gone\":\"x\"}},\"spec\":{\"hostname\":\"h\"}}",
+		"{\"metadata\":{\"labels\":{\"a\":\"1\"}},\"spec\":{}}",
 		"{\"metadata\":{\"labels\":{\"a\":\"1\",\"gone\":\"x\",\"b\":\"2\"}},\"spec\":{\"hostname\":\"h\",\"nodeName\":\"n\"}}",
 		"{\"metadata\":{\"labels\":{\"a\":\"1\",\"b\":\"2\"}},\"spec\":{\"nodeName\":\"n\"}}");
 }
@@ -96,7 +99,8 @@ Test(manifest, errors_name_file_and_line)
 	static const struct {
 		const char *text, *message;
 	} cases[] = {
-		{ "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Pot\nmetadata: {name: b}\n", ":5 (Pot b): no kind \"Pot\"" },
+		{ "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Pot\nmetadata: {name: b}\n",
+		  ":5 (Pot b): no kind \"Pot\"" },
 		{ "apiVersion: v1\nmetadata: {name: a}\n", ":1 (document a): kind is missing" },
 		{ "apiVersion: v1\nkind: Pod\n", ":1 (Pod without a name): metadata.name is missing" },
 		{ "a: b\n\t- c\n", "line 2" },
@@ -128,15 +132,18 @@ Test(rollout, judges_a_deployment)
 		{ "\"observedGeneration\":2,\"replicas\":4,\"updatedReplicas\":3,\"availableReplicas\":3", 0 },
 		{ "\"observedGeneration\":2,\"replicas\":3,\"updatedReplicas\":3,\"availableReplicas\":2", 0 },
 		{ "\"observedGeneration\":2,\"replicas\":3,\"updatedReplicas\":3,\"availableReplicas\":3", 1 },
-		{ "\"observedGeneration\":2,\"conditions\":[{\"type\":\"Progressing\",\"reason\":\"ProgressDeadlineExceeded\"}]", -1 },
+		{ "\"observedGeneration\":2,\"conditions\":[{\"type\":\"Progressing\",\"reason\":\"ProgressDeadlineExceeded\"}]",
+		  -1 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char text[512], why[256];
 		json_t *obj;
 
-		snprintf(text, sizeof(text), "{\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\",\"generation\":2},\"spec\":{\"replicas\":3},\"status\":{%s}}",
-			 cases[i].status);
+		snprintf(
+			text, sizeof(text),
+			"{\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\",\"generation\":2},\"spec\":{\"replicas\":3},\"status\":{%s}}",
+			cases[i].status);
 		obj = parse(text);
 		cr_assert_eq(rollout_state(obj, "ready", why), cases[i].state, "case %zu: %s", i, why);
 		json_decref(obj);

@@ -59,7 +59,8 @@ static void serve_watch(struct fix *f, struct http_req *req)
 static void serve_list(struct fix *f, struct http_req *req)
 {
 	const char *limit = http_req_query(req, "limit"), *token = http_req_query(req, "continue"), *key;
-	size_t n = f->chunk ? (size_t)f->chunk : (size_t)atoi(limit ?: "1000000"), from = token ? (size_t)atoi(token) : 0, i = 0;
+	size_t n = f->chunk ? (size_t)f->chunk : (size_t)atoi(limit ?: "1000000"),
+	       from = token ? (size_t)atoi(token) : 0, i = 0;
 	json_t *items, *meta, *obj;
 	char text[32];
 
@@ -75,7 +76,7 @@ static void serve_list(struct fix *f, struct http_req *req)
 		return;
 	}
 	items = json_array();
-	json_object_foreach(f->objects, key, obj)
+	json_object_foreach (f->objects, key, obj)
 		if (i++ >= from && json_array_size(items) < n)
 			json_array_append(items, obj);
 	snprintf(text, sizeof(text), "%lld", (long long)f->rv);
@@ -84,7 +85,8 @@ static void serve_list(struct fix *f, struct http_req *req)
 		snprintf(text, sizeof(text), "%zu", from + json_array_size(items));
 		json_object_set_new(meta, "continue", json_string(text));
 	}
-	answer(req, 200, json_pack("{s:s,s:s,s:o,s:o}", "kind", "PodList", "apiVersion", "v1", "metadata", meta, "items", items));
+	answer(req, 200,
+	       json_pack("{s:s,s:s,s:o,s:o}", "kind", "PodList", "apiVersion", "v1", "metadata", meta, "items", items));
 }
 
 static void set_rv(struct fix *f, json_t *obj)
@@ -136,7 +138,8 @@ static void serve_write(struct fix *f, struct http_req *req, const char *method,
 		obj = merged;
 	} else if (streq(method, "PUT")) {
 		f->n_puts++;
-		if (!streq(api_get_str(obj, "metadata.resourceVersion"), api_get_str(old, "metadata.resourceVersion"))) {
+		if (!streq(api_get_str(obj, "metadata.resourceVersion"),
+			   api_get_str(old, "metadata.resourceVersion"))) {
 			json_decref(obj);
 			answer(req, 409, api_status(409, "Conflict", "the object has been modified"));
 			return;
@@ -209,8 +212,8 @@ int64_t fix_put(struct fix *f, const char *ns, const char *name, const char *lab
 		char uid[64];
 
 		snprintf(uid, sizeof(uid), "uid-%lld", (long long)f->rv + 1);
-		pod = json_pack("{s:{s:s,s:s,s:s},s:{s:[{s:s,s:s}]}}", "metadata", "namespace", ns, "name", name, "uid", uid, "spec",
-				"containers", "name", "c", "image", "i");
+		pod = json_pack("{s:{s:s,s:s,s:s},s:{s:[{s:s,s:s}]}}", "metadata", "namespace", ns, "name", name, "uid",
+				uid, "spec", "containers", "name", "c", "image", "i");
 	} else {
 		json_t *copy = json_deep_copy(pod);
 

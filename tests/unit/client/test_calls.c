@@ -29,7 +29,7 @@ TestSuite(kube, .init = setup, .fini = teardown);
 TestSuite(recorder, .init = setup, .fini = teardown);
 TestSuite(leader, .init = setup, .fini = teardown);
 
-/* --- calls ------------------------------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------------------------- */
 
 static int answers, status;
 static char reason[64], message[256];
@@ -46,18 +46,21 @@ static void answered(void *arg, const struct kube_result *r)
 	got = json_incref(r->obj);
 }
 
-#define CALL(call)					\
-	do {						\
-		int before_ = answers;			\
-							\
-		cr_assert_eq(call, 0);			\
-		cr_assert_eq(answers, before_);		\
-		fix_wait(&f, answers > before_);	\
+#define CALL(call)                                                                                                     \
+	do {                                                                                                           \
+		int before_ = answers;                                                                                 \
+                                                                                                                       \
+		cr_assert_eq(call, 0);                                                                                 \
+		cr_assert_eq(answers, before_);                                                                        \
+		fix_wait(&f, answers > before_);                                                                       \
 	} while (0)
 
 Test(kube, paths)
 {
-	static const struct { const struct api_kind *kind; const char *ns, *name, *sub, *path; } t[] = {
+	static const struct {
+		const struct api_kind *kind;
+		const char *ns, *name, *sub, *path;
+	} t[] = {
 		{ &api_kind_pod, "a", "b", "status", "/api/v1/namespaces/a/pods/b/status" },
 		{ &api_kind_pod, NULL, NULL, NULL, "/api/v1/pods" },
 		{ &api_kind_node, "a", "b", NULL, "/api/v1/nodes/b" },
@@ -75,7 +78,8 @@ Test(kube, paths)
 
 Test(kube, calls_and_their_errors)
 {
-	json_t *obj = json_pack("{s:{s:s}}", "metadata", "name", "new"), *patch = json_pack("{s:{s:{s:s}}}", "metadata", "labels", "l", "2");
+	json_t *obj = json_pack("{s:{s:s}}", "metadata", "name", "new"),
+	       *patch = json_pack("{s:{s:{s:s}}}", "metadata", "labels", "l", "2");
 
 	CALL(kube_get(f.kube, &api_kind_pod, "n", "a", NULL, answered, &answers));
 	cr_assert_eq(status, 200);
@@ -127,7 +131,7 @@ Test(kube, cancelled_calls_say_nothing)
 	json_decref(got);
 }
 
-/* --- events ------------------------------------------------------------------------------------------------------------ */
+/* --- events ------------------------------------------------------------------------------------------------------- */
 
 static const struct api_object pod = {
 	.metadata = { .name = "a", .namespace_ = "n", .uid = "u1", .resource_version = "5" },
@@ -194,7 +198,7 @@ Test(recorder, a_flood_is_held_to_its_bucket)
 	cr_assert_eq(f.n_posts, 25);
 }
 
-/* --- leader election --------------------------------------------------------------------------------------------------- */
+/* --- leader election ---------------------------------------------------------------------------------------------- */
 
 struct candidate {
 	struct leader *l;
@@ -219,8 +223,15 @@ static void on_released(void *arg)
 static void run_for_office(struct candidate *c, const char *identity)
 {
 	struct leader_config config = {
-		.namespace_ = "kube-system", .name = "skep-test", .identity = identity, .lease_ms = 1000, .renew_ms = 600, .retry_ms = 50,
-		.on_elected = on_elected, .on_lost = on_lost, .arg = c,
+		.namespace_ = "kube-system",
+		.name = "skep-test",
+		.identity = identity,
+		.lease_ms = 1000,
+		.renew_ms = 600,
+		.retry_ms = 50,
+		.on_elected = on_elected,
+		.on_lost = on_lost,
+		.arg = c,
 	};
 
 	c->l = leader_new(f.kube, &config);
@@ -296,7 +307,8 @@ Test(leader, who_cannot_renew_stops_in_time)
 	f.fail_writes = 1 << 20;
 	from = fix_now_ms();
 	fix_wait(&f, a.lost);
-	cr_assert(fix_now_ms() - from < 1000, "before the lease is over, not after %lld ms", (long long)(fix_now_ms() - from));
+	cr_assert(fix_now_ms() - from < 1000, "before the lease is over, not after %lld ms",
+		  (long long)(fix_now_ms() - from));
 	leader_free(a.l);
 }
 

@@ -87,7 +87,8 @@ Test(informer, lists_then_watches)
 	fix_wait(&f, f.watch);
 	cr_assert_eq(synced, 1);
 	expect("+n/a=1 +n/b=1 ");
-	cr_assert(str_starts(f.watch_target, "/api/v1/namespaces/n/pods?labelSelector=l%20in%20%281%2C2%29&"), "%s", f.watch_target);
+	cr_assert(str_starts(f.watch_target, "/api/v1/namespaces/n/pods?labelSelector=l%20in%20%281%2C2%29&"), "%s",
+		  f.watch_target);
 	cr_assert(strstr(f.watch_target, "resourceVersion=102") && strstr(f.watch_target, "allowWatchBookmarks=true"));
 	cr_assert(strstr(f.watch_target, "timeoutSeconds="));
 	while (informer_next(inf, &it))
@@ -183,7 +184,8 @@ Test(informer, comes_back_where_it_was)
 
 	fix_wait(&f, f.watch);
 	trace[0] = '\0';
-	fix_say(&f, "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"resourceVersion\":\"150\"}}}\n");
+	fix_say(&f,
+		"{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Pod\",\"metadata\":{\"resourceVersion\":\"150\"}}}\n");
 	fix_wait(&f, streq(informer_resource_version(inf), "150"));
 	f.fail_watches = 2;
 	http_stream_end(f.watch);
@@ -209,7 +211,9 @@ Test(informer, first_list_is_tried_again)
 /* A server that ends each watch at once, or reports an error in each, is not hammered. */
 Test(informer, backs_off_from_watches_that_end_at_once)
 {
-	static const char *const ends[] = { NULL, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500}}\n", "rubbish\n" };
+	static const char *const ends[] = { NULL,
+					    "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500}}\n",
+					    "rubbish\n" };
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		struct informer *inf;

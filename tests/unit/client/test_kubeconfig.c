@@ -90,7 +90,9 @@ Test(kubeconfig, files_are_relative_to_it, .fini = remove_dir)
 
 Test(kubeconfig, says_what_is_wrong, .fini = remove_dir)
 {
-	static const struct { const char *text, *context, *words; } t[] = {
+	static const struct {
+		const char *text, *context, *words;
+	} t[] = {
 		{ NULL, "nine", "no context named 'nine'" },
 		{ NULL, "three", "external program" },
 		{ NULL, "four", "names no cluster" },
@@ -98,7 +100,8 @@ Test(kubeconfig, says_what_is_wrong, .fini = remove_dir)
 		{ "a: [\n", NULL, "config" },
 		{ "", NULL, "no current-context" },
 		{ "current-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\nclusters:\n"
-		  "- {name: a, cluster: {server: x, certificate-authority-data: '%%%'}}\n", NULL, "not base64" },
+		  "- {name: a, cluster: {server: x, certificate-authority-data: '%%%'}}\n",
+		  NULL, "not base64" },
 	};
 	struct kubeconfig kc;
 

@@ -10,8 +10,8 @@
 #include "client/workqueue.h"
 
 static struct loop *loop;
-static char trace[4096];	/* keys in order of start, each followed by ' ' */
-static int result;		/* what done() is told at once; 1: the test calls done() itself */
+static char trace[4096]; /* keys in order of start, each followed by ' ' */
+static int result;	 /* what done() is told at once; 1: the test calls done() itself */
 
 static void work(struct workqueue *q, const char *key, void *arg)
 {
@@ -82,7 +82,7 @@ Test(workqueue, a_key_added_while_worked_on_runs_again_after)
 	workqueue_done(q, "a", 0);
 	turn(0);
 	expect("");
-	workqueue_done(q, "a", 0);	/* not worked on: nothing happens */
+	workqueue_done(q, "a", 0); /* not worked on: nothing happens */
 	workqueue_done(q, "never seen", -1);
 	turn(100000);
 	expect("");

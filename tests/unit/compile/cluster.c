@@ -19,8 +19,10 @@ static struct api_map *labels_of(struct arena *a, const char *key, const char *v
 
 static const struct policy_port_name *ports_of(struct arena *a, bool is_a)
 {
-	const struct policy_port_name all[] = { { "serve-80-tcp", IPPROTO_TCP, 80 }, { "serve-81-tcp", IPPROTO_TCP, 81 },
-						{ "serve-80-udp", IPPROTO_UDP, 80 }, { "web", IPPROTO_TCP, is_a ? 80 : 81 } };
+	const struct policy_port_name all[] = { { "serve-80-tcp", IPPROTO_TCP, 80 },
+						{ "serve-81-tcp", IPPROTO_TCP, 81 },
+						{ "serve-80-udp", IPPROTO_UDP, 80 },
+						{ "web", IPPROTO_TCP, is_a ? 80 : 81 } };
 	struct policy_port_name *p = arena_alloc(a, sizeof(all));
 
 	memcpy(p, all, sizeof(all));
@@ -38,15 +40,21 @@ void cluster_init(struct cluster *c)
 		for (int k = 0; k < N_PER_NS; k++) {
 			struct policy_pod *p = &c->pods[i * N_PER_NS + k];
 
-			*p = (struct policy_pod){ .ns = ns_names[i], .name = pod_names[k], .labels = labels_of(&c->arena, "pod", pod_names[k]),
-						  .ports = ports_of(&c->arena, k == 0), .n_ports = 4, .local = true };
+			*p = (struct policy_pod){ .ns = ns_names[i],
+						  .name = pod_names[k],
+						  .labels = labels_of(&c->arena, "pod", pod_names[k]),
+						  .ports = ports_of(&c->arena, k == 0),
+						  .n_ports = 4,
+						  .local = true };
 			snprintf(ip, sizeof(ip), "10.0.%d.%d", i + 1, k + 1);
 			cr_assert_eq(policy_parse_ip(ip, &p->ip4), 0);
 			snprintf(ip, sizeof(ip), "fd00:10:0:%d::%d", i + 1, k + 1);
 			cr_assert_eq(policy_parse_ip(ip, &p->ip6), 0);
 		}
 	}
-	c->snap = (struct policy_snapshot){ .ns = c->ns, .n_ns = N_NS, .pods = c->pods, .n_pods = N_CLUSTER_PODS, .policies = c->policies };
+	c->snap = (struct policy_snapshot){
+		.ns = c->ns, .n_ns = N_NS, .pods = c->pods, .n_pods = N_CLUSTER_PODS, .policies = c->policies
+	};
 	cr_assert_eq(policy_parse_ip("172.30.1.1", &c->snap.node4), 0);
 	cr_assert_eq(policy_parse_ip("fd00:30::1:1", &c->snap.node6), 0);
 }
@@ -68,7 +76,8 @@ void cluster_policy(struct cluster *c, const char *ns, const char *name, const c
 	json_t *json = NULL;
 	int n;
 
-	n = snprintf(text, sizeof(text), "{'metadata':{'namespace':'%s','name':'%s','uid':'uid-%s-%s'},'spec':%s}", ns, name, ns, name, spec);
+	n = snprintf(text, sizeof(text), "{'metadata':{'namespace':'%s','name':'%s','uid':'uid-%s-%s'},'spec':%s}", ns,
+		     name, ns, name, spec);
 	for (p = text; (p = strchr(p, '\'')); p++)
 		*p = '"';
 	cr_assert(api_json_parse(text, (size_t)n, &json, NULL, &err) == 0, "%s: %s", text, err.msg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random policies, judged twice: by the compiler's result and by an interpreter that reads the objects as the specification does, without
- * identities, prefixes or sorting. The seed is printed with a failure.
+ * Random policies, judged twice: by the compiler's result and by an interpreter that reads the objects as the
+ * specification does, without identities, prefixes or sorting. The seed is printed with a failure.
  */
 #include "cluster.h"
 
@@ -14,7 +14,7 @@ enum { ROUNDS = 400 };
 
 static struct cluster c;
 
-/* --- the interpreter --------------------------------------------------------------------------------------------------------- */
+/* --- the interpreter ---------------------------------------------------------------------------------------------- */
 
 static bool in_cidr(const char *cidr, const char *ip)
 {
@@ -50,29 +50,33 @@ static bool block_has(const struct api_ip_block *b, const char *ip)
 /* pod NULL: outside, at ip. */
 struct who {
 	const struct policy_pod *pod;
-	char ip4[64], ip6[64];	/* a pod's; outside: one of them */
+	char ip4[64], ip6[64]; /* a pod's; outside: one of them */
 };
 
-static bool is_peer(const struct api_network_policy *np, const struct api_network_policy_peer *peer, const struct who *w)
+static bool is_peer(const struct api_network_policy *np, const struct api_network_policy_peer *peer,
+		    const struct who *w)
 {
 	const struct api_map *ns_labels = NULL;
 
 	if (peer->ip_block)
-		return (w->ip4[0] && block_has(peer->ip_block, w->ip4)) || (w->ip6[0] && block_has(peer->ip_block, w->ip6));
+		return (w->ip4[0] && block_has(peer->ip_block, w->ip4)) ||
+		       (w->ip6[0] && block_has(peer->ip_block, w->ip6));
 	if (!w->pod)
 		return false;
 	for (int i = 0; i < N_NS; i++)
 		if (!strcmp(c.ns[i].name, w->pod->ns))
 			ns_labels = c.ns[i].labels;
-	if (peer->namespace_selector ? !api_label_selector_matches(peer->namespace_selector, ns_labels) :
-				       strcmp(w->pod->ns, np->metadata.namespace_) != 0)
+	if (peer->namespace_selector ? !api_label_selector_matches(peer->namespace_selector, ns_labels)
+				     : strcmp(w->pod->ns, np->metadata.namespace_) != 0)
 		return false;
 	return !peer->pod_selector || api_label_selector_matches(peer->pod_selector, w->pod->labels);
 }
 
 static bool is_port(const struct api_network_policy_port *p, const struct who *target, uint8_t proto, uint16_t port)
 {
-	uint8_t want = !p->protocol || !strcmp(p->protocol, "TCP") ? IPPROTO_TCP : !strcmp(p->protocol, "UDP") ? IPPROTO_UDP : IPPROTO_SCTP;
+	uint8_t want = !p->protocol || !strcmp(p->protocol, "TCP") ? IPPROTO_TCP
+		       : !strcmp(p->protocol, "UDP")		   ? IPPROTO_UDP
+								   : IPPROTO_SCTP;
 
 	if (proto != want)
 		return false;
@@ -81,7 +85,8 @@ static bool is_port(const struct api_network_policy_port *p, const struct who *t
 	if (!p->port.is_str)
 		return p->end_port.set ? port >= p->port.i && port <= p->end_port.v : port == p->port.i;
 	for (size_t i = 0; target->pod && i < target->pod->n_ports; i++)
-		if (!strcmp(target->pod->ports[i].name, p->port.s) && target->pod->ports[i].proto == proto && target->pod->ports[i].port == port)
+		if (!strcmp(target->pod->ports[i].name, p->port.s) && target->pod->ports[i].proto == proto &&
+		    target->pod->ports[i].port == port)
 			return true;
 	return false;
 }
@@ -109,7 +114,8 @@ static bool judge(const struct who *self, const struct who *peer, bool ingress, 
 			for (size_t k = 0; k < n_peers; k++)
 				peer_ok |= is_peer(np, ingress ? &s->ingress[r].from[k] : &s->egress[r].to[k], peer);
 			for (size_t k = 0; k < n_ports; k++)
-				port_ok |= is_port(ingress ? &s->ingress[r].ports[k] : &s->egress[r].ports[k], ingress ? self : peer, proto, port);
+				port_ok |= is_port(ingress ? &s->ingress[r].ports[k] : &s->egress[r].ports[k],
+						   ingress ? self : peer, proto, port);
 			if (peer_ok && port_ok)
 				return true;
 		}
@@ -117,7 +123,7 @@ static bool judge(const struct who *self, const struct who *peer, bool ingress, 
 	return !isolated;
 }
 
-/* --- random policies --------------------------------------------------------------------------------------------------------- */
+/* --- random policies ---------------------------------------------------------------------------------------------- */
 
 static unsigned pick(unsigned n)
 {
@@ -125,21 +131,41 @@ static unsigned pick(unsigned n)
 }
 
 static const char *const selectors[] = {
-	"{}", "{'matchLabels':{'pod':'a'}}", "{'matchLabels':{'pod':'b'}}", "{'matchExpressions':[{'key':'pod','operator':'In','values':['a','c']}]}",
-	"{'matchExpressions':[{'key':'pod','operator':'NotIn','values':['a']}]}", "{'matchLabels':{'pod':'nobody'}}",
+	"{}",
+	"{'matchLabels':{'pod':'a'}}",
+	"{'matchLabels':{'pod':'b'}}",
+	"{'matchExpressions':[{'key':'pod','operator':'In','values':['a','c']}]}",
+	"{'matchExpressions':[{'key':'pod','operator':'NotIn','values':['a']}]}",
+	"{'matchLabels':{'pod':'nobody'}}",
 };
 static const char *const ns_selectors[] = {
-	"{}", "{'matchLabels':{'ns':'y'}}", "{'matchExpressions':[{'key':'ns','operator':'NotIn','values':['y']}]}",
+	"{}",
+	"{'matchLabels':{'ns':'y'}}",
+	"{'matchExpressions':[{'key':'ns','operator':'NotIn','values':['y']}]}",
 	"{'matchExpressions':[{'key':'ns','operator':'Exists'}]}",
 };
 static const char *const blocks[] = {
-	"{'cidr':'8.0.0.0/8','except':['8.8.0.0/16','8.9.0.0/16']}", "{'cidr':'8.8.8.0/24'}", "{'cidr':'0.0.0.0/0','except':['10.0.0.0/8']}",
-	"{'cidr':'10.0.2.0/24','except':['10.0.2.2/32']}", "{'cidr':'10.0.0.0/8'}", "{'cidr':'::/0'}", "{'cidr':'fd00:10:0:3::/64'}",
-	"{'cidr':'2001:db8::/32','except':['2001:db8:1::/48']}", "{'cidr':'8.8.8.8/32'}", "{'cidr':'::/0','except':['fd00::/8']}",
+	"{'cidr':'8.0.0.0/8','except':['8.8.0.0/16','8.9.0.0/16']}",
+	"{'cidr':'8.8.8.0/24'}",
+	"{'cidr':'0.0.0.0/0','except':['10.0.0.0/8']}",
+	"{'cidr':'10.0.2.0/24','except':['10.0.2.2/32']}",
+	"{'cidr':'10.0.0.0/8'}",
+	"{'cidr':'::/0'}",
+	"{'cidr':'fd00:10:0:3::/64'}",
+	"{'cidr':'2001:db8::/32','except':['2001:db8:1::/48']}",
+	"{'cidr':'8.8.8.8/32'}",
+	"{'cidr':'::/0','except':['fd00::/8']}",
 };
 static const char *const ports[] = {
-	"{'port':80}", "{'port':81,'protocol':'TCP'}", "{'protocol':'UDP'}", "{'port':80,'protocol':'SCTP'}", "{'port':'web'}",
-	"{'port':'serve-80-udp','protocol':'UDP'}", "{'port':79,'endPort':83}", "{'port':1,'endPort':80,'protocol':'UDP'}", "{'port':'none'}",
+	"{'port':80}",
+	"{'port':81,'protocol':'TCP'}",
+	"{'protocol':'UDP'}",
+	"{'port':80,'protocol':'SCTP'}",
+	"{'port':'web'}",
+	"{'port':'serve-80-udp','protocol':'UDP'}",
+	"{'port':79,'endPort':83}",
+	"{'port':1,'endPort':80,'protocol':'UDP'}",
+	"{'port':'none'}",
 };
 #define ANY_OF(list) list[pick(sizeof(list) / sizeof(list[0]))]
 
@@ -163,7 +189,8 @@ static void add_rules(struct strbuf *sb, const char *peers)
 					strbuf_addf(sb, "'namespaceSelector':%s", ANY_OF(ns_selectors));
 					break;
 				case 2:
-					strbuf_addf(sb, "'podSelector':%s,'namespaceSelector':%s", ANY_OF(selectors), ANY_OF(ns_selectors));
+					strbuf_addf(sb, "'podSelector':%s,'namespaceSelector':%s", ANY_OF(selectors),
+						    ANY_OF(ns_selectors));
 					break;
 				default:
 					strbuf_addf(sb, "'ipBlock':%s", ANY_OF(blocks));
@@ -184,7 +211,8 @@ static void add_rules(struct strbuf *sb, const char *peers)
 
 static void random_policy(unsigned i)
 {
-	static const char *const types[] = { "", ",'policyTypes':['Ingress']", ",'policyTypes':['Egress']", ",'policyTypes':['Ingress','Egress']" };
+	static const char *const types[] = { "", ",'policyTypes':['Ingress']", ",'policyTypes':['Egress']",
+					     ",'policyTypes':['Ingress','Egress']" };
 	struct strbuf sb = STRBUF_INIT;
 	char name[16];
 
@@ -207,7 +235,8 @@ static void who_pod(struct who *w, size_t i)
 
 Test(policy_model, compiler_and_interpreter_agree, .timeout = 120)
 {
-	static const char *const outside[] = { "8.1.1.1", "8.8.8.8", "8.8.1.1", "8.9.1.1", "1.1.1.1", "2001:db8::5", "2001:db8:1::5", "fd77::1" };
+	static const char *const outside[] = { "8.1.1.1", "8.8.8.8",	 "8.8.1.1",	  "8.9.1.1",
+					       "1.1.1.1", "2001:db8::5", "2001:db8:1::5", "fd77::1" };
 	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP };
 	static const uint16_t numbers[] = { 78, 79, 80, 81, 83, 84 };
 	enum { N_OUTSIDE = sizeof(outside) / sizeof(outside[0]), N = N_CLUSTER_PODS + N_OUTSIDE };
@@ -230,7 +259,8 @@ Test(policy_model, compiler_and_interpreter_agree, .timeout = 120)
 				ends[i] = (struct policy_end){ .is_pod = true, .pod = i };
 				continue;
 			}
-			snprintf(strchr(outside[i - N_CLUSTER_PODS], ':') ? who[i].ip6 : who[i].ip4, 64, "%s", outside[i - N_CLUSTER_PODS]);
+			snprintf(strchr(outside[i - N_CLUSTER_PODS], ':') ? who[i].ip6 : who[i].ip4, 64, "%s",
+				 outside[i - N_CLUSTER_PODS]);
 			cr_assert_eq(policy_parse_ip(outside[i - N_CLUSTER_PODS], &ends[i].ip), 0);
 		}
 		for (size_t s = 0; s < N; s++) {
@@ -244,8 +274,9 @@ Test(policy_model, compiler_and_interpreter_agree, .timeout = 120)
 						    (!who[d].pod || judge(&who[d], &who[s], true, proto, port));
 					bool got = policy_verdict(c.compiled, &ends[s], &ends[d], proto, port).allowed;
 
-					cr_assert(want == got, "seed %u: %s to %s, protocol %u port %u: should be %s", seed + round, who[s].ip4,
-						  who[d].ip4, proto, port, want ? "allowed" : "denied");
+					cr_assert(want == got, "seed %u: %s to %s, protocol %u port %u: should be %s",
+						  seed + round, who[s].ip4, who[d].ip4, proto, port,
+						  want ? "allowed" : "denied");
 				}
 			}
 		}

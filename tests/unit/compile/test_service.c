@@ -39,12 +39,16 @@ static void slice(const char *type, const char *ports, const char *endpoints)
 {
 	char text[1500];
 
-	snprintf(text, sizeof(text), "{'metadata':{'namespace':'n','name':'x','labels':{'kubernetes.io/service-name':'s'}},'addressType':'%s',"
-		 "'ports':[%s],'endpoints':[%s]}", type, ports ? ports : "{'port':8080,'protocol':'TCP'}", endpoints);
+	snprintf(
+		text, sizeof(text),
+		"{'metadata':{'namespace':'n','name':'x','labels':{'kubernetes.io/service-name':'s'}},'addressType':'%s',"
+		"'ports':[%s],'endpoints':[%s]}",
+		type, ports ? ports : "{'port':8080,'protocol':'TCP'}", endpoints);
 	slices[n_slices++] = decode(&api_type_endpoint_slice, text);
 }
 
-#define PLAIN "{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1','fd00:96::1'],'ports':[{'port':80}]}}"
+#define PLAIN                                                                                                          \
+	"{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1','fd00:96::1'],'ports':[{'port':80}]}}"
 
 /* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 " */
 static const char *compiled(void)
@@ -65,9 +69,11 @@ static const char *compiled(void)
 
 			inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &a->w[3] : a->w, ip, sizeof(ip));
 			if (k)
-				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%s:%u", k > 1 ? "," : "", ip, f->backends[k - 1].port);
+				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%s:%u", k > 1 ? "," : "", ip,
+							f->backends[k - 1].port);
 			else
-				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s:%u/%u=", ip, f->port, f->proto);
+				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s:%u/%u=", ip, f->port,
+							f->proto);
 		}
 		len += (size_t)snprintf(out + len, sizeof(out) - len, " ");
 	}
@@ -101,14 +107,16 @@ Test(service, without_endpoints_the_front_end_stays)
 Test(service, not_ready_ones_are_left_out)
 {
 	service(PLAIN);
-	slice("IPv4", NULL, "{'addresses':['10.0.0.1'],'conditions':{'ready':false}},{'addresses':['10.0.0.2'],'conditions':{'ready':true}}");
+	slice("IPv4", NULL,
+	      "{'addresses':['10.0.0.1'],'conditions':{'ready':false}},{'addresses':['10.0.0.2'],'conditions':{'ready':true}}");
 	cr_assert(str_starts(compiled(), "10.96.0.1:80/6=10.0.0.2:8080 "));
 }
 
 Test(service, terminating_ones_serve_only_when_nobody_else_does)
 {
 	service(PLAIN);
-	slice("IPv4", NULL, "{'addresses':['10.0.0.1'],'conditions':{'ready':false,'serving':true,'terminating':true}},"
+	slice("IPv4", NULL,
+	      "{'addresses':['10.0.0.1'],'conditions':{'ready':false,'serving':true,'terminating':true}},"
 	      "{'addresses':['10.0.0.2'],'conditions':{'ready':false,'serving':false,'terminating':true}},"
 	      "{'addresses':['10.0.0.3'],'conditions':{'ready':false,'serving':true,'terminating':false}}");
 	cr_assert(str_starts(compiled(), "10.96.0.1:80/6=10.0.0.1:8080 "));
@@ -122,16 +130,20 @@ Test(service, ports_are_matched_by_name_and_protocol)
 	service("{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1'],'ports':["
 		"{'name':'web','port':80,'protocol':'TCP'},{'name':'dns','port':53,'protocol':'UDP'},{'name':'dns-tcp','port':53,'protocol':'TCP'},"
 		"{'name':'s','port':9,'protocol':'SCTP'}]}}");
-	slice("IPv4", "{'name':'web','port':8080,'protocol':'TCP'},{'name':'dns','port':5353,'protocol':'UDP'}", "{'addresses':['10.0.0.1']}");
-	slice("IPv4", "{'name':'web','port':8081,'protocol':'TCP'},{'name':'dns-tcp','port':5354,'protocol':'UDP'}", "{'addresses':['10.0.0.2']}");
-	cr_assert_str_eq(compiled(), "10.96.0.1:53/6= 10.96.0.1:53/17=10.0.0.1:5353 10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8081 ");
+	slice("IPv4", "{'name':'web','port':8080,'protocol':'TCP'},{'name':'dns','port':5353,'protocol':'UDP'}",
+	      "{'addresses':['10.0.0.1']}");
+	slice("IPv4", "{'name':'web','port':8081,'protocol':'TCP'},{'name':'dns-tcp','port':5354,'protocol':'UDP'}",
+	      "{'addresses':['10.0.0.2']}");
+	cr_assert_str_eq(compiled(),
+			 "10.96.0.1:53/6= 10.96.0.1:53/17=10.0.0.1:5353 10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8081 ");
 }
 
 Test(service, an_endpoint_told_twice_counts_once)
 {
 	service(PLAIN);
 	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
-	slice("IPv4", NULL, "{'addresses':['10.0.0.1']},{'addresses':[]},{'addresses':['nonsense']},{'addresses':['fd00::1']}");
+	slice("IPv4", NULL,
+	      "{'addresses':['10.0.0.1']},{'addresses':[]},{'addresses':['nonsense']},{'addresses':['fd00::1']}");
 	cr_assert(str_starts(compiled(), "10.96.0.1:80/6=10.0.0.1:8080 "));
 }
 

@@ -23,13 +23,16 @@ static void *decode(const struct api_type *type, const char *text)
 	return out;
 }
 
-#define RS_LABELS "\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":{\"app\":\"a\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"a\"}}}}"
+#define RS_LABELS                                                                                                      \
+	"\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":{\"app\":\"a\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"a\"}}}}"
 
 static struct api_replica_set *rs(int replicas, const char *meta)
 {
 	char text[1024];
 
-	snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"rs\",\"namespace\":\"n\",\"uid\":\"u-rs\"%s}," RS_LABELS "}", meta, replicas);
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"rs\",\"namespace\":\"n\",\"uid\":\"u-rs\"%s}," RS_LABELS "}", meta,
+		 replicas);
 	return decode(&api_type_replica_set, text);
 }
 
@@ -39,17 +42,22 @@ static const struct api_pod *pod(const char *name, const char *label, const char
 	char text[2048], refs[256] = "";
 
 	if (*owner)
-		snprintf(refs, sizeof(refs), ",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"rs\","
-					     "\"uid\":\"%s\",\"controller\":true}]", owner);
-	snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"u-%s\",\"labels\":{\"app\":\"%s\"}%s},%s}", name,
-		 name, label, refs, spec_and_status);
+		snprintf(refs, sizeof(refs),
+			 ",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"rs\","
+			 "\"uid\":\"%s\",\"controller\":true}]",
+			 owner);
+	snprintf(
+		text, sizeof(text),
+		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"u-%s\",\"labels\":{\"app\":\"%s\"}%s},%s}",
+		name, name, label, refs, spec_and_status);
 	return decode(&api_type_pod, text);
 }
 
-#define READY "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}"
-#define PENDING "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Pending\"}"
+#define READY                                                                                                          \
+	"\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}"
+#define PENDING	   "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Pending\"}"
 #define UNASSIGNED "\"spec\":{},\"status\":{\"phase\":\"Pending\"}"
-#define DONE "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Succeeded\"}"
+#define DONE	   "\"spec\":{\"nodeName\":\"n1\"},\"status\":{\"phase\":\"Succeeded\"}"
 
 Test(rs_plan, makes_what_is_missing)
 {
@@ -80,8 +88,8 @@ Test(rs_plan, deletes_in_kubernetes_order)
 
 Test(rs_plan, adopts_orphans_and_releases_strangers)
 {
-	const struct api_pod *pods[] = { pod("orphan", "a", "", READY), pod("relabelled", "b", "u-rs", READY), pod("other", "a", "u-x", READY),
-					 pod("no", "b", "", READY) };
+	const struct api_pod *pods[] = { pod("orphan", "a", "", READY), pod("relabelled", "b", "u-rs", READY),
+					 pod("other", "a", "u-x", READY), pod("no", "b", "", READY) };
 	struct rs_plan p;
 
 	cr_assert_eq(rs_plan(rs(1, ""), pods, 4, 0, &p), 0);
@@ -104,7 +112,7 @@ Test(rs_plan, a_set_in_deletion_makes_and_adopts_nothing)
 	rs_plan_done(&p);
 }
 
-/* --- deployments ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- deployments -------------------------------------------------------------------------------------------------- */
 
 static struct api_deployment *deployment(int replicas, const char *more)
 {
@@ -134,18 +142,23 @@ Test(deployment_bounds, rounds_surge_up_and_unavailable_down)
 
 		deployment_bounds(deployment(cases[i].replicas, cases[i].more), &surge, &unavailable);
 		cr_assert_eq(surge, cases[i].surge, "case %zu: surge %lld", i, (long long)surge);
-		cr_assert_eq(unavailable, cases[i].unavailable, "case %zu: unavailable %lld", i, (long long)unavailable);
+		cr_assert_eq(unavailable, cases[i].unavailable, "case %zu: unavailable %lld", i,
+			     (long long)unavailable);
 	}
 }
 
 /*
- * A whole rollout: each round the plan is carried out, then some new pods become available. At no moment are there fewer available pods
- * than allowed, or more pods than allowed, and it ends.
+ * A whole rollout: each round the plan is carried out, then some new pods become available. At no moment are there
+ * fewer available pods than allowed, or more pods than allowed, and it ends.
  */
 static void roll(int replicas, const char *more)
 {
 	struct api_deployment *d = deployment(replicas, more);
-	struct dp_set sets[2] = { { .rs = rs(replicas, ""), .replicas = replicas, .available = replicas, .ready = replicas, .current = replicas } };
+	struct dp_set sets[2] = { { .rs = rs(replicas, ""),
+				    .replicas = replicas,
+				    .available = replicas,
+				    .ready = replicas,
+				    .current = replicas } };
 	int64_t surge, unavailable;
 	size_t n = 1;
 
@@ -156,7 +169,9 @@ static void roll(int replicas, const char *more)
 
 		deployment_plan(d, sets, n, false, &p);
 		if (p.create_new) {
-			sets[n++] = (struct dp_set){ .rs = rs((int)p.new_replicas, ""), .is_new = true, .replicas = p.new_replicas,
+			sets[n++] = (struct dp_set){ .rs = rs((int)p.new_replicas, ""),
+						     .is_new = true,
+						     .replicas = p.new_replicas,
 						     .want = p.new_replicas };
 			sets[0].want = sets[0].replicas;
 		}
@@ -171,7 +186,8 @@ static void roll(int replicas, const char *more)
 			available += sets[i].available;
 		}
 		cr_assert_leq(pods, replicas + surge, "round %d: %lld pods", round, (long long)pods);
-		cr_assert_geq(available, replicas - unavailable, "round %d: %lld available", round, (long long)available);
+		cr_assert_geq(available, replicas - unavailable, "round %d: %lld available", round,
+			      (long long)available);
 		if (n == 2 && !sets[0].replicas && sets[1].available == replicas)
 			return;
 		/* One new pod becomes available a round. */

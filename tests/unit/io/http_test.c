@@ -203,7 +203,8 @@ static void handle(struct http_req *req, void *arg)
 		http_stream_start(req, 200, "text/plain");
 		http_stream_on_drain(req, 65536, produce);
 	} else if (streq(path, "/raw") && http_req_wants_upgrade(req, "echo")) {
-		static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+		static const char head[] =
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
 
 		cr_assert_eq(http_hijack(req, head, sizeof(head) - 1, echo_raw), 0);
 	} else if (streq(path, "/resting") && http_req_wants_upgrade(req, "echo")) {
@@ -321,16 +322,17 @@ void srv_broadcast(const char *text)
 {
 	struct http_buf *b = http_buf_new(text, strlen(text));
 
-	list_for_each(n, &watching)
+	list_for_each (n, &watching)
 		(void)http_stream_write_buf(list_entry(n, struct state, node)->req, b);
 	http_buf_unref(b);
 }
 
-/* --- client ------------------------------------------------------------------------------------------------------------ */
+/* --- client ------------------------------------------------------------------------------------------------------- */
 
 int cl_connect(void)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)srv.port),
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)srv.port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

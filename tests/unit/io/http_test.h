@@ -29,7 +29,7 @@ void srv_start(struct http_server_config config, bool tls);
 void srv_stop(void);
 /* Waits until *counter (one of srv's) is at least n; fails the test after 20 s. */
 void srv_wait(const int *counter, int n);
-void srv_run(void (*fn)(void)); /* on the server's thread; returns when done */
+void srv_run(void (*fn)(void));		/* on the server's thread; returns when done */
 void srv_broadcast(const char *text);	/* from srv_run(): to every /watch, one shared buffer */
 const char *srv_file(const char *name); /* path in the certificate directory; static buffers, 4 in turn */
 

@@ -98,23 +98,41 @@ static bool answer(struct conn *c, const char *head, const char *body, size_t bo
 		return false;
 	}
 	if (!strcmp(path, "/refuse")) {
-		say(c, "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno \r\n7\r\nentry!\n\r\n0\r\n\r\n");
+		say(c,
+		    "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno \r\n7\r\nentry!\n\r\n0\r\n\r\n");
 		wait_for_close(c);
 		return false;
 	}
 	if (!strncmp(path, "/garbage/", 9)) {
 		/* Pieces of answers in random order with random bytes between: whatever it is, it ends. */
 		static const char *const pieces[] = {
-			"HTTP/1.1 101 Switching\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 ", "HTTP/2 200\r\n",
-			"Content-Length: 5\r\n", "Content-Length: -1\r\n", "Content-Length: 99999999999999999999\r\n",
-			"Transfer-Encoding: chunked\r\n", ": no name\r\n", "X: \r\n", "\r\n", "\r\n\r\n", "\n\n", "5\r\nhello\r\n", "ffffffffff\r\n",
-			"0\r\n\r\n", "HTTP/1.1 403 No\r\n", "HTTP/1.1 999999 X\r\n", " folded\r\n",
+			"HTTP/1.1 101 Switching\r\n",
+			"HTTP/1.1 200 OK\r\n",
+			"HTTP/1.1 100 Continue\r\n\r\n",
+			"HTTP/1.1 ",
+			"HTTP/2 200\r\n",
+			"Content-Length: 5\r\n",
+			"Content-Length: -1\r\n",
+			"Content-Length: 99999999999999999999\r\n",
+			"Transfer-Encoding: chunked\r\n",
+			": no name\r\n",
+			"X: \r\n",
+			"\r\n",
+			"\r\n\r\n",
+			"\n\n",
+			"5\r\nhello\r\n",
+			"ffffffffff\r\n",
+			"0\r\n\r\n",
+			"HTTP/1.1 403 No\r\n",
+			"HTTP/1.1 999999 X\r\n",
+			" folded\r\n",
 		};
 		unsigned seed = (unsigned)atoi(path + 9);
 
 		for (unsigned i = 0, n = rand_r(&seed) % 12; i < n; i++) {
 			const char *piece = pieces[(unsigned)rand_r(&seed) % (sizeof(pieces) / sizeof(pieces[0]))];
-			char noise[4] = { (char)rand_r(&seed), (char)rand_r(&seed), (char)rand_r(&seed), (char)rand_r(&seed) };
+			char noise[4] = { (char)rand_r(&seed), (char)rand_r(&seed), (char)rand_r(&seed),
+					  (char)rand_r(&seed) };
 
 			if (say(c, piece) || (rand_r(&seed) % 4 == 0 && conn_write(c, noise, sizeof(noise))))
 				break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small HTTP/1.1 peer for client tests: blocking, a thread per connection, on loopback or a unix socket, plain or TLS. What it
- * does is in the path: /echo, /status/<n>, /endless, /drip, /hang, /close, /short, /upgrade, /refuse,
+ * A small HTTP/1.1 peer for client tests: blocking, a thread per connection, on loopback or a unix socket, plain or
+ * TLS. What it does is in the path: /echo, /status/<n>, /endless, /drip, /hang, /close, /short, /upgrade, /refuse,
  * /garbage/<seed>.
  */
 #ifndef SKEP_TEST_PEER_H
@@ -13,7 +13,7 @@
 struct peer {
 	int fd, port;
 	char url[128];
-	SSL_CTX *ctx;			/* NULL: plain */
+	SSL_CTX *ctx; /* NULL: plain */
 	atomic_int connections;
 };
 

@@ -40,7 +40,8 @@ Test(http1, answers, .init = start, .fini = srv_stop)
 	expect("GET /nope HTTP/1.1\r\nHost: x\r\n" END, "HTTP/1.1 404 Not Found\r\n");
 	expect("GET /nocontent HTTP/1.1\r\nHost: x\r\n" END, "HTTP/1.1 204 No Content\r\n");
 	expect("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n" END "abc", "\r\n\r\nabc");
-	expect("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" END "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n",
+	expect("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" END
+	       "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: t\r\n\r\n",
 	       "\r\n\r\nabcde");
 	expect("GET /stream HTTP/1.1\r\nHost: x\r\n" END,
 	       "\r\n\r\na\r\naaaaaaaaaa\r\na\r\nbbbbbbbbbb\r\na\r\ncccccccccc\r\n0\r\n\r\n");
@@ -94,8 +95,10 @@ Test(http1, refuses_malformed_requests, .init = start, .fini = srv_stop)
 		{ "GET /hello HTTP/1.1\r\nHost: x\r\nBad\x01Name: y\r\n\r\n", " 400 " },
 		{ "GET /hello HTTP/1.1\r\nHost: x\r\nA: b\x02\r\n\r\n", " 400 " },
 		/* smuggling */
-		{ "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", " 400 " },
-		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", " 400 " },
+		{ "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		  " 400 " },
+		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+		  " 400 " },
 		{ "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", " 400 " },
 		{ "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", " 400 " },
 		{ "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc", " 400 " },
@@ -109,8 +112,10 @@ Test(http1, refuses_malformed_requests, .init = start, .fini = srv_stop)
 		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n", " " },
 		{ "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", " 400 " },
 		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", " 400 " },
-		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", " 400 " },
-		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", " 400 " },
+		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+		  " 400 " },
+		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+		  " 400 " },
 		{ "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n", " 417 " },
 	};
 	int handled;
@@ -118,8 +123,8 @@ Test(http1, refuses_malformed_requests, .init = start, .fini = srv_stop)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *a = cl_talk(cases[i].request);
 
-		cr_expect(!strncmp(a, "HTTP/1.1 ", 9) && strstr(a, cases[i].status) == a + 8, "case %zu:\n%s\nanswer:\n%s", i,
-			  cases[i].request, a);
+		cr_expect(!strncmp(a, "HTTP/1.1 ", 9) && strstr(a, cases[i].status) == a + 8,
+			  "case %zu:\n%s\nanswer:\n%s", i, cases[i].request, a);
 		cr_expect(a[9] == '4' || a[9] == '5', "case %zu: %s", i, a);
 		cr_expect(strstr(a, "Connection: close\r\n"), "case %zu: %s", i, a);
 		free(a);
@@ -142,7 +147,8 @@ Test(http1, bounds_head_and_body, .init = start, .fini = srv_stop)
 		strbuf_addc(&sb, 'x');
 	expect(sb.buf, "HTTP/1.1 431 ");
 	expect("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n", "HTTP/1.1 413 ");
-	expect("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\nExpect: 100-continue\r\n\r\n", "HTTP/1.1 413 ");
+	expect("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\nExpect: 100-continue\r\n\r\n",
+	       "HTTP/1.1 413 ");
 	strbuf_clear(&sb);
 	strbuf_adds(&sb, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
 	for (int i = 0; i < 200; i++) {
@@ -186,8 +192,8 @@ Test(http1, keep_alive_and_pipelining, .init = start, .fini = srv_stop)
 
 	/* Answers come in order, also when an earlier one takes longer. */
 	for (int i = 0; i < N; i++)
-		strbuf_addf(&sb, "POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%.*s", i % 50 == 7 ? "later" : "echo",
-			    i % 10, i % 10, "0123456789");
+		strbuf_addf(&sb, "POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%.*s",
+			    i % 50 == 7 ? "later" : "echo", i % 10, i % 10, "0123456789");
 	strbuf_adds(&sb, "GET /hello HTTP/1.1\r\nHost: x\r\n" END);
 	cl_say(fd, sb.buf);
 	a = cl_read(fd, NULL);
@@ -209,8 +215,9 @@ Test(http1, keep_alive_and_pipelining, .init = start, .fini = srv_stop)
 
 Test(http1, one_byte_at_a_time, .init = start, .fini = srv_stop)
 {
-	const char *request = "POST /echo?q=1 HTTP/1.1\r\nHost: x\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
-			      "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	const char *request =
+		"POST /echo?q=1 HTTP/1.1\r\nHost: x\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+		"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 	int fd = cl_connect();
 	char *a;
 
@@ -376,7 +383,8 @@ Test(http1, an_upgrade_gets_every_byte, .init = start, .fini = srv_stop)
 	char *a;
 
 	/* Bytes right behind the request belong to the new protocol. */
-	cl_say(fd, "GET /raw HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: Other, Echo\r\n\r\nearly");
+	cl_say(fd,
+	       "GET /raw HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: Other, Echo\r\n\r\nearly");
 	a = cl_read(fd, "\r\n\r\n");
 	cr_assert(strstr(a, "HTTP/1.1 101 "));
 	free(a);
@@ -430,7 +438,8 @@ Test(http1, a_paused_upgrade_loses_nothing, .init = start, .fini = srv_stop)
 Test(http1, running_out_of_descriptors_is_survived, .init = start, .fini = srv_stop)
 {
 	enum { N = 8 };
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)srv.port),
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)srv.port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct rlimit old, tight;
 	int fd[N];

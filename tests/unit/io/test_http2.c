@@ -34,12 +34,14 @@ static size_t drop_body(char *data, size_t size, size_t n, void *arg)
 
 static void start_tls(void)
 {
-	srv_start((struct http_server_config){ .max_body = 3000000, .max_header = 20000, .max_pending = 1 << 20 }, true);
+	srv_start((struct http_server_config){ .max_body = 3000000, .max_header = 20000, .max_pending = 1 << 20 },
+		  true);
 }
 
 static void start_plain(void)
 {
-	srv_start((struct http_server_config){ .max_body = 3000000, .max_header = 20000, .max_pending = 1 << 20 }, false);
+	srv_start((struct http_server_config){ .max_body = 3000000, .max_header = 20000, .max_pending = 1 << 20 },
+		  false);
 }
 
 /* cert: "c", "bad" or NULL; version: CURL_HTTP_VERSION_... */
@@ -95,8 +97,8 @@ Test(http2, client_certificate_names_the_user, .init = start_tls, .fini = srv_st
 
 		cr_assert_eq(a.result, CURLE_OK, "%s", curl_easy_strerror(a.result));
 		cr_assert_eq(a.version, i ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2);
-		cr_assert(strstr(a.body.buf, i ? "GET /info h2=0 cn=alice\no=system:masters\no=second\nq=1\n" :
-						  "GET /info h2=1 cn=alice\no=system:masters\no=second\nq=1\n"),
+		cr_assert(strstr(a.body.buf, i ? "GET /info h2=0 cn=alice\no=system:masters\no=second\nq=1\n"
+					       : "GET /info h2=1 cn=alice\no=system:masters\no=second\nq=1\n"),
 			  "%s", a.body.buf);
 		cr_assert(strstr(a.body.buf, "\nhost: [127.0.0.1:"));
 		strbuf_done(&a.body);
@@ -183,8 +185,8 @@ static void big_echo(bool tls, long version, size_t len, bool chunked, long stat
 	cr_expect_eq(a.status, status, "tls %d version %ld len %zu: status %ld, %s", tls, version, len, a.status,
 		     curl_easy_strerror(a.result));
 	if (status == 200)
-		cr_expect(a.body.len == len && !memcmp(a.body.buf, body, len), "tls %d version %ld: %zu of %zu", tls, version,
-			  a.body.len, len);
+		cr_expect(a.body.len == len && !memcmp(a.body.buf, body, len), "tls %d version %ld: %zu of %zu", tls,
+			  version, a.body.len, len);
 	fclose(f);
 	free(body);
 	curl_slist_free_all(headers);
@@ -231,7 +233,8 @@ Test(http2, answers, .init = start_plain, .fini = srv_stop)
 		struct answer a = get(false, NULL, CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE, cases[i].path);
 
 		cr_expect_eq(a.status, cases[i].status, "%s: %ld", cases[i].path, a.status);
-		cr_expect(!strncmp(a.body.buf, cases[i].body, strlen(cases[i].body)), "%s: %s", cases[i].path, a.body.buf);
+		cr_expect(!strncmp(a.body.buf, cases[i].body, strlen(cases[i].body)), "%s: %s", cases[i].path,
+			  a.body.buf);
 		strbuf_done(&a.body);
 	}
 }
@@ -261,7 +264,7 @@ Test(http2, head_and_big_heads, .init = start_plain, .fini = srv_stop)
 	curl_slist_free_all(headers);
 }
 
-/* --- many streams on one connection ------------------------------------------------------------------------------------ */
+/* --- many streams on one connection ------------------------------------------------------------------------------- */
 
 static void drive(CURLM *m, bool (*until)(void *arg), void *arg)
 {
@@ -380,7 +383,7 @@ static uint8_t await_frame(int fd, uint8_t type, uint8_t stream, char buf[16384]
 Test(http2, a_slow_stream_is_cut_off_alone, .init = start_plain, .fini = srv_stop)
 {
 	static const char begin[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-				    "\0\0\0\x04\0\0\0\0\0"			  /* SETTINGS */
+				    "\0\0\0\x04\0\0\0\0\0"		      /* SETTINGS */
 				    "\0\0\x04\x08\0\0\0\0\0\x00\x10\x00\x00"; /* the connection's window: 1 MiB more */
 	enum { DATA = 0, HEADERS = 1, RST_STREAM = 3 };
 	int fd = cl_connect();

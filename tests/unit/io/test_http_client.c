@@ -140,7 +140,8 @@ Test(http_client, sends_method_headers_body_and_gets_them_back)
 	config.base_url = base;
 	cr_assert_eq(http_client_new(loop, &config, &c, NULL), 0);
 	CALL(&s, c, .method = "PATCH", .path = "/echo?a=b%2Fc", .body = "{\"a\":1}", .body_len = 7,
-	     .content_type = "application/json-patch+json", .headers = headers, .on_header = on_header, .on_status = on_status);
+	     .content_type = "application/json-patch+json", .headers = headers, .on_header = on_header,
+	     .on_status = on_status);
 	run(&s, 1);
 	cr_assert_eq(s.status, 200);
 	cr_assert_eq(s.first_status, 200);
@@ -223,8 +224,8 @@ Test(http_client, ends_with_an_error_when_the_answer_fails)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct seen s = { 0 };
 
-		CALL(&s, c, .path = cases[i].path, .timeout_ms = cases[i].timeout_ms, .idle_timeout_ms = cases[i].idle_ms,
-		     .max_body = cases[i].max);
+		CALL(&s, c, .path = cases[i].path, .timeout_ms = cases[i].timeout_ms,
+		     .idle_timeout_ms = cases[i].idle_ms, .max_body = cases[i].max);
 		run(&s, 1);
 		cr_assert_eq(s.status, 0, "%s", cases[i].path);
 		cr_assert(s.code < 0);
@@ -412,7 +413,7 @@ Test(http_client, escapes)
 	free(s);
 }
 
-/* --- TLS --- */
+/* --- TLS ---------------------------------------------------------------------------------------------------------- */
 
 static char dir[64];
 
@@ -429,8 +430,9 @@ static const char *in_dir(const char *name)
 static void make_certs(struct peer *p)
 {
 	static const char *const ips[] = { "127.0.0.1", NULL }, *const names[] = { "kube.test", NULL };
-	struct tls_cert_request server = { .common_name = "server", .dns_names = names, .ip_addresses = ips, .server = true,
-					   .days = 1 };
+	struct tls_cert_request server = {
+		.common_name = "server", .dns_names = names, .ip_addresses = ips, .server = true, .days = 1
+	};
 	struct tls_files files;
 	struct err err = ERR_INIT;
 	SSL_CTX *ctx;
@@ -439,8 +441,8 @@ static void make_certs(struct peer *p)
 	cr_assert(mkdtemp(dir));
 	cr_assert_eq(tls_make_ca("test ca", 1, in_dir("ca.crt"), in_dir("ca.key"), &err), 0, "%s", err.msg);
 	cr_assert_eq(tls_make_ca("other ca", 1, in_dir("other.crt"), in_dir("other.key"), &err), 0, "%s", err.msg);
-	cr_assert_eq(tls_make_cert(in_dir("ca.crt"), in_dir("ca.key"), &server, in_dir("s.crt"), in_dir("s.key"), &err), 0,
-		     "%s", err.msg);
+	cr_assert_eq(tls_make_cert(in_dir("ca.crt"), in_dir("ca.key"), &server, in_dir("s.crt"), in_dir("s.key"), &err),
+		     0, "%s", err.msg);
 	files = (struct tls_files){ .cert_file = in_dir("s.crt"), .key_file = in_dir("s.key") };
 	cr_assert_eq(tls_server_ctx(&files, false, &ctx, &err), 0, "%s", err.msg);
 	SSL_CTX_set_alpn_select_cb(ctx, NULL, NULL); /* the peer speaks HTTP/1.1 only */
@@ -450,8 +452,9 @@ static void make_certs(struct peer *p)
 static void tls_call(const char *url, const char *ca, const char *name, bool insecure, struct seen *s)
 {
 	struct tls_files files = { .ca_file = ca };
-	struct http_client_config config = { .base_url = url, .tls = &files, .tls_server_name = name,
-					     .insecure_skip_verify = insecure };
+	struct http_client_config config = {
+		.base_url = url, .tls = &files, .tls_server_name = name, .insecure_skip_verify = insecure
+	};
 	struct http_client *c;
 	struct err err = ERR_INIT;
 

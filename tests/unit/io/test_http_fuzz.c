@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lib/io: the HTTP server under random bytes and damaged requests, in every protocol. Nothing is expected of the answers; the
- * server must stay alive, bounded, and give every request that a handler saw its on_close (srv_stop() checks). Made for the
- * sanitizers. SKEP_FUZZ_ROUNDS lengthens it.
+ * lib/io: the HTTP server under random bytes and damaged requests, in every protocol. Nothing is expected of the
+ * answers; the server must stay alive, bounded, and give every request that a handler saw its on_close (srv_stop()
+ * checks). Made for the sanitizers. SKEP_FUZZ_ROUNDS lengthens it.
  */
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -31,32 +31,83 @@ static int rounds(int standard)
 
 static void start(void)
 {
-	srv_start((struct http_server_config){ .max_body = 5000, .max_header = 3000, .max_pending = 100000,
-					       .header_timeout_ms = 2000, .idle_timeout_ms = 2000 },
+	srv_start((struct http_server_config){ .max_body = 5000,
+					       .max_header = 3000,
+					       .max_pending = 100000,
+					       .header_timeout_ms = 2000,
+					       .idle_timeout_ms = 2000 },
 		  false);
 }
 
 static const char *const pieces[] = {
-	"GET ", "POST ", "HEAD ", "OPTIONS ", "CONNECT ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "/hello", "/echo", "/info?q=%41&q=+",
-	"/stream?n=5&size=300", "/later", "/watch", "/raw", "/ws", "/never", "/nocontent", "*", "http://x/hello", "?", "%", "%00",
-	" HTTP/1.1\r\n", " HTTP/1.0\r\n", " HTTP/9.9\r\n", "Host: x\r\n", "Content-Length: 5\r\n", "Content-Length: 5000000\r\n",
-	"Transfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip\r\n", "Connection: close\r\n", "Connection: keep-alive\r\n",
-	"Connection: Upgrade\r\n", "Upgrade: websocket\r\n", "Upgrade: echo\r\n", "Sec-WebSocket-Version: 13\r\n",
-	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "Expect: 100-continue\r\n", "\r\n", "\n", "\r", ":", " ", "\t", "5\r\n",
-	"0\r\n", "hello", "ffffffff\r\n", "\x81\x83\0\0\0\0abc", "a: b\r\n c\r\n", "\x80", "\x00", "!",
+	"GET ",
+	"POST ",
+	"HEAD ",
+	"OPTIONS ",
+	"CONNECT ",
+	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	"/hello",
+	"/echo",
+	"/info?q=%41&q=+",
+	"/stream?n=5&size=300",
+	"/later",
+	"/watch",
+	"/raw",
+	"/ws",
+	"/never",
+	"/nocontent",
+	"*",
+	"http://x/hello",
+	"?",
+	"%",
+	"%00",
+	" HTTP/1.1\r\n",
+	" HTTP/1.0\r\n",
+	" HTTP/9.9\r\n",
+	"Host: x\r\n",
+	"Content-Length: 5\r\n",
+	"Content-Length: 5000000\r\n",
+	"Transfer-Encoding: chunked\r\n",
+	"Transfer-Encoding: gzip\r\n",
+	"Connection: close\r\n",
+	"Connection: keep-alive\r\n",
+	"Connection: Upgrade\r\n",
+	"Upgrade: websocket\r\n",
+	"Upgrade: echo\r\n",
+	"Sec-WebSocket-Version: 13\r\n",
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+	"Expect: 100-continue\r\n",
+	"\r\n",
+	"\n",
+	"\r",
+	":",
+	" ",
+	"\t",
+	"5\r\n",
+	"0\r\n",
+	"hello",
+	"ffffffff\r\n",
+	"\x81\x83\0\0\0\0abc",
+	"a: b\r\n c\r\n",
+	"\x80",
+	"\x00",
+	"!",
 };
 
-/* Bytes of a real HTTP/2 conversation's beginning: preface, SETTINGS, HEADERS of GET /hello, /watch, POST /echo with DATA. */
-static const char h2_start[] =
-	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-	"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-	"\x00\x00\x0b\x01\x05\x00\x00\x00\x01\x82\x86\x41\x01x\x04\x05/hell"
-	"\x00\x00\x0c\x01\x05\x00\x00\x00\x03\x82\x86\x41\x01x\x04\x06/watch"
-	"\x00\x00\x0b\x01\x04\x00\x00\x00\x05\x83\x86\x41\x01x\x04\x05/echo"
-	"\x00\x00\x05\x00\x01\x00\x00\x00\x05hello"
-	"\x00\x00\x04\x03\x00\x00\x00\x00\x03\x00\x00\x00\x08"
-	"\x00\x00\x08\x06\x00\x00\x00\x00\x00" "12345678"
-	"\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x10\x00";
+/*
+ * Bytes of a real HTTP/2 conversation's beginning: preface, SETTINGS, HEADERS of GET /hello, /watch, POST /echo with
+ * DATA.
+ */
+static const char h2_start[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+			       "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+			       "\x00\x00\x0b\x01\x05\x00\x00\x00\x01\x82\x86\x41\x01x\x04\x05/hell"
+			       "\x00\x00\x0c\x01\x05\x00\x00\x00\x03\x82\x86\x41\x01x\x04\x06/watch"
+			       "\x00\x00\x0b\x01\x04\x00\x00\x00\x05\x83\x86\x41\x01x\x04\x05/echo"
+			       "\x00\x00\x05\x00\x01\x00\x00\x00\x05hello"
+			       "\x00\x00\x04\x03\x00\x00\x00\x00\x03\x00\x00\x00\x08"
+			       "\x00\x00\x08\x06\x00\x00\x00\x00\x00"
+			       "12345678"
+			       "\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x10\x00";
 
 static void add_pieces(struct strbuf *sb)
 {
@@ -70,11 +121,15 @@ static void add_pieces(struct strbuf *sb)
 /* Mostly well-formed, so that the paths behind the parser are reached. */
 static void add_request(struct strbuf *sb)
 {
-	static const char *const paths[] = { "/hello", "/echo", "/info?q=1", "/stream", "/later", "/watch", "/raw", "/ws",
-					     "/never", "/endless", "/nope" };
+	static const char *const paths[] = { "/hello", "/echo", "/info?q=1", "/stream",	 "/later", "/watch",
+					     "/raw",   "/ws",	"/never",    "/endless", "/nope" };
 	bool body = rnd(2), chunked = rnd(2);
 
-	strbuf_addf(sb, "%s %s HTTP/1.%d\r\nHost: x\r\n", body ? "POST" : rnd(4) ? "GET" : "HEAD", paths[rnd(11)], !!rnd(6));
+	strbuf_addf(sb, "%s %s HTTP/1.%d\r\nHost: x\r\n",
+		    body     ? "POST"
+		    : rnd(4) ? "GET"
+			     : "HEAD",
+		    paths[rnd(11)], !!rnd(6));
 	if (!rnd(5))
 		strbuf_adds(sb, "Connection: Upgrade\r\nUpgrade: echo, websocket\r\nSec-WebSocket-Version: 13\r\n"
 				"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
@@ -83,7 +138,9 @@ static void add_request(struct strbuf *sb)
 	if (!body)
 		strbuf_adds(sb, "\r\n");
 	else if (chunked)
-		strbuf_adds(sb, "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n10;e\r\n0123456789abcdef\r\n0\r\nT: t\r\n\r\n");
+		strbuf_adds(
+			sb,
+			"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n10;e\r\n0123456789abcdef\r\n0\r\nT: t\r\n\r\n");
 	else
 		strbuf_addf(sb, "Content-Length: %u\r\n\r\n0123456789", rnd(11));
 }

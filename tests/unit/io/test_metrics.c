@@ -209,8 +209,12 @@ Test(metrics, served_with_health)
 
 Test(metrics, the_process_itself)
 {
-	static const char *const families[] = { "process_cpu_seconds_total", "process_resident_memory_bytes", "process_virtual_memory_bytes",
-						"process_start_time_seconds", "process_open_fds", "process_max_fds" };
+	static const char *const families[] = { "process_cpu_seconds_total",
+						"process_resident_memory_bytes",
+						"process_virtual_memory_bytes",
+						"process_start_time_seconds",
+						"process_open_fds",
+						"process_max_fds" };
 	double start = 0, now = (double)time(NULL);
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {

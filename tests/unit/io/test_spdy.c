@@ -78,12 +78,12 @@ Test(spdy, data_out)
 
 Test(spdy, frames_come_in_any_pieces)
 {
-	static const char in[] = "\x80\x03\0\2\0\0\0\4\0\0\0\1"		/* SYN_REPLY */
+	static const char in[] = "\x80\x03\0\2\0\0\0\4\0\0\0\1" /* SYN_REPLY */
 				 "\0\0\0\1\0\0\0\3abc"
-				 "\x80\x03\0\6\0\0\0\4\0\0\0\2"		/* PING 2 */
+				 "\x80\x03\0\6\0\0\0\4\0\0\0\2" /* PING 2 */
 				 "\0\0\0\1\1\0\0\1d"
-				 "\x80\x03\0\3\0\0\0\x8\0\0\0\7\0\0\0\3"	/* RST_STREAM */
-				 "\x80\x03\0\7\0\0\0\x8\0\0\0\0\0\0\0\0";	/* GOAWAY */
+				 "\x80\x03\0\3\0\0\0\x8\0\0\0\7\0\0\0\3"  /* RST_STREAM */
+				 "\x80\x03\0\7\0\0\0\x8\0\0\0\0\0\0\0\0"; /* GOAWAY */
 
 	for (size_t step = 1; step < sizeof(in); step++) {
 		struct seen seen = { .out = STRBUF_INIT, .data = STRBUF_INIT };
@@ -98,7 +98,7 @@ Test(spdy, frames_come_in_any_pieces)
 		cr_assert_eq(seen.reset_status, 3);
 		cr_assert(seen.closed);
 		cr_assert_eq(seen.out.len, 12);
-		cr_assert(!memcmp(seen.out.buf, in + 23, 12));	/* the ping comes back */
+		cr_assert(!memcmp(seen.out.buf, in + 23, 12)); /* the ping comes back */
 		spdy_free(s);
 		strbuf_done(&seen.out);
 		strbuf_done(&seen.data);
@@ -115,7 +115,7 @@ Test(spdy, refuses_nonsense)
 
 		spdy_feed(s, bad[i], 8);
 		cr_assert(seen.closed);
-		spdy_feed(s, bad[i], 8);	/* nothing more is looked at */
+		spdy_feed(s, bad[i], 8); /* nothing more is looked at */
 		spdy_free(s);
 	}
 }

@@ -65,8 +65,12 @@ Test(tls, certificates_verify_with_names_and_usage, .init = setup, .fini = teard
 	const char *ips[] = { "127.0.0.1", "fd00::1", NULL };
 	const char *orgs[] = { "system:nodes", "second", NULL };
 	char cn[128];
-	struct tls_cert_request req = { .common_name = cn, .organizations = orgs, .dns_names = dns, .ip_addresses = ips,
-					.server = true, .days = 5 };
+	struct tls_cert_request req = { .common_name = cn,
+					.organizations = orgs,
+					.dns_names = dns,
+					.ip_addresses = ips,
+					.server = true,
+					.days = 5 };
 	struct stat st;
 	char text[256];
 	X509 *ca, *x;

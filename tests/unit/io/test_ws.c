@@ -14,8 +14,8 @@
 
 struct end {
 	struct ws *ws;
-	struct strbuf out;  /* bytes for the peer */
-	struct strbuf log;  /* "t:text|", "b:data|" */
+	struct strbuf out; /* bytes for the peer */
+	struct strbuf log; /* "t:text|", "b:data|" */
 	int closes, code;
 	bool free_on_message, free_on_close;
 };
@@ -121,8 +121,8 @@ Test(ws, fragments_with_control_frames_between)
 {
 	struct end e;
 
-	SERVER_GETS(&e, FRAME("\x01", "\x82") "he" FRAME("\x89", "\x84") "ping" FRAME("\x00", "\x80") FRAME("\x8a", "\x81") "x"
-			FRAME("\x80", "\x83") "llo" FRAME("\x82", "\x80"));
+	SERVER_GETS(&e, FRAME("\x01", "\x82") "he" FRAME("\x89", "\x84") "ping" FRAME("\x00", "\x80")
+				FRAME("\x8a", "\x81") "x" FRAME("\x80", "\x83") "llo" FRAME("\x82", "\x80"));
 	cr_assert_str_eq(e.log.buf, "t:hello|b:|");
 	cr_assert_eq(e.out.len, 6);
 	cr_assert(!memcmp(e.out.buf, "\x8a\x04ping", 6)); /* unmasked pong */
@@ -137,28 +137,28 @@ Test(ws, refuses_what_the_protocol_forbids)
 		int code;
 	} cases[] = {
 #define CASE(bytes, code) { bytes, sizeof(bytes) - 1, code }
-		CASE("\x81\x01x", 1002),			 /* not masked */
-		CASE(FRAME("\xc1", "\x81") "x", 1002),		 /* reserved bit */
-		CASE(FRAME("\x83", "\x81") "x", 1002),		 /* reserved opcode */
-		CASE(FRAME("\x8b", "\x81") "x", 1002),		 /* reserved control opcode */
-		CASE(FRAME("\x80", "\x81") "x", 1002),		 /* continues nothing */
+		CASE("\x81\x01x", 1002),					 /* not masked */
+		CASE(FRAME("\xc1", "\x81") "x", 1002),				 /* reserved bit */
+		CASE(FRAME("\x83", "\x81") "x", 1002),				 /* reserved opcode */
+		CASE(FRAME("\x8b", "\x81") "x", 1002),				 /* reserved control opcode */
+		CASE(FRAME("\x80", "\x81") "x", 1002),				 /* continues nothing */
 		CASE(FRAME("\x01", "\x81") "x" FRAME("\x81", "\x81") "y", 1002), /* second message inside the first */
-		CASE(FRAME("\x09", "\x80"), 1002),		 /* fragmented ping */
-		CASE("\x89\xfe\x00\x7e\0\0\0\0", 1002),		 /* long ping */
-		CASE("\x81\xfe\x00\x05\0\0\0\0hello", 1002),	 /* length not in its shortest form */
+		CASE(FRAME("\x09", "\x80"), 1002),				 /* fragmented ping */
+		CASE("\x89\xfe\x00\x7e\0\0\0\0", 1002),				 /* long ping */
+		CASE("\x81\xfe\x00\x05\0\0\0\0hello", 1002),			 /* length not in its shortest form */
 		CASE("\x81\xff\0\0\0\0\0\0\x01\x00\0\0\0\0", 1002),
 		CASE("\x81\xff\x80\0\0\0\0\0\0\0\0\0\0\0", 1002), /* highest bit of the length */
 		CASE("\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 1009),
-		CASE("\x81\xfe\x00\xc8\0\0\0\0", 1009),		 /* 200 > 100 */
+		CASE("\x81\xfe\x00\xc8\0\0\0\0", 1009), /* 200 > 100 */
 		CASE(FRAME("\x81", "\x82") "\xc3\x28", 1007),
-		CASE(FRAME("\x81", "\x83") "\xed\xa0\x80", 1007), /* surrogate */
-		CASE(FRAME("\x81", "\x82") "\xc0\x80", 1007),	 /* overlong NUL */
+		CASE(FRAME("\x81", "\x83") "\xed\xa0\x80", 1007),     /* surrogate */
+		CASE(FRAME("\x81", "\x82") "\xc0\x80", 1007),	      /* overlong NUL */
 		CASE(FRAME("\x81", "\x84") "\xf4\x90\x80\x80", 1007), /* above U+10FFFF */
-		CASE(FRAME("\x81", "\x81") "\xe2", 1007),	 /* cut short */
-		CASE(FRAME("\x88", "\x81") "x", 1002),		 /* close with half a code */
-		CASE(FRAME("\x88", "\x82") "\x03\xe7", 1002),	 /* 999 */
-		CASE(FRAME("\x88", "\x82") "\x03\xed", 1002),	 /* 1005 is not for the wire */
-		CASE(FRAME("\x88", "\x82") "\x13\x88", 1002),	 /* 5000 */
+		CASE(FRAME("\x81", "\x81") "\xe2", 1007),	      /* cut short */
+		CASE(FRAME("\x88", "\x81") "x", 1002),		      /* close with half a code */
+		CASE(FRAME("\x88", "\x82") "\x03\xe7", 1002),	      /* 999 */
+		CASE(FRAME("\x88", "\x82") "\x03\xed", 1002),	      /* 1005 is not for the wire */
+		CASE(FRAME("\x88", "\x82") "\x13\x88", 1002),	      /* 5000 */
 		CASE(FRAME("\x88", "\x83") "\x03\xe8\xff", 1007),
 	};
 
@@ -310,11 +310,15 @@ Test(ws, over_the_http_server, .init = start, .fini = srv_stop)
 	cl_say(fd, UPGRADE KEY "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a, v5.channel.k8s.io\r\n\r\n");
 	a = cl_read(fd, "\r\n\r\n");
 	cr_assert(strstr(a, "HTTP/1.1 101 ") && strstr(a, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") &&
-		  strstr(a, "Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n"), "%s", a);
+			  strstr(a, "Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n"),
+		  "%s", a);
 	free(a);
 	cl_send(fd, FRAME("\x81", "\x83") "abc", 9);
 	cr_assert_eq(recv(fd, frame, 5, MSG_WAITALL), 5);
-	cr_assert(!memcmp(frame, "\x81\x03" "abc", 5));
+	cr_assert(!memcmp(frame,
+			  "\x81\x03"
+			  "abc",
+			  5));
 	cl_send(fd, FRAME("\x88", "\x80"), 6);
 	cr_assert_eq(recv(fd, frame, 2, MSG_WAITALL), 2);
 	cr_assert(!memcmp(frame, "\x88\x00", 2));
@@ -326,9 +330,10 @@ Test(ws, over_the_http_server, .init = start, .fini = srv_stop)
 Test(ws, bad_handshakes, .init = start, .fini = srv_stop)
 {
 	char *a = cl_talk(UPGRADE KEY "Sec-WebSocket-Version: 8\r\n\r\n"
-			  "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+				      "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 
-	cr_assert(strstr(a, "HTTP/1.1 426 ") && strstr(a, "Sec-WebSocket-Version: 13\r\n") && strstr(a, "hello"), "%s", a);
+	cr_assert(strstr(a, "HTTP/1.1 426 ") && strstr(a, "Sec-WebSocket-Version: 13\r\n") && strstr(a, "hello"), "%s",
+		  a);
 	free(a);
 	a = cl_talk(UPGRADE "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\nConnection: close\r\n\r\n");
 	cr_assert(strstr(a, "HTTP/1.1 400 "), "%s", a);

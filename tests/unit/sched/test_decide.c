@@ -28,7 +28,8 @@ static void add_node(struct snapshot *s, const char *name, const char *cpu, cons
 
 	snprintf(text, sizeof(text),
 		 "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/hostname\":\"%s\"%s}},\"spec\":{%s},"
-		 "\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"10\"}}}", name, name, more_labels, spec, cpu);
+		 "\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"10\"}}}",
+		 name, name, more_labels, spec, cpu);
 	cr_assert_eq(snapshot_set_node(s, decode(&api_type_node, text)), 0);
 }
 
@@ -36,10 +37,12 @@ static const struct api_pod *pod(const char *name, const char *cpu, const char *
 {
 	char text[2048];
 
-	snprintf(text, sizeof(text),
-		 "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"%s\",\"labels\":{\"app\":\"a\"},\"ownerReferences\":[{\"uid\":\"o\","
-		 "\"controller\":true,\"kind\":\"ReplicaSet\",\"name\":\"o\",\"apiVersion\":\"apps/v1\"}]},"
-		 "\"spec\":{\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"%s\"}}}]%s}}", name, name, cpu, spec);
+	snprintf(
+		text, sizeof(text),
+		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"%s\",\"labels\":{\"app\":\"a\"},\"ownerReferences\":[{\"uid\":\"o\","
+		"\"controller\":true,\"kind\":\"ReplicaSet\",\"name\":\"o\",\"apiVersion\":\"apps/v1\"}]},"
+		"\"spec\":{\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"%s\"}}}]%s}}",
+		name, name, cpu, spec);
 	return decode(&api_type_pod, text);
 }
 
@@ -124,8 +127,9 @@ Test(sched, replicas_of_one_owner_are_spread)
 
 Test(sched, a_hard_constraint_keeps_the_skew)
 {
-	static const char constraint[] = ",\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\",\"whenUnsatisfiable\":"
-					 "\"DoNotSchedule\",\"labelSelector\":{\"matchLabels\":{\"app\":\"a\"}}}]";
+	static const char constraint[] =
+		",\"topologySpreadConstraints\":[{\"maxSkew\":1,\"topologyKey\":\"zone\",\"whenUnsatisfiable\":"
+		"\"DoNotSchedule\",\"labelSelector\":{\"matchLabels\":{\"app\":\"a\"}}}]";
 	struct decision d;
 	struct snapshot s;
 

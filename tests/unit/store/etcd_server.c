@@ -35,7 +35,9 @@ static int free_port(void)
 static void make_certs(struct etcd_server *e)
 {
 	static const char *const ips[] = { "127.0.0.1", NULL };
-	struct tls_cert_request req = { .common_name = "etcd", .ip_addresses = ips, .server = true, .client = true, .days = 1 };
+	struct tls_cert_request req = {
+		.common_name = "etcd", .ip_addresses = ips, .server = true, .client = true, .days = 1
+	};
 	char ca_key[96];
 
 	snprintf(e->ca, sizeof(e->ca), "%s/ca.crt", e->dir);
@@ -160,8 +162,8 @@ void etcd_cluster_start(struct etcd_server *members, int n)
 	for (int i = 0; i < n; i++) {
 		prepare(&members[i], false);
 		snprintf(members[i].name, sizeof(members[i].name), "m%d", i);
-		len += (size_t)snprintf(cluster + len, sizeof(cluster) - len, "%sm%d=http://127.0.0.1:%d", i ? "," : "", i,
-					members[i].peer_port);
+		len += (size_t)snprintf(cluster + len, sizeof(cluster) - len, "%sm%d=http://127.0.0.1:%d", i ? "," : "",
+					i, members[i].peer_port);
 	}
 	for (int i = 0; i < n; i++) {
 		strcpy(members[i].cluster, cluster);

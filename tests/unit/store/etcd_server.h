@@ -14,7 +14,7 @@ struct etcd_server {
 	char name[8], cluster[256];
 	char dir[64], url[64];
 	bool tls;
-	char ca[96], cert[96], key[96];	/* tls: what a client needs, too */
+	char ca[96], cert[96], key[96]; /* tls: what a client needs, too */
 	struct tls_files files;
 };
 

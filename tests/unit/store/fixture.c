@@ -19,7 +19,10 @@ void fx_start(struct fixture *f, bool etcd)
 	f->loop = loop_new();
 	cr_assert(f->loop);
 	fx_open(f);
-	/* A store that has not heard of any revision yet watches "from now" as etcd sees it, not as this process does. */
+	/*
+	 * A store that has not heard of any revision yet watches "from now" as etcd sees it, not as this process
+	 * does.
+	 */
 	cr_assert_eq(t_get(f, "/", "", 0, 0, false)->r, 0);
 }
 
@@ -130,7 +133,8 @@ static void on_range(void *arg, int r, const struct store_range *range, const st
 		copy_kv(&t->kvs[i], &range->kvs[i]);
 }
 
-const struct t_range *t_get(struct fixture *f, const char *start, const char *end, int64_t rev, size_t limit, bool keys_only)
+const struct t_range *t_get(struct fixture *f, const char *start, const char *end, int64_t rev, size_t limit,
+			    bool keys_only)
 {
 	static struct t_range t;
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lib/io/grpc against a real etcd: unary, bidirectional streams, errors; here because etcd's messages are the store's. */
+/*
+ * lib/io/grpc against a real etcd: unary, bidirectional streams, errors; here because etcd's messages are the
+ * store's.
+ */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
@@ -119,7 +122,8 @@ static struct grpc_call *watch(const char *prefix, const char *end, struct seen 
 	create.range_end.len = strlen(end);
 	q.request_union_case = ETCDPB__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST;
 	q.create_request = &create;
-	call = grpc_stream(client, "/etcdserverpb.Watch/Watch", &q.base, true, &etcdpb__watch_response__descriptor, &ops, s);
+	call = grpc_stream(client, "/etcdserverpb.Watch/Watch", &q.base, true, &etcdpb__watch_response__descriptor,
+			   &ops, s);
 	cr_assert(call);
 	return call;
 }
@@ -179,7 +183,8 @@ Test(grpc, gives_status_code_and_message)
 	cr_assert_eq(s.code, 3);
 	cr_assert_str_eq(s.message, "etcdserver: key is not provided");
 	s = (struct seen){ 0 };
-	cr_assert(grpc_unary(client, "/etcdserverpb.KV/Nothing", &q.base, &etcdpb__put_response__descriptor, 0, on_put, &s));
+	cr_assert(grpc_unary(client, "/etcdserverpb.KV/Nothing", &q.base, &etcdpb__put_response__descriptor, 0, on_put,
+			     &s));
 	until(&s.done, 1);
 	cr_assert_eq(s.code, 12);
 }
@@ -222,7 +227,8 @@ Test(grpc, passes_its_deadline)
 	q.key.data = (uint8_t *)"/x";
 	q.key.len = 2;
 	s = (struct seen){ 0 };
-	cr_assert(grpc_unary(client, "/etcdserverpb.KV/Put", &q.base, &etcdpb__put_response__descriptor, 200, on_put, &s));
+	cr_assert(grpc_unary(client, "/etcdserverpb.KV/Put", &q.base, &etcdpb__put_response__descriptor, 200, on_put,
+			     &s));
 	until(&s.done, 1);
 	kill(etcd.pid, SIGCONT);
 	cr_assert_eq(s.code, 4);

@@ -300,7 +300,8 @@ static void unwatch_hook(struct t_watch *w)
 
 STORE_TEST(a_watch_may_be_ended_in_its_callback)
 {
-	struct t_watch w = { .hook = unwatch_hook, .hook_arg = f }, past = { .hook = unwatch_hook, .hook_arg = f }, all = { 0 };
+	struct t_watch w = { .hook = unwatch_hook, .hook_arg = f }, past = { .hook = unwatch_hook, .hook_arg = f },
+		       all = { 0 };
 	int64_t r = t_put(f, "/a", 0, "1").rev;
 
 	t_watch(f, &all, "/", 0);

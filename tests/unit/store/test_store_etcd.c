@@ -45,7 +45,8 @@ Test(store_etcd_faults, watches_go_on_without_gap_when_etcd_comes_back, .timeout
 	etcd_server_kill(&f.etcd);
 	t = t_put(&f, "/a", r, "lost");
 	cr_assert_eq(t.r, -EAGAIN);
-	cr_assert(strstr(t.error, f.etcd.url), "%s", t.error); /* and "refused", or what happened to a connection in use */
+	cr_assert(strstr(t.error, f.etcd.url), "%s",
+		  t.error); /* and "refused", or what happened to a connection in use */
 	etcd_server_restart(&f.etcd);
 	r = t_put(&f, "/a", r, "2").rev;
 	r = t_put(&f, "/a", r, "3").rev;

@@ -13,7 +13,7 @@ struct change {
 
 struct model {
 	struct change log[STEPS + 1];
-	int n;				/* changes so far; change i has revision base + 1 + i */
+	int n; /* changes so far; change i has revision base + 1 + i */
 	int64_t base, compacted;
 };
 
@@ -152,7 +152,10 @@ static void expect_line(const struct model *m, int i, struct strbuf *out)
 	strbuf_addc(out, '\n');
 }
 
-/* Everything since rev (behind the compacted one: what is current there, and so every value before, is still readable), from the table or etcd's history. */
+/*
+ * Everything since rev (behind the compacted one: what is current there, and so every value before, is still
+ * readable), from the table or etcd's history.
+ */
 static void check_history(struct fixture *f, const struct model *m, int64_t rev)
 {
 	struct strbuf want = STRBUF_INIT;

@@ -34,7 +34,8 @@ Test(store_sqlite_files, a_second_process_is_refused, .timeout = 20)
 	fx_start(&f, false);
 	snprintf(pid, sizeof(pid), "(pid %d)", getpid());
 	cr_assert_eq(open_err(f.dir, &err), -EBUSY);
-	cr_assert(strstr(err.msg, f.dir) && strstr(err.msg, "in use by another process") && strstr(err.msg, pid), "%s", err.msg);
+	cr_assert(strstr(err.msg, f.dir) && strstr(err.msg, "in use by another process") && strstr(err.msg, pid), "%s",
+		  err.msg);
 	fx_stop(&f);
 }
 
@@ -168,12 +169,12 @@ Test(store_sqlite_files, a_full_disk_fails_writes_and_nothing_else, .timeout = 3
 	rmdir(f.dir);
 }
 
-/* --- kill -9 --- */
+/* --- kill -9 ------------------------------------------------------------------------------------------------------ */
 
 struct writer {
 	struct store *s;
 	int fd, next;
-	int64_t rev[4];			/* of the keys in flight */
+	int64_t rev[4]; /* of the keys in flight */
 };
 
 struct ack {

@@ -13,7 +13,7 @@ struct cri {
 	struct cri_watch_ops ops;
 	void *arg;
 	bool watching;
-	bool containerd_events;		/* the runtime has no GetContainerEvents */
+	bool containerd_events; /* the runtime has no GetContainerEvents */
 	struct grpc_call *stream, *version;
 	struct loop_timer retry, settle;
 	int backoff_ms;

@@ -12,7 +12,7 @@
 #include "../../lib/io/metrics.h"
 
 #define RUNTIME "/runtime.v1.RuntimeService/"
-#define IMAGES "/runtime.v1.ImageService/"
+#define IMAGES	"/runtime.v1.ImageService/"
 
 static const struct method {
 	const char *name, *path;
@@ -24,19 +24,25 @@ static const struct method {
 	[CRI_RUN_SANDBOX] = { "run_podsandbox", RUNTIME "RunPodSandbox", &cri__sandbox_id__descriptor, 240000 },
 	[CRI_STOP_SANDBOX] = { "stop_podsandbox", RUNTIME "StopPodSandbox", &cri__empty__descriptor, 120000 },
 	[CRI_REMOVE_SANDBOX] = { "remove_podsandbox", RUNTIME "RemovePodSandbox", &cri__empty__descriptor, 120000 },
-	[CRI_SANDBOX_STATUS] = { "podsandbox_status", RUNTIME "PodSandboxStatus", &cri__sandbox_status_response__descriptor, 30000 },
-	[CRI_LIST_SANDBOXES] = { "list_podsandbox", RUNTIME "ListPodSandbox", &cri__list_pod_sandbox_response__descriptor, 30000 },
-	[CRI_CREATE_CONTAINER] = { "create_container", RUNTIME "CreateContainer", &cri__container_id__descriptor, 120000 },
+	[CRI_SANDBOX_STATUS] = { "podsandbox_status", RUNTIME "PodSandboxStatus",
+				 &cri__sandbox_status_response__descriptor, 30000 },
+	[CRI_LIST_SANDBOXES] = { "list_podsandbox", RUNTIME "ListPodSandbox",
+				 &cri__list_pod_sandbox_response__descriptor, 30000 },
+	[CRI_CREATE_CONTAINER] = { "create_container", RUNTIME "CreateContainer", &cri__container_id__descriptor,
+				   120000 },
 	[CRI_START_CONTAINER] = { "start_container", RUNTIME "StartContainer", &cri__empty__descriptor, 120000 },
 	[CRI_STOP_CONTAINER] = { "stop_container", RUNTIME "StopContainer", &cri__empty__descriptor, 120000 },
 	[CRI_REMOVE_CONTAINER] = { "remove_container", RUNTIME "RemoveContainer", &cri__empty__descriptor, 120000 },
-	[CRI_LIST_CONTAINERS] = { "list_containers", RUNTIME "ListContainers", &cri__list_containers_response__descriptor, 30000 },
-	[CRI_CONTAINER_STATUS] = { "container_status", RUNTIME "ContainerStatus", &cri__container_status_response__descriptor, 30000 },
+	[CRI_LIST_CONTAINERS] = { "list_containers", RUNTIME "ListContainers",
+				  &cri__list_containers_response__descriptor, 30000 },
+	[CRI_CONTAINER_STATUS] = { "container_status", RUNTIME "ContainerStatus",
+				   &cri__container_status_response__descriptor, 30000 },
 	[CRI_EXEC_SYNC] = { "exec_sync", RUNTIME "ExecSync", &cri__exec_sync_response__descriptor, 30000 },
 	[CRI_EXEC] = { "exec", RUNTIME "Exec", &cri__url_response__descriptor, 30000 },
 	[CRI_ATTACH] = { "attach", RUNTIME "Attach", &cri__url_response__descriptor, 30000 },
 	[CRI_PORT_FORWARD] = { "port_forward", RUNTIME "PortForward", &cri__url_response__descriptor, 30000 },
-	[CRI_LIST_STATS] = { "list_container_stats", RUNTIME "ListContainerStats", &cri__list_container_stats_response__descriptor, 30000 },
+	[CRI_LIST_STATS] = { "list_container_stats", RUNTIME "ListContainerStats",
+			     &cri__list_container_stats_response__descriptor, 30000 },
 	[CRI_REOPEN_LOG] = { "reopen_container_log", RUNTIME "ReopenContainerLog", &cri__empty__descriptor, 30000 },
 	[CRI_IMAGE_STATUS] = { "image_status", IMAGES "ImageStatus", &cri__image_status_response__descriptor, 30000 },
 	[CRI_PULL_IMAGE] = { "pull_image", IMAGES "PullImage", &cri__pull_image_response__descriptor, 1800000 },
@@ -54,7 +60,9 @@ static struct metric *m_duration, *m_errors;
 
 int cri_new(struct loop *loop, const char *endpoint, struct cri **ret, struct err *err)
 {
-	struct http_client_config config = { .base_url = "http://localhost", .h2_prior_knowledge = true, .connect_timeout_ms = 2000 };
+	struct http_client_config config = { .base_url = "http://localhost",
+					     .h2_prior_knowledge = true,
+					     .connect_timeout_ms = 2000 };
 	const char *path = str_starts(endpoint, "unix://") ? endpoint + 7 : endpoint;
 	struct cri *c;
 	int r;
@@ -72,10 +80,10 @@ int cri_new(struct loop *loop, const char *endpoint, struct cri **ret, struct er
 		return err_wrap(err, r, "container runtime '%s'", path);
 	}
 	if (!m_duration) {
-		m_duration = metric_new(METRIC_HISTOGRAM, "skep_agent_cri_duration_seconds", "Time a call of the container runtime took.",
-					"method", NULL, 0);
-		m_errors = metric_new(METRIC_COUNTER, "skep_agent_cri_errors_total", "Calls of the container runtime that failed.",
-				      "method", NULL, 0);
+		m_duration = metric_new(METRIC_HISTOGRAM, "skep_agent_cri_duration_seconds",
+					"Time a call of the container runtime took.", "method", NULL, 0);
+		m_errors = metric_new(METRIC_COUNTER, "skep_agent_cri_errors_total",
+				      "Calls of the container runtime that failed.", "method", NULL, 0);
 	}
 	*ret = c;
 	return 0;
@@ -103,7 +111,8 @@ static void on_answer(void *arg, const struct grpc_status *status, const Protobu
 		done.fn(done.arg, status, msg);
 }
 
-struct grpc_call *cri_call(struct cri *c, enum cri_method method, const ProtobufCMessage *request, int timeout_ms, cri_fn *fn, void *arg)
+struct grpc_call *cri_call(struct cri *c, enum cri_method method, const ProtobufCMessage *request, int timeout_ms,
+			   cri_fn *fn, void *arg)
 {
 	const struct method *m = &methods[method];
 	struct timed_call *t = malloc(sizeof(*t));

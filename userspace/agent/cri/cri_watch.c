@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event stream: wait for the runtime (Version, with back-off), open GetContainerEvents, or containerd's own events where that is
- * not implemented, tell the owner to list, pass events on, start over when the stream breaks. A stream is taken as open when the
- * runtime has not refused it within SETTLE_MS: gRPC servers send nothing before the first event.
+ * The event stream: wait for the runtime (Version, with back-off), open GetContainerEvents, or containerd's own
+ * events where that is not implemented, tell the owner to list, pass events on, start over when the stream breaks. A
+ * stream is taken as open when the runtime has not refused it within SETTLE_MS: gRPC servers send nothing before the
+ * first event.
  */
 #include "cri-internal.h"
 
@@ -15,7 +16,7 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 3000
-#define SETTLE_MS 50
+#define SETTLE_MS      50
 
 static void connect_runtime(struct cri *c);
 
@@ -53,7 +54,10 @@ static void on_containerd_msg(struct grpc_call *call, void *arg, const ProtobufC
 	(void)call;
 	if (!e->event || strcmp(e->namespace_, "k8s.io"))
 		return;
-	/* Only the first field of TaskOOM and TaskStart is read, which is TaskExit's, too; further ones need not agree. */
+	/*
+	 * Only the first field of TaskOOM and TaskStart is read, which is TaskExit's, too; further ones need not
+	 * agree.
+	 */
 	if (streq(e->topic, "/tasks/exit")) {
 		task = cri__task_exit__unpack(NULL, e->event->value.len, e->event->value.data);
 		if (!task)

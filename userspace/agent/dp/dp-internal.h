@@ -37,9 +37,9 @@ enum dp_map {
 };
 
 struct dp_map_def {
-	const char *name;	/* at most 15 characters: the kernel's limit */
-	uint32_t layout;	/* raised when entries change their meaning or form */
-	bool fill;		/* reported by dp_map_fill() */
+	const char *name; /* at most 15 characters: the kernel's limit */
+	uint32_t layout;  /* raised when entries change their meaning or form */
+	bool fill;	  /* reported by dp_map_fill() */
 };
 extern const struct dp_map_def dp_map_defs[N_MAPS];
 
@@ -65,16 +65,16 @@ extern const char *const dp_prog_names[N_PROGS];
 struct dp {
 	char *pin_dir;
 	bool readonly;
-	bool tcx;			/* the kernel has it; else clsact */
-	int map_fd[N_MAPS];		/* -1: not open */
-	uint32_t capacity[N_MAPS];	/* 0: as the object says */
+	bool tcx;		   /* the kernel has it; else clsact */
+	int map_fd[N_MAPS];	   /* -1: not open */
+	uint32_t capacity[N_MAPS]; /* 0: as the object says */
 	int prog_fd[N_PROGS];
-	int btf_fd;			/* of the pod object: types of the policy tries */
+	int btf_fd; /* of the pod object: types of the policy tries */
 	uint32_t policy_key_type, policy_value_type;
 	uint32_t max_endpoints;
 	struct ip_range pod_ranges[2];
 	uint32_t next_svc_id;
-	uint32_t *gone;			/* interfaces of removed pods whose link pins are still there */
+	uint32_t *gone; /* interfaces of removed pods whose link pins are still there */
 	size_t n_gone, cap_gone;
 	struct ring_buffer *drops;
 	void (*drop_fn)(void *arg, const struct dp_drop_event *ev);
@@ -83,7 +83,7 @@ struct dp {
 };
 
 /* dp_pin.c */
-int dp_pin_prepare(struct dp *dp, struct err *err);	/* directories, and the file system if it is not mounted */
+int dp_pin_prepare(struct dp *dp, struct err *err); /* directories, and the file system if it is not mounted */
 int dp_pin_path(const struct dp *dp, const char *dir, const char *name, char ret_path[static 512], struct err *err);
 int dp_pin_replace(const struct dp *dp, const char *dir, const char *name, int fd, struct err *err);
 /* Before load: every map of obj gets the descriptor of a pinned one that fits, or its capacity. */
@@ -97,8 +97,8 @@ int dp_pin_open_readonly(struct dp *dp, struct err *err);
 /* dp_attach.c */
 bool dp_attach_probe_tcx(void);
 int dp_attach_node(struct dp *dp, const struct dp_config *config, struct err *err);
-int dp_attach_refresh_pods(struct dp *dp, struct err *err);	/* programs of this build; pins of vanished interfaces go */
-void dp_attach_sweep(struct dp *dp);				/* pins of removed pods whose interface has gone since */
+int dp_attach_refresh_pods(struct dp *dp, struct err *err); /* programs of this build; pins of vanished interfaces go */
+void dp_attach_sweep(struct dp *dp);			    /* pins of removed pods whose interface has gone since */
 void dp_attach_gone(struct dp *dp, uint32_t ifindex);
 int dp_attach_destroy(const char *pin_dir, struct err *err);
 

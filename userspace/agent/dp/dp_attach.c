@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hooks. With tcx (kernel 6.6) each is a link pinned under <pin_dir>/links, and a new program replaces the old one inside the link.
- * Without, it is a clsact filter, replaced in place, and what is pinned under the same name is the program. Names are
- * "<role>-<ifindex>-in" and "-out"; cgroup hooks are "sock-<hook>".
+ * Hooks. With tcx (kernel 6.6) each is a link pinned under <pin_dir>/links, and a new program replaces the old one
+ * inside the link. Without, it is a clsact filter, replaced in place, and what is pinned under the same name is the
+ * program. Names are "<role>-<ifindex>-in" and "-out"; cgroup hooks are "sock-<hook>".
  */
 #include "dp-internal.h"
 
@@ -18,8 +18,8 @@
 
 /* libbpf 1.1 and the headers of Linux 6.1 do not know tcx. */
 #define ATTACH_TCX_INGRESS 46u
-#define ATTACH_TCX_EGRESS 47u
-#define LINK_TYPE_CGROUP 3u
+#define ATTACH_TCX_EGRESS  47u
+#define LINK_TYPE_CGROUP   3u
 
 /* The beginning of union bpf_attr for BPF_LINK_CREATE; the rest of the union is zero. */
 struct link_create_attr {
@@ -31,13 +31,13 @@ struct link_create_attr {
 struct link_info {
 	uint32_t type, id, prog_id, pad;
 	union {
-		uint32_t tcx_ifindex;	/* 0: the interface is gone */
+		uint32_t tcx_ifindex; /* 0: the interface is gone */
 		uint64_t cgroup_id;
 	};
 	uint64_t rest[4];
 };
 
-#define CLSACT_HANDLE 0x5ce9
+#define CLSACT_HANDLE	0x5ce9
 #define CLSACT_PRIORITY 50
 
 static int tcx_link_create(int prog_fd, uint32_t ifindex, bool ingress)
@@ -109,7 +109,8 @@ static int attach_tcx(struct dp *dp, const char *name, uint32_t ifindex, bool in
 
 static int attach_clsact(struct dp *dp, const char *name, uint32_t ifindex, bool ingress, int prog_fd, struct err *err)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY, .prog_fd = prog_fd,
 		    .flags = BPF_TC_F_REPLACE);
 	int r;
@@ -123,7 +124,8 @@ static int attach_clsact(struct dp *dp, const char *name, uint32_t ifindex, bool
 	return dp_pin_replace(dp, "links", name, prog_fd, err);
 }
 
-static int attach_tc(struct dp *dp, const char *role, uint32_t ifindex, bool ingress, enum dp_prog prog, struct err *err)
+static int attach_tc(struct dp *dp, const char *role, uint32_t ifindex, bool ingress, enum dp_prog prog,
+		     struct err *err)
 {
 	char name[64];
 
@@ -172,7 +174,7 @@ void dp_attach_gone(struct dp *dp, uint32_t ifindex)
 	if (dp->n_gone == dp->cap_gone) {
 		p = realloc(dp->gone, (dp->cap_gone + 64) * sizeof(*p));
 		if (!p)
-			return;	/* the next dp_open() finds it */
+			return; /* the next dp_open() finds it */
 		dp->gone = p;
 		dp->cap_gone += 64;
 	}
@@ -194,7 +196,10 @@ void dp_attach_sweep(struct dp *dp)
 	dp->n_gone = kept;
 }
 
-/* Names under links/, read before anything there changes. One allocation per name, at most as many as there are interfaces. */
+/*
+ * Names under links/, read before anything there changes. One allocation per name, at most as many as there are
+ * interfaces.
+ */
 static int link_names(const struct dp *dp, char ***ret, size_t *ret_n, struct err *err)
 {
 	char path[512], **names = NULL;
@@ -258,7 +263,7 @@ int dp_attach_refresh_pods(struct dp *dp, struct err *err)
 			r = attach_tc(dp, "pod", ifindex, !strcmp(way, "in"),
 				      !strcmp(way, "in") ? PROG_FROM_POD : PROG_TO_POD, err);
 		if (r == -ENODEV)
-			r = 0;	/* it went this instant */
+			r = 0; /* it went this instant */
 	}
 	free_names(names, n);
 	return r;
@@ -318,7 +323,7 @@ static int attach_sockets(struct dp *dp, const char *cgroup_dir, struct err *err
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set(err, errno, "cgroup '%s': %m", cgroup_dir);
 	for (size_t i = 0; i < sizeof(cgroup_hooks) / sizeof(cgroup_hooks[0]); i++) {
-		r = attach_cgroup(dp, fd, st.st_ino, i, err);	/* a cgroup's id is its inode number */
+		r = attach_cgroup(dp, fd, st.st_ino, i, err); /* a cgroup's id is its inode number */
 		if (r < 0)
 			return err_wrap(err, r, "cgroup '%s'", cgroup_dir);
 	}
@@ -336,7 +341,8 @@ static void release_others(struct dp *dp, const char *role, uint32_t ifindex)
 		char other[16], way[8];
 		uint32_t old;
 
-		if (sscanf(names[i], "%15[a-z]-%u-%7[a-z]", other, &old, way) != 3 || strcmp(role, other) || old == ifindex)
+		if (sscanf(names[i], "%15[a-z]-%u-%7[a-z]", other, &old, way) != 3 || strcmp(role, other) ||
+		    old == ifindex)
 			continue;
 		if (!dp->tcx) {
 			LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)old,
@@ -397,7 +403,8 @@ int dp_attach_destroy(const char *pin_dir, struct err *err)
 		snprintf(entry, sizeof(entry), "%s/%s", path, e->d_name);
 		fd = bpf_obj_get(entry);
 		/* A link is detached now; the last reference may go later. A program means a clsact filter. */
-		if (fd >= 0 && bpf_link_detach(fd) < 0 && sscanf(e->d_name, "%15[a-z]-%u-%7[a-z]", role, &ifindex, way) == 3) {
+		if (fd >= 0 && bpf_link_detach(fd) < 0 &&
+		    sscanf(e->d_name, "%15[a-z]-%u-%7[a-z]", role, &ifindex, way) == 3) {
 			LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
 				    .attach_point = strcmp(way, "in") ? BPF_TC_EGRESS : BPF_TC_INGRESS);
 			LIBBPF_OPTS(bpf_tc_opts, opts, .handle = CLSACT_HANDLE, .priority = CLSACT_PRIORITY);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Local pods, and which identity an address has. When an address changes its owner, flows of the old owner must not pass as the
- * new one's: such a change raises the policy generation, and every flow is judged again at its next packet.
+ * Local pods, and which identity an address has. When an address changes its owner, flows of the old owner must not
+ * pass as the new one's: such a change raises the policy generation, and every flow is judged again at its next
+ * packet.
  */
 #include "dp-internal.h"
 
@@ -13,7 +14,8 @@
 
 static int set_error(struct err *err, int r, const char *map, const char *what)
 {
-	return err_set(err, -r, "map '%s': %s: %s", map, what, r == -E2BIG || r == -ENOSPC ? "it is full" : strerror(-r));
+	return err_set(err, -r, "map '%s': %s: %s", map, what,
+		       r == -E2BIG || r == -ENOSPC ? "it is full" : strerror(-r));
 }
 
 static struct pod pod_of(const struct dp_endpoint *ep)
@@ -263,8 +265,8 @@ int dp_ipcache_set(struct dp *dp, const struct dp_ipcache_entry *e, struct err *
 	if (r < 0)
 		return set_error(err, r, "ipcache", "add");
 	/*
-	 * A new pod's address needs no bump: its flows were judged as unknown, and only what is allowed to anyone has passed. Any other
-	 * address was judged as the world's or a CIDR's until now.
+	 * A new pod's address needs no bump: its flows were judged as unknown, and only what is allowed to anyone has
+	 * passed. Any other address was judged as the world's or a CIDR's until now.
 	 */
 	if (had ? old.identity == e->identity : in_pod_range(dp, &e->ip))
 		return 0;
@@ -302,7 +304,8 @@ static int list_ipcache(void *arg, const void *key, const void *value)
 int dp_ipcache_list(struct dp *dp, struct dp_ipcache_entry **ret, size_t *ret_n, struct err *err)
 {
 	struct list l = { .size = sizeof(struct dp_ipcache_entry) };
-	int r = dp_map_each(dp->map_fd[MAP_IPCACHE], sizeof(struct ip_addr), sizeof(struct ipcache_value), list_ipcache, &l);
+	int r = dp_map_each(dp->map_fd[MAP_IPCACHE], sizeof(struct ip_addr), sizeof(struct ipcache_value), list_ipcache,
+			    &l);
 
 	return list_result(&l, r, "ipcache", (void **)ret, ret_n, err);
 }
@@ -324,9 +327,11 @@ int dp_cidr_set(struct dp *dp, const struct dp_cidr_entry *e, struct err *err)
 	if (r < 0)
 		return r;
 	if (e->len > 128)
-		return err_set(err, EINVAL, "prefix length %u is beyond 128 (an IPv4 prefix /n is given as 96 + n)", e->len);
+		return err_set(err, EINVAL, "prefix length %u is beyond 128 (an IPv4 prefix /n is given as 96 + n)",
+			       e->len);
 	/* A lookup gives the longest match, which may be a shorter prefix: writing the same again does no harm. */
-	if (bpf_map_lookup_elem(fd, &k, &old) == 0 && old.identity == e->identity && bpf_map_update_elem(fd, &k, &v, BPF_EXIST) == 0)
+	if (bpf_map_lookup_elem(fd, &k, &old) == 0 && old.identity == e->identity &&
+	    bpf_map_update_elem(fd, &k, &v, BPF_EXIST) == 0)
 		return 0;
 	r = bpf_map_update_elem(fd, &k, &v, BPF_ANY);
 	if (r < 0)

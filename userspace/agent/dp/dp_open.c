@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening and closing the data plane. Order at start: load programs on the pinned maps, pin what is new, then swap programs inside
- * the links, pods first, so that at every instant each hook runs the old program or the new one on maps with the same content.
+ * Opening and closing the data plane. Order at start: load programs on the pinned maps, pin what is new, then swap
+ * programs inside the links, pods first, so that at every instant each hook runs the old program or the new one on
+ * maps with the same content.
  */
 #include "dp-internal.h"
 
@@ -22,23 +23,30 @@
 #include "bpf/sock_lb.skel.h"
 
 #define DEFAULT_ENDPOINTS 1024u
-#define DEFAULT_SERVICES 16384u
-#define DEFAULT_BACKENDS 131072u
-#define DEFAULT_FLOWS 131072u
+#define DEFAULT_SERVICES  16384u
+#define DEFAULT_BACKENDS  131072u
+#define DEFAULT_FLOWS	  131072u
 
 #define PEERS_PER_CPU_LEAST 2048u
 
-#define NAT_PORT_MIN 61000u
+#define NAT_PORT_MIN	61000u
 #define NAT_PORTS_LEAST 1024u
 
 const char *const dp_prog_names[N_PROGS] = {
-	[PROG_FROM_POD] = "from_pod",		  [PROG_TO_POD] = "to_pod",
-	[PROG_FROM_TUNNEL] = "from_tunnel",	  [PROG_TO_TUNNEL] = "to_tunnel",
-	[PROG_FROM_UPLINK] = "from_uplink",	  [PROG_TO_UPLINK] = "to_uplink",
-	[PROG_CONNECT4] = "lb_connect4",	  [PROG_CONNECT6] = "lb_connect6",
-	[PROG_SENDMSG4] = "lb_sendmsg4",	  [PROG_SENDMSG6] = "lb_sendmsg6",
-	[PROG_RECVMSG4] = "lb_recvmsg4",	  [PROG_RECVMSG6] = "lb_recvmsg6",
-	[PROG_GETPEERNAME4] = "lb_getpeername4", [PROG_GETPEERNAME6] = "lb_getpeername6",
+	[PROG_FROM_POD] = "from_pod",
+	[PROG_TO_POD] = "to_pod",
+	[PROG_FROM_TUNNEL] = "from_tunnel",
+	[PROG_TO_TUNNEL] = "to_tunnel",
+	[PROG_FROM_UPLINK] = "from_uplink",
+	[PROG_TO_UPLINK] = "to_uplink",
+	[PROG_CONNECT4] = "lb_connect4",
+	[PROG_CONNECT6] = "lb_connect6",
+	[PROG_SENDMSG4] = "lb_sendmsg4",
+	[PROG_SENDMSG6] = "lb_sendmsg6",
+	[PROG_RECVMSG4] = "lb_recvmsg4",
+	[PROG_RECVMSG6] = "lb_recvmsg6",
+	[PROG_GETPEERNAME4] = "lb_getpeername4",
+	[PROG_GETPEERNAME6] = "lb_getpeername6",
 };
 
 /* What libbpf said while loading, the verifier's log included; shown only when the load fails. */
@@ -105,7 +113,10 @@ static struct ip_range range_of(const struct ip_addr *ip, unsigned len, bool v6)
 	return r;
 }
 
-/* Above the ports that the node's own sockets get. Where too few are left there, nat_in keeps both apart all the same. */
+/*
+ * Above the ports that the node's own sockets get. Where too few are left there, nat_in keeps both apart all the
+ * same.
+ */
 static void nat_ports(struct node_settings *s)
 {
 	cleanup(free) char *text = NULL;
@@ -147,13 +158,16 @@ static int load(struct dp *dp, struct bpf_object *obj, struct bpf_object_skeleto
 	r = bpf_object__load_skeleton(skeleton);
 	if (r < 0) {
 		drop_log(true);
-		return err_set(err, -r, "load '%s' into the kernel: %s (needs root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and "
-			       "Linux 6.1 or later; details above)", bpf_object__name(obj), strerror(-r));
+		return err_set(
+			err, -r,
+			"load '%s' into the kernel: %s (needs root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and "
+			"Linux 6.1 or later; details above)",
+			bpf_object__name(obj), strerror(-r));
 	}
 	r = dp_pin_adopt_maps(dp, obj, err);
 	if (r < 0)
 		return r;
-	bpf_object__for_each_program(p, obj) {
+	bpf_object__for_each_program (p, obj) {
 		for (int i = 0; i < N_PROGS; i++) {
 			if (strcmp(bpf_program__name(p), dp_prog_names[i]))
 				continue;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pinned objects under <pin_dir>/{maps,links,progs}. A pinned map is reused when its layout version (map `layouts`), type, sizes,
- * flags and capacity are those of this build. If only the capacity differs, a new map takes the entries over. Otherwise a new, empty
- * map takes its place: flows and counters start again, and the agent's next synchronisation fills the rest.
+ * Pinned objects under <pin_dir>/{maps,links,progs}. A pinned map is reused when its layout version (map `layouts`),
+ * type, sizes, flags and capacity are those of this build. If only the capacity differs, a new map takes the entries
+ * over. Otherwise a new, empty map takes its place: flows and counters start again, and the agent's next
+ * synchronisation fills the rest.
  */
 #include "dp-internal.h"
 
@@ -79,7 +80,8 @@ int dp_pin_prepare(struct dp *dp, struct err *err)
 			return r;
 	}
 	if (!is_bpffs(dp->pin_dir))
-		return err_set(err, EINVAL, "pin directory '%s' is not on a BPF file system: mount one there (mount -t bpf)",
+		return err_set(err, EINVAL,
+			       "pin directory '%s' is not on a BPF file system: mount one there (mount -t bpf)",
 			       dp->pin_dir);
 	return 0;
 }
@@ -157,7 +159,7 @@ int dp_pin_reuse_maps(struct dp *dp, struct bpf_object *obj, struct err *err)
 	bool same_capacity;
 	int i, r;
 
-	bpf_object__for_each_map(m, obj) {
+	bpf_object__for_each_map (m, obj) {
 		cleanup(close_fd) int fd = -1;
 
 		if (bpf_map__is_internal(m))
@@ -186,7 +188,7 @@ int dp_pin_reuse_maps(struct dp *dp, struct bpf_object *obj, struct err *err)
 
 struct copy {
 	int to;
-	bool inner;	/* values read are ids of inner maps, values written their descriptors */
+	bool inner; /* values read are ids of inner maps, values written their descriptors */
 	uint64_t lost;
 };
 
@@ -233,7 +235,7 @@ int dp_pin_adopt_maps(struct dp *dp, struct bpf_object *obj, struct err *err)
 	struct bpf_map *m;
 	int i, r;
 
-	bpf_object__for_each_map(m, obj) {
+	bpf_object__for_each_map (m, obj) {
 		if (bpf_map__is_internal(m))
 			continue;
 		i = map_index(bpf_map__name(m));
@@ -326,7 +328,8 @@ int dp_pin_open_readonly(struct dp *dp, struct err *err)
 				       r == -ENOENT ? " (does the agent run on this node?)" : "");
 		}
 		if (i != MAP_LAYOUTS && !layout_matches(dp, i))
-			return err_set(err, EPROTO, "map '%s' has another layout than this program knows: use the agent's version",
+			return err_set(err, EPROTO,
+				       "map '%s' has another layout than this program knows: use the agent's version",
 				       path);
 	}
 	return 0;

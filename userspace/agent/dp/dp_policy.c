@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pod's policy as one longest-prefix trie, made whole and then put in place of the present one. The trie answers with the
- * longest match only, so what "a deny wins" means for rules of one peer that contain each other is settled here: an allow inside a
- * deny becomes that deny.
+ * A pod's policy as one longest-prefix trie, made whole and then put in place of the present one. The trie answers
+ * with the longest match only, so what "a deny wins" means for rules of one peer that contain each other is settled
+ * here: an allow inside a deny becomes that deny.
  */
 #include "dp-internal.h"
 
@@ -21,7 +21,7 @@ struct entry {
 struct entries {
 	struct entry *items;
 	size_t n;
-	bool deny;	/* any */
+	bool deny; /* any */
 };
 
 static void put(struct entries *e, const struct dp_policy_rule *rule, uint8_t proto)
@@ -94,7 +94,8 @@ static int compile(const struct dp_policy *policy, struct entries *e, struct err
 		const struct dp_policy_rule *rule = &policy->rules[i];
 
 		if (rule->direction > DP_EGRESS || rule->port_bits > 16)
-			return err_set(err, EINVAL, "policy rule %zu: direction %u, port bits %u", i, rule->direction, rule->port_bits);
+			return err_set(err, EINVAL, "policy rule %zu: direction %u, port bits %u", i, rule->direction,
+				       rule->port_bits);
 		if (!(rule->direction == DP_INGRESS ? policy->isolated_ingress : policy->isolated_egress))
 			continue;
 		if (rule->proto == 0 && rule->port_bits > 0) {
@@ -120,8 +121,8 @@ static int make_trie(struct dp *dp, const struct entries *e, int *ret_fd, struct
 		opts.btf_key_type_id = dp->policy_key_type;
 		opts.btf_value_type_id = dp->policy_value_type;
 	}
-	fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "policy_rules", sizeof(struct policy_key), sizeof(struct policy_value),
-			    e->n ? (uint32_t)e->n : 1, &opts);
+	fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "policy_rules", sizeof(struct policy_key),
+			    sizeof(struct policy_value), e->n ? (uint32_t)e->n : 1, &opts);
 	if (fd < 0)
 		return err_set(err, -fd, "make a policy map of %zu rules: %s", e->n, strerror(-fd));
 	for (size_t i = 0; i < e->n; i++) {
@@ -153,7 +154,10 @@ int dp_policy_set(struct dp *dp, uint32_t ep_id, const struct dp_policy *policy,
 		goto out;
 	r = bpf_map_update_elem(dp->map_fd[MAP_POLICIES], &ep_id, &fd, BPF_ANY);
 	if (r == -EINVAL && dp->btf_fd >= 0) {
-		/* Until Linux 6.1 a map with types does not pass for one of the same form without, which is what `policies` names. */
+		/*
+		 * Until Linux 6.1 a map with types does not pass for one of the same form without, which is what
+		 * `policies` names.
+		 */
 		close(dp->btf_fd);
 		dp->btf_fd = -1;
 		close(TAKE_FD(fd));

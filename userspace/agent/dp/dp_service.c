@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services. A set of backends is written under a new generation, then the service's value is made to name it, then the old
- * generation is removed: a connection sees one set whole. A crash between two steps leaves backends that no service names;
- * dp_service_recover() removes them.
+ * Services. A set of backends is written under a new generation, then the service's value is made to name it, then
+ * the old generation is removed: a connection sees one set whole. A crash between two steps leaves backends that no
+ * service names; dp_service_recover() removes them.
  */
 #include "dp-internal.h"
 
@@ -60,8 +60,8 @@ static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct 
 static int check(const struct dp_service *svc, struct err *err)
 {
 	if (svc->port == 0 || (svc->proto != IPPROTO_TCP && svc->proto != IPPROTO_UDP))
-		return err_set(err, EINVAL, "service port %u, protocol %u: only TCP and UDP ports are balanced", svc->port,
-			       svc->proto);
+		return err_set(err, EINVAL, "service port %u, protocol %u: only TCP and UDP ports are balanced",
+			       svc->port, svc->proto);
 	for (size_t i = 0; i < svc->n_backends; i++) {
 		if (ip_is_mapped4(&svc->backends[i].ip) != ip_is_mapped4(&svc->vip))
 			return err_set(err, EINVAL, "backend %zu is not of its service's address family", i);
@@ -131,7 +131,7 @@ struct snapshot {
 	struct svc_entry {
 		struct svc_key key;
 		struct svc_value value;
-	} *items;
+	} * items;
 	size_t n, cap, n_backends;
 };
 
@@ -212,7 +212,7 @@ int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struc
 }
 
 struct recover {
-	const struct svc_value *by_id;	/* sorted */
+	const struct svc_value *by_id; /* sorted */
 	size_t n;
 	struct backend_key *orphans;
 	size_t n_orphans, cap;
@@ -273,7 +273,8 @@ int dp_service_recover(struct dp *dp, struct err *err)
 	qsort(values, s.n, sizeof(*values), by_svc_id);
 	rc.by_id = values;
 	rc.n = s.n;
-	r = dp_map_each(dp->map_fd[MAP_BACKENDS], sizeof(struct backend_key), sizeof(struct backend_value), find_orphan, &rc);
+	r = dp_map_each(dp->map_fd[MAP_BACKENDS], sizeof(struct backend_key), sizeof(struct backend_value), find_orphan,
+			&rc);
 	for (size_t i = 0; r == 0 && i < rc.n_orphans; i++)
 		(void)bpf_map_delete_elem(dp->map_fd[MAP_BACKENDS], &rc.orphans[i]);
 	free(rc.orphans);

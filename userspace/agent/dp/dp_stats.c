@@ -96,8 +96,8 @@ int dp_drop_stats(struct dp *dp, struct dp_drop_stats **ret, size_t *ret_n, stru
 
 	if (l.n_cpus < 0)
 		return err_set(err, -l.n_cpus, "number of CPUs: %s", strerror(-l.n_cpus));
-	r = dp_map_each(dp->map_fd[MAP_DROP_COUNTERS], sizeof(struct drop_key), sizeof(struct drop_value) * (size_t)l.n_cpus,
-			keep_drop, &l);
+	r = dp_map_each(dp->map_fd[MAP_DROP_COUNTERS], sizeof(struct drop_key),
+			sizeof(struct drop_value) * (size_t)l.n_cpus, keep_drop, &l);
 	if (r < 0) {
 		free(l.items);
 		return err_set(err, -r, "map 'drop_counters': %s", strerror(-r));

@@ -82,8 +82,8 @@ int ip_parse_list(const char *list, struct ip_addr *ret4, struct ip_addr *ret6, 
 	return 0;
 }
 
-int ip_parse_cidr_list(const char *list, struct ip_addr *ret4, unsigned *ret_len4, struct ip_addr *ret6, unsigned *ret_len6,
-		       struct err *err)
+int ip_parse_cidr_list(const char *list, struct ip_addr *ret4, unsigned *ret_len4, struct ip_addr *ret6,
+		       unsigned *ret_len6, struct err *err)
 {
 	*ret4 = *ret6 = (struct ip_addr){ 0 };
 	*ret_len4 = *ret_len6 = 0;
@@ -93,7 +93,8 @@ int ip_parse_cidr_list(const char *list, struct ip_addr *ret4, unsigned *ret_len
 		unsigned len;
 
 		if (ip_parse_cidr(list, n, &ip, &len) < 0)
-			return err_set(err, EINVAL, "'%.*s' is not a range such as 10.0.0.0/8 or fd00::/48", (int)n, list);
+			return err_set(err, EINVAL, "'%.*s' is not a range such as 10.0.0.0/8 or fd00::/48", (int)n,
+				       list);
 		if (ip_is_v4(&ip) && ip_is_zero(ret4)) {
 			*ret4 = ip;
 			*ret_len4 = len;

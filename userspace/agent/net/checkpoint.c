@@ -39,16 +39,18 @@ static char *mac_text(const uint8_t mac[6], char *buf)
 
 static bool mac_parse(const char *s, uint8_t mac[6])
 {
-	return s && sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) == 6;
+	return s && sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
+			   &mac[5]) == 6;
 }
 
 int checkpoint_save(const char *dir, const struct sandbox *s, struct err *err)
 {
 	char ip4[INET6_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN], host_mac[18], pod_mac[18], path[PATH_MAX];
-	json_t *obj = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:I,s:s,s:s}", "sandbox", s->id, "namespace", s->ns, "name", s->name,
-				"uid", s->uid, "netns", s->netns, "ifname", s->ifname, "hostIfname", s->host_ifname, "number",
-				(json_int_t)s->number, "ip4", ip_text(&s->ip4, ip4), "ip6", ip_text(&s->ip6, ip6), "ifindex",
-				(json_int_t)s->ifindex, "hostMac", mac_text(s->host_mac, host_mac), "podMac", mac_text(s->pod_mac, pod_mac));
+	json_t *obj = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:s,s:I,s:s,s:s}", "sandbox", s->id, "namespace",
+				s->ns, "name", s->name, "uid", s->uid, "netns", s->netns, "ifname", s->ifname,
+				"hostIfname", s->host_ifname, "number", (json_int_t)s->number, "ip4",
+				ip_text(&s->ip4, ip4), "ip6", ip_text(&s->ip6, ip6), "ifindex", (json_int_t)s->ifindex,
+				"hostMac", mac_text(s->host_mac, host_mac), "podMac", mac_text(s->pod_mac, pod_mac));
 	cleanup(free) char *text = obj ? json_dumps(obj, JSON_INDENT(1)) : NULL;
 
 	json_decref(obj);
@@ -93,8 +95,8 @@ static int read_one(const char *path, struct sandbox *s, struct err *err)
 	ok = copy(obj, "sandbox", s->id, sizeof(s->id)) && copy(obj, "namespace", s->ns, sizeof(s->ns)) &&
 	     copy(obj, "name", s->name, sizeof(s->name)) && copy(obj, "uid", s->uid, sizeof(s->uid)) &&
 	     copy(obj, "netns", s->netns, sizeof(s->netns)) && copy(obj, "ifname", s->ifname, sizeof(s->ifname)) &&
-	     copy(obj, "hostIfname", s->host_ifname, sizeof(s->host_ifname)) && mac_parse(api_get_str(obj, "hostMac"), s->host_mac) &&
-	     mac_parse(api_get_str(obj, "podMac"), s->pod_mac);
+	     copy(obj, "hostIfname", s->host_ifname, sizeof(s->host_ifname)) &&
+	     mac_parse(api_get_str(obj, "hostMac"), s->host_mac) && mac_parse(api_get_str(obj, "podMac"), s->pod_mac);
 	s->number = (uint32_t)api_get_int(obj, "number", 0);
 	s->ifindex = (uint32_t)api_get_int(obj, "ifindex", 0);
 	if (ok && (ip = api_get_str(obj, "ip4")) && *ip)
@@ -105,7 +107,8 @@ static int read_one(const char *path, struct sandbox *s, struct err *err)
 	return ok && s->number && checkpoint_valid_id(s->id) ? 0 : err_set(err, EINVAL, "fields are missing or wrong");
 }
 
-int checkpoint_load(const char *dir, struct sandbox **ret, size_t *ret_n, void (*bad)(const char *path, const char *why), struct err *err)
+int checkpoint_load(const char *dir, struct sandbox **ret, size_t *ret_n,
+		    void (*bad)(const char *path, const char *why), struct err *err)
 {
 	struct sandbox *all = NULL, *more;
 	struct dirent *e;

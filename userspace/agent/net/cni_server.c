@@ -35,7 +35,9 @@ static void reply(struct cni_request *req, int status, json_t *body /* stolen */
 
 void cni_reply_error(struct cni_request *req, int code, const char *msg, const char *details)
 {
-	reply(req, 500, json_pack("{s:s,s:i,s:s,s:s}", "cniVersion", req->version, "code", code, "msg", msg, "details", details ? details : ""));
+	reply(req, 500,
+	      json_pack("{s:s,s:i,s:s,s:s}", "cniVersion", req->version, "code", code, "msg", msg, "details",
+			details ? details : ""));
 }
 
 void cni_reply_ok(struct cni_request *req)
@@ -63,19 +65,20 @@ void cni_reply_added(struct cni_request *req, const struct sandbox *s)
 	json_t *ips = json_array(), *routes = json_array();
 	char host_mac[18], pod_mac[18];
 
-	snprintf(host_mac, sizeof(host_mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->host_mac[0], s->host_mac[1], s->host_mac[2], s->host_mac[3],
-		 s->host_mac[4], s->host_mac[5]);
-	snprintf(pod_mac, sizeof(pod_mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->pod_mac[0], s->pod_mac[1], s->pod_mac[2], s->pod_mac[3],
-		 s->pod_mac[4], s->pod_mac[5]);
+	snprintf(host_mac, sizeof(host_mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->host_mac[0], s->host_mac[1],
+		 s->host_mac[2], s->host_mac[3], s->host_mac[4], s->host_mac[5]);
+	snprintf(pod_mac, sizeof(pod_mac), "%02x:%02x:%02x:%02x:%02x:%02x", s->pod_mac[0], s->pod_mac[1], s->pod_mac[2],
+		 s->pod_mac[3], s->pod_mac[4], s->pod_mac[5]);
 	add_ip(ips, &s->ip4, "169.254.1.1", old_version);
 	add_ip(ips, &s->ip6, "fe80::1", old_version);
 	if (!ip_is_zero(&s->ip4))
 		json_array_append_new(routes, json_pack("{s:s,s:s}", "dst", "0.0.0.0/0", "gw", "169.254.1.1"));
 	if (!ip_is_zero(&s->ip6))
 		json_array_append_new(routes, json_pack("{s:s,s:s}", "dst", "::/0", "gw", "fe80::1"));
-	reply(req, 200, json_pack("{s:s,s:[{s:s,s:s},{s:s,s:s,s:s}],s:o,s:o,s:{}}", "cniVersion", req->version, "interfaces", "name",
-				  s->host_ifname, "mac", host_mac, "name", s->ifname, "mac", pod_mac, "sandbox", s->netns, "ips", ips,
-				  "routes", routes, "dns"));
+	reply(req, 200,
+	      json_pack("{s:s,s:[{s:s,s:s},{s:s,s:s,s:s}],s:o,s:o,s:{}}", "cniVersion", req->version, "interfaces",
+			"name", s->host_ifname, "mac", host_mac, "name", s->ifname, "mac", pod_mac, "sandbox", s->netns,
+			"ips", ips, "routes", routes, "dns"));
 }
 
 static void gone(struct http_req *http, void *data)
@@ -137,8 +140,10 @@ static void on_request(struct http_req *http, void *arg)
 		cni_reply_error(req, CNI_ERR_IO, "the request is not JSON", err.msg);
 		return;
 	}
-	ok = take(obj, "command", req->command, sizeof(req->command)) && take(obj, "containerId", req->container_id, sizeof(req->container_id)) &&
-	     take(obj, "netns", req->netns, sizeof(req->netns)) && take(obj, "ifname", req->ifname, sizeof(req->ifname));
+	ok = take(obj, "command", req->command, sizeof(req->command)) &&
+	     take(obj, "containerId", req->container_id, sizeof(req->container_id)) &&
+	     take(obj, "netns", req->netns, sizeof(req->netns)) &&
+	     take(obj, "ifname", req->ifname, sizeof(req->ifname));
 	if (api_get_str(obj, "config.cniVersion"))
 		ok &= take(obj, "config.cniVersion", req->version, sizeof(req->version));
 	take_arg(api_get_str(obj, "args"), "K8S_POD_NAMESPACE", req->pod_ns, sizeof(req->pod_ns));
@@ -146,12 +151,14 @@ static void on_request(struct http_req *http, void *arg)
 	take_arg(api_get_str(obj, "args"), "K8S_POD_UID", req->pod_uid, sizeof(req->pod_uid));
 	json_decref(obj);
 	if (!ok || !checkpoint_valid_id(req->container_id)) {
-		cni_reply_error(req, CNI_ERR_INVALID_ENV, "CNI_CONTAINERID, CNI_NETNS or CNI_IFNAME is missing, too long or malformed",
+		cni_reply_error(req, CNI_ERR_INVALID_ENV,
+				"CNI_CONTAINERID, CNI_NETNS or CNI_IFNAME is missing, too long or malformed",
 				req->container_id);
 		return;
 	}
 	if (streq(req->command, "ADD") && (!req->netns[0] || !req->ifname[0] || !req->pod_name[0] || !req->pod_ns[0])) {
-		cni_reply_error(req, CNI_ERR_INVALID_ENV, "ADD needs CNI_NETNS, CNI_IFNAME and CNI_ARGS with K8S_POD_NAMESPACE and K8S_POD_NAME",
+		cni_reply_error(req, CNI_ERR_INVALID_ENV,
+				"ADD needs CNI_NETNS, CNI_IFNAME and CNI_ARGS with K8S_POD_NAMESPACE and K8S_POD_NAME",
 				"");
 		return;
 	}
@@ -162,11 +169,13 @@ static void on_request(struct http_req *http, void *arg)
 	s->handler(req, s->arg);
 }
 
-int cni_server_new(struct loop *loop, const char *socket, void (*handler)(struct cni_request *req, void *arg), void *arg,
-		   struct cni_server **ret, struct err *err)
+int cni_server_new(struct loop *loop, const char *socket, void (*handler)(struct cni_request *req, void *arg),
+		   void *arg, struct cni_server **ret, struct err *err)
 {
 	struct cni_server *s = calloc(1, sizeof(*s));
-	struct http_server_config config = { .max_body = 256 << 10, .max_connections = 1000, .handler = on_request, .arg = s };
+	struct http_server_config config = {
+		.max_body = 256 << 10, .max_connections = 1000, .handler = on_request, .arg = s
+	};
 	char address[300];
 	int r;
 

@@ -8,13 +8,13 @@
 enum { MAX_NUMBERS = 65536, FIRST = 2 /* .0 is the network, .1 is left to gateways by custom */ };
 
 struct slot {
-	uint64_t released;	/* order of release; 0: never used */
+	uint64_t released; /* order of release; 0: never used */
 	bool used;
 };
 
 struct ipam {
 	struct ip_addr base4, base6;
-	struct slot *slots;	/* by number - 1; host part is number + FIRST - 1 */
+	struct slot *slots; /* by number - 1; host part is number + FIRST - 1 */
 	uint32_t n, used;
 	uint64_t clock;
 };

@@ -34,7 +34,8 @@ static int find_uplink(struct nl_sock *nl, char *ifname, struct err *err)
 		struct rtnl_route *rt = (struct rtnl_route *)o;
 		struct nl_addr *dst = rtnl_route_get_dst(rt);
 
-		if (rtnl_route_get_table(rt) == RT_TABLE_MAIN && (!dst || !nl_addr_get_prefixlen(dst)) && rtnl_route_get_nnexthops(rt) == 1)
+		if (rtnl_route_get_table(rt) == RT_TABLE_MAIN && (!dst || !nl_addr_get_prefixlen(dst)) &&
+		    rtnl_route_get_nnexthops(rt) == 1)
 			ifindex = rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(rt, 0));
 	}
 	nl_cache_free(routes);
@@ -66,7 +67,8 @@ static int make_tunnel(struct nl_sock *nl, struct err *err)
 	if (!r)
 		r = rtnl_link_add(nl, link, NLM_F_CREATE | NLM_F_EXCL);
 	rtnl_link_put(link);
-	return r < 0 ? err_set(err, EIO, "make VXLAN device " NET_TUNNEL " (kernel module vxlan): %s", nl_geterror(r)) : 0;
+	return r < 0 ? err_set(err, EIO, "make VXLAN device " NET_TUNNEL " (kernel module vxlan): %s", nl_geterror(r))
+		     : 0;
 }
 
 int net_node_setup(struct net_node *n, struct err *err)
@@ -91,7 +93,10 @@ int net_node_setup(struct net_node *n, struct err *err)
 	r = sysctl("ipv4/ip_forward", "1", err);
 	if (!r)
 		r = sysctl("ipv6/conf/all/forwarding", "1", err);
-	/* Replies may come by another interface than the kernel would use: eBPF checks sources, rp_filter knows no pods. */
+	/*
+	 * Replies may come by another interface than the kernel would use: eBPF checks sources, rp_filter knows no
+	 * pods.
+	 */
 	if (!r)
 		r = sysctl("ipv4/conf/all/rp_filter", "0", err);
 	if (!r)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pod's interface pair. The pod has a /32 (and /128) and sends everything to a link-local gateway whose MAC is the host side's, by a
- * permanent neighbour entry: no ARP, no ND, no subnet. See net.h.
+ * A pod's interface pair. The pod has a /32 (and /128) and sends everything to a link-local gateway whose MAC is the
+ * host side's, by a permanent neighbour entry: no ARP, no ND, no subnet. See net.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +52,7 @@ static int set_mac(struct rtnl_link *link)
 
 	if (getrandom(mac, sizeof(mac), 0) != sizeof(mac))
 		return -errno;
-	mac[0] = (uint8_t)((mac[0] & 0xfe) | 0x02);	/* unicast, locally administered */
+	mac[0] = (uint8_t)((mac[0] & 0xfe) | 0x02); /* unicast, locally administered */
 	addr = nl_addr_build(AF_LLC, mac, sizeof(mac));
 	if (!addr)
 		return -ENOMEM;
@@ -225,7 +225,7 @@ int net_link_index(const char *ifname, uint32_t *ret_ifindex)
 int net_pod_links(char (**ret)[IFNAMSIZ], size_t *ret_n, struct err *err)
 {
 	struct if_nameindex *all = if_nameindex();
-	char (*out)[IFNAMSIZ];
+	char(*out)[IFNAMSIZ];
 	size_t n = 0;
 
 	if (!all)

@@ -14,10 +14,10 @@ struct nl_sock *nl_open_in(const char *netns, struct err *err);
 int nl_link_up(struct nl_sock *nl, int ifindex, int mtu /* 0: as it is */, struct err *err);
 int nl_add_address(struct nl_sock *nl, int ifindex, const struct ip_addr *ip, unsigned len, struct err *err);
 struct nl_route {
-	const struct ip_addr *dst;	/* NULL: default route of gateway's family */
+	const struct ip_addr *dst; /* NULL: default route of gateway's family */
 	unsigned len;
-	const struct ip_addr *gateway;	/* NULL: on link */
-	const struct ip_addr *src;	/* preferred source; NULL: none */
+	const struct ip_addr *gateway; /* NULL: on link */
+	const struct ip_addr *src;     /* preferred source; NULL: none */
 	int ifindex;
 	bool onlink;
 };

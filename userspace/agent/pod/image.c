@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Images: present or pulled by policy. Containers that want one image share one pull; at most PULLS_MAX run at a time. */
+/*
+ * Images: present or pulled by policy. Containers that want one image share one pull; at most PULLS_MAX run at a
+ * time.
+ */
 #include "pod-internal.h"
 
 #include <ctype.h>
@@ -19,10 +22,10 @@ struct waiter {
 
 struct image {
 	struct images *im;
-	struct list node;	/* of im->queue */
+	struct list node; /* of im->queue */
 	char *name;
 	bool pulling;
-	bool pull;		/* whatever is present */
+	bool pull; /* whatever is present */
 	bool never;
 	struct list waiters;
 };
@@ -30,8 +33,8 @@ struct image {
 struct images {
 	struct loop *loop;
 	struct cri *cri;
-	struct strmap *map;	/* name and policy -> struct image under way */
-	struct list queue;	/* pulls that wait for their turn */
+	struct strmap *map; /* name and policy -> struct image under way */
+	struct list queue;  /* pulls that wait for their turn */
 	unsigned pulls;
 };
 
@@ -54,7 +57,7 @@ struct images *images_new(struct loop *loop, struct cri *cri)
 
 static void image_free(struct image *i)
 {
-	list_for_each_safe(pos, tmp, &i->waiters)
+	list_for_each_safe (pos, tmp, &i->waiters)
 		free(list_entry(pos, struct waiter, node));
 	list_remove(&i->node);
 	free(i->name);
@@ -146,13 +149,13 @@ static void finish(struct image *i, enum image_result result, const char *text, 
 		free(key);
 	}
 	list_init(&done);
-	list_for_each_safe(pos, tmp, &i->waiters) {
+	list_for_each_safe (pos, tmp, &i->waiters) {
 		list_remove(pos);
 		list_push_back(&done, pos);
 	}
 	if (i->pulling)
 		im->pulls--;
-	list_for_each_safe(pos, tmp, &done) {
+	list_for_each_safe (pos, tmp, &done) {
 		struct waiter *w = list_entry(pos, struct waiter, node);
 
 		list_remove(pos);
@@ -201,7 +204,7 @@ static void pull_next(struct images *im)
 		list_remove(&i->node);
 		im->pulls++;
 		i->pulling = true;
-		list_for_each(pos, &i->waiters) {
+		list_for_each (pos, &i->waiters) {
 			struct waiter *w = list_entry(pos, struct waiter, node);
 
 			w->fn(w->arg, IMAGE_PULLING, "", 0, -1);

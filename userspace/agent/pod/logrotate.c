@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Logs on the node are bounded as kubelet bounds them: at LOG_MAX a container's log is renamed and the runtime is told to begin a new
- * one under the old name; of the renamed ones LOG_FILES_MAX - 1 are kept. Looked at after each listing of the runtime.
+ * Logs on the node are bounded as kubelet bounds them: at LOG_MAX a container's log is renamed and the runtime is
+ * told to begin a new one under the old name; of the renamed ones LOG_FILES_MAX - 1 are kept. Looked at after each
+ * listing of the runtime.
  */
 #include "pod-internal.h"
 
@@ -14,7 +15,7 @@
 #include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
 
-#define LOG_MAX (10 << 20)
+#define LOG_MAX	      (10 << 20)
 #define LOG_FILES_MAX 5
 
 struct reopen {
@@ -38,7 +39,7 @@ static void on_reopened(void *arg, const struct grpc_status *status, const Proto
 	if (status->code) {
 		log_warn("pod %s/%s: log rotation: %s", p->ns, p->name, status->message);
 		if (access(r->path, F_OK) < 0)
-			(void)rename(r->renamed, r->path);	/* the runtime goes on writing to it */
+			(void)rename(r->renamed, r->path); /* the runtime goes on writing to it */
 	}
 	reopen_free(r);
 	pod_drop(p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Config maps and secrets that pods of this node use, each watched by name, so that the node sees no others and changes arrive at
- * once. What no pod uses any more is let go at the next resync.
+ * Config maps and secrets that pods of this node use, each watched by name, so that the node sees no others and
+ * changes arrive at once. What no pod uses any more is let go at the next resync.
  */
 #include "pod-internal.h"
 
@@ -20,7 +20,7 @@ struct objects {
 	struct kube *kube;
 	void (*on_change)(void *arg, const char *ns);
 	void *arg;
-	struct strmap *map;	/* "secret/ns/name" */
+	struct strmap *map; /* "secret/ns/name" */
 };
 
 struct objects *objects_new(struct kube *kube, void (*on_change)(void *arg, const char *ns), void *arg)
@@ -59,7 +59,7 @@ static void on_change(struct informer *inf, void *arg, struct informer_item *old
 {
 	struct object *ob = arg;
 
-	if (old != new && informer_synced(inf))
+	if (old != new &&informer_synced(inf))
 		ob->o->on_change(ob->o->arg, ob->ns);
 }
 
@@ -78,12 +78,15 @@ static char *object_key(bool secret, const char *ns, const char *name)
 	return asprintf(&key, "%s/%s/%s", secret ? "secret" : "configmap", ns, name) < 0 ? NULL : key;
 }
 
-static int object_watch(struct objects *o, const char *key, bool secret, const char *ns, const char *name, struct object **ret)
+static int object_watch(struct objects *o, const char *key, bool secret, const char *ns, const char *name,
+			struct object **ret)
 {
 	static const struct informer_ops ops = { on_change, on_synced };
 	struct object *ob = calloc(1, sizeof(*ob));
 	cleanup(free) char *selector = NULL;
-	struct informer_config config = { .kind = secret ? &api_kind_secret : &api_kind_config_map, .namespace_ = ns, .resync_ms = -1 };
+	struct informer_config config = { .kind = secret ? &api_kind_secret : &api_kind_config_map,
+					  .namespace_ = ns,
+					  .resync_ms = -1 };
 
 	if (!ob)
 		return -ENOMEM;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of agent/pod share. A struct pod is one worker; everything runs on the loop's thread. Calls under way hold a
- * reference (pod_hold), so that answers find their pod; a pod that is gone drops them.
+ * What the files of agent/pod share. A struct pod is one worker; everything runs on the loop's thread. Calls under
+ * way hold a reference (pod_hold), so that answers find their pod; a pod that is gone drops them.
  */
 #ifndef SKEP_AGENT_POD_INTERNAL_H
 #define SKEP_AGENT_POD_INTERNAL_H
@@ -12,12 +12,12 @@
 #include "pod_plan.h"
 #include "pods.h"
 
-#define LABEL_POD_NAME "io.kubernetes.pod.name"
+#define LABEL_POD_NAME	    "io.kubernetes.pod.name"
 #define LABEL_POD_NAMESPACE "io.kubernetes.pod.namespace"
-#define LABEL_POD_UID "io.kubernetes.pod.uid"
-#define LABEL_CONTAINER "io.kubernetes.container.name"
-#define ANNOTATION_IMAGE "skep.io/image"	/* as the spec has it: tells a changed definition */
-#define ORPHAN_GRACE_S 1	/* kubelet's for pods that were deleted by force */
+#define LABEL_POD_UID	    "io.kubernetes.pod.uid"
+#define LABEL_CONTAINER	    "io.kubernetes.container.name"
+#define ANNOTATION_IMAGE    "skep.io/image" /* as the spec has it: tells a changed definition */
+#define ORPHAN_GRACE_S	    1		    /* kubelet's for pods that were deleted by force */
 
 enum probe_kind { PROBE_STARTUP, PROBE_LIVENESS, PROBE_READINESS, PROBE_KINDS };
 
@@ -33,49 +33,49 @@ enum ctr_op { OP_NONE, OP_IMAGE, OP_CREATE, OP_START, OP_KILL, OP_STATUS };
 
 struct pod_ctr {
 	struct pod *pod;
-	const struct api_container *spec;	/* of the pod's present item */
-	size_t index;				/* init containers first */
-	char *id;				/* newest attempt; NULL: none */
+	const struct api_container *spec; /* of the pod's present item */
+	size_t index;			  /* init containers first */
+	char *id;			  /* newest attempt; NULL: none */
 	unsigned attempt, next_attempt;
 	enum ctr_state state;
-	struct ctr_past now;			/* of the newest attempt; .id is not used */
-	struct ctr_past last;			/* the attempt before */
+	struct ctr_past now;  /* of the newest attempt; .id is not used */
+	struct ctr_past last; /* the attempt before */
 	enum ctr_op op;
 	bool replace;
-	int64_t kill_grace_s;			/* of the kill under way */
-	const char *kill_why;			/* event text for replace; NULL: "Stopping" */
-	char *wait_reason, *wait_message;	/* why it is not started */
+	int64_t kill_grace_s;		  /* of the kill under way */
+	const char *kill_why;		  /* event text for replace; NULL: "Stopping" */
+	char *wait_reason, *wait_message; /* why it is not started */
 	int64_t retry_ms, retry_backoff_ms, flip_ms;
 	int64_t backoff_ms, backoff_set_ms;
 	int64_t pull_start_ms;
-	unsigned kills;				/* StopContainer calls under way */
-	unsigned backoff_said;			/* attempt + 1 whose back-off was announced */
-	int64_t image_uid;			/* user the image names; -1: by name, or unknown */
-	bool seeded;				/* next_attempt has been taken from the API's status */
-	unsigned settle_tries;			/* asks after an event the runtime's answers do not show yet */
+	unsigned kills;	       /* StopContainer calls under way */
+	unsigned backoff_said; /* attempt + 1 whose back-off was announced */
+	int64_t image_uid;     /* user the image names; -1: by name, or unknown */
+	bool seeded;	       /* next_attempt has been taken from the API's status */
+	unsigned settle_tries; /* asks after an event the runtime's answers do not show yet */
 	struct loop_timer settle;
 	struct probe *probes[PROBE_KINDS];
 	bool started, ready;
-	char *term_path;			/* host file of the termination message */
+	char *term_path; /* host file of the termination message */
 };
 
 struct pod {
 	struct pods *m;
 	char *uid, *ns, *name;
-	struct informer_item *item;		/* NULL: never seen in the API, only in the runtime */
+	struct informer_item *item; /* NULL: never seen in the API, only in the runtime */
 	const struct api_pod *obj;
 	unsigned holds;
 	bool kicked, gone;
-	bool unknown;				/* the API has forgotten it */
-	bool volumes_dirty;			/* a config map or secret changed */
-	int64_t touched_ms;			/* monotonic: an operation on the runtime began or ended */
+	bool unknown;	    /* the API has forgotten it */
+	bool volumes_dirty; /* a config map or secret changed */
+	int64_t touched_ms; /* monotonic: an operation on the runtime began or ended */
 	bool admitted;
-	bool terminal;				/* phase Succeeded or Failed has been decided */
+	bool terminal; /* phase Succeeded or Failed has been decided */
 	bool deleting;
 	int64_t grace_s;
 	enum pod_outcome outcome;
-	char *fail_reason, *fail_message;	/* rejected, deadline */
-	int64_t start_ms;			/* status.startTime */
+	char *fail_reason, *fail_message; /* rejected, deadline */
+	int64_t start_ms;		  /* status.startTime */
 	/* sandbox */
 	char *sandbox_id;
 	unsigned sandbox_attempt;
@@ -84,14 +84,14 @@ struct pod {
 	int64_t sandbox_retry_ms, sandbox_backoff_ms;
 	char ips[2][46];
 	size_t n_leftovers;
-	char **leftovers;			/* older sandboxes' ids */
+	char **leftovers; /* older sandboxes' ids */
 	/* containers */
 	size_t n_init, n_ctrs;
 	struct pod_ctr *ctrs;
 	/* what containers need */
 	bool volumes_ready;
 	bool services_ready, services_asked;
-	struct api_map service_env;		/* in arena */
+	struct api_map service_env; /* in arena */
 	struct arena arena;
 	bool cgroup_made;
 	bool cleaning, cleaned;
@@ -100,10 +100,10 @@ struct pod {
 	int64_t volume_warned_ms;
 	struct loop_timer timer;
 	/* status */
-	json_t *sent;				/* status the API has from us */
+	json_t *sent; /* status the API has from us */
 	bool patching;
 	int64_t patch_retry_ms;
-	bool latency_seen;			/* its start has been measured, or was not seen from the beginning */
+	bool latency_seen; /* its start has been measured, or was not seen from the beginning */
 };
 
 struct pods {
@@ -113,7 +113,7 @@ struct pods {
 	struct kube_recorder *rec;
 	struct pods_config config;
 	struct informer *inf;
-	struct strmap *by_uid, *by_id;		/* struct pod *; by_id also by container and sandbox ids */
+	struct strmap *by_uid, *by_id; /* struct pod *; by_id also by container and sandbox ids */
 	struct images *images;
 	struct objects *objects;
 	bool runtime_up, listed, network_ready;
@@ -124,9 +124,9 @@ struct pods {
 /* pods.c */
 void pod_hold(struct pod *p);
 void pod_drop(struct pod *p);
-void pod_kick(struct pod *p);		/* look at it again, soon */
+void pod_kick(struct pod *p); /* look at it again, soon */
 int64_t now_ms(void);
-void pods_forget(struct pod *p);	/* the worker is done */
+void pods_forget(struct pod *p); /* the worker is done */
 void set_str(char **slot, const char *value);
 void pods_list_soon(struct pods *m, int64_t delay_ms);
 
@@ -135,7 +135,8 @@ struct pod *pod_new(struct pods *m, const char *uid, const char *ns, const char 
 void pod_free(struct pod *p);
 void pod_set_item(struct pod *p, struct informer_item *item);
 void pod_sync(struct pod *p);
-void pod_event(struct pod *p, const char *type, const char *reason, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void pod_event(struct pod *p, const char *type, const char *reason, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 enum restart_policy pod_restart_policy(const struct pod *p);
 void pod_fill_view(const struct pod *p, struct pod_view *view, struct ctr_view *ctrs);
 
@@ -143,23 +144,26 @@ void pod_fill_view(const struct pod *p, struct pod_view *view, struct ctr_view *
 void pod_make_sandbox(struct pod *p);
 void pod_stop_sandbox(struct pod *p);
 void pod_remove_runtime(struct pod *p);
-void pod_sandbox_refresh(struct pod *p);	/* its addresses */
+void pod_sandbox_refresh(struct pod *p); /* its addresses */
 
 /* pod_container.c */
 void ctr_start(struct pod_ctr *c);
 void ctr_kill(struct pod_ctr *c, int64_t grace_s, const char *why);
-void ctr_refresh(struct pod_ctr *c);	/* ask the runtime for its state */
-void ctr_changed(struct pod_ctr *c, bool settled);	/* an event came */
+void ctr_refresh(struct pod_ctr *c);		   /* ask the runtime for its state */
+void ctr_changed(struct pod_ctr *c, bool settled); /* an event came */
 void ctr_adopt(struct pod_ctr *c, const Cri__Container *rc);
 void ctr_adopt_last(struct pod_ctr *c, const Cri__Container *rc);
-void ctr_retire(struct pod_ctr *c);	/* the newest attempt becomes the last one */
+void ctr_retire(struct pod_ctr *c); /* the newest attempt becomes the last one */
 void ctr_past_done(struct ctr_past *past);
 void ctr_wait(struct pod_ctr *c, const char *reason, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void ctr_done(struct pod_ctr *c);
 bool pod_stopping(const struct pod *p);
 void pod_touch(struct pod *p);
 
-/* pod_config.c: what the runtime is told. Everything lives in the arena. -ECANCELED: ctr_wait() has been called and says why. */
+/*
+ * pod_config.c: what the runtime is told. Everything lives in the arena. -ECANCELED: ctr_wait() has been called and
+ * says why.
+ */
 Cri__SandboxConfig *pod_sandbox_config(struct pod *p, struct arena *a);
 int ctr_config(struct pod_ctr *c, struct arena *a, Cri__ContainerConfig **ret, struct err *err);
 char *pod_log_dir(const struct pod *p, struct arena *a);
@@ -167,7 +171,7 @@ const char *pod_qos(const struct api_pod_spec *spec);
 int64_t pod_resource(const struct api_pod_spec *spec, const char *name, bool limits, bool *ret_all);
 
 /* pod_env.c */
-struct env_source {	/* how objects are looked up; tests have their own */
+struct env_source { /* how objects are looked up; tests have their own */
 	/* data: base64 for secrets. 0, -ENOENT, -EAGAIN: not known yet */
 	int (*get)(void *arg, bool secret, const char *name, const struct api_map **ret_data);
 	void *arg;
@@ -175,11 +179,12 @@ struct env_source {	/* how objects are looked up; tests have their own */
 	const char *node_name, *pod_ip, *pod_ips, *host_ip, *host_ips;
 };
 /* List of {key,value} in order. -EAGAIN: an object is not known yet; -ENOENT: err says what is missing. */
-int env_build(const struct api_pod *pod, const struct api_container *c, const struct env_source *src, struct arena *a, size_t *ret_n,
-	      struct api_kv **ret, struct err *err);
+int env_build(const struct api_pod *pod, const struct api_container *c, const struct env_source *src, struct arena *a,
+	      size_t *ret_n, struct api_kv **ret, struct err *err);
 char *env_expand(struct arena *a, const char *text, const struct api_kv *vars, size_t n);
 /* FOO_SERVICE_HOST and so on of one service, added to out. */
-void env_add_service(struct arena *a, const char *name, const struct api_service_spec *spec, size_t *n, size_t *cap, struct api_kv **out);
+void env_add_service(struct arena *a, const char *name, const struct api_service_spec *spec, size_t *n, size_t *cap,
+		     struct api_kv **out);
 void pod_fetch_services(struct pod *p);
 
 /* pod_volume.c */
@@ -187,7 +192,7 @@ void pod_fetch_services(struct pod *p);
 int pod_volumes_sync(struct pod *p, struct err *err);
 char *pod_dir(const struct pod *p, struct arena *a);
 char *volume_dir(const struct pod *p, const struct api_volume *v, struct arena *a);
-int volumes_remove(const char *pod_dir, struct err *err);	/* blocking: unmounts and removes */
+int volumes_remove(const char *pod_dir, struct err *err); /* blocking: unmounts and removes */
 struct payload_file {
 	const char *path;
 	const void *data;
@@ -213,7 +218,14 @@ void probes_stop(struct pod_ctr *c);
 /* image.c: pulls of one image are one. */
 struct images *images_new(struct loop *loop, struct cri *cri);
 void images_free(struct images *im);
-enum image_result { IMAGE_PRESENT, IMAGE_PULLED, IMAGE_INVALID_NAME, IMAGE_NEVER, IMAGE_FAILED, IMAGE_PULLING /* not the end */ };
+enum image_result {
+	IMAGE_PRESENT,
+	IMAGE_PULLED,
+	IMAGE_INVALID_NAME,
+	IMAGE_NEVER,
+	IMAGE_FAILED,
+	IMAGE_PULLING /* not the end */
+};
 /* uid: the user the image names; -1: by name. */
 typedef void image_fn(void *arg, enum image_result result, const char *text, uint64_t size, int64_t uid);
 int image_ensure(struct images *im, const char *image, const char *policy, image_fn *fn, void *arg);
@@ -227,6 +239,6 @@ void objects_free(struct objects *o);
 int objects_get(struct objects *o, bool secret, const char *ns, const char *name, const struct api_object **ret);
 void objects_use_begin(struct objects *o);
 void objects_use(struct objects *o, bool secret, const char *ns, const char *name);
-void objects_use_end(struct objects *o);	/* those not named since begin are let go */
+void objects_use_end(struct objects *o); /* those not named since begin are let go */
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a pod's spec to what the runtime is told: sandbox and container configurations, made in an arena for one call. */
+/*
+ * From a pod's spec to what the runtime is told: sandbox and container configurations, made in an arena for one call.
+ */
 #include "pod-internal.h"
 
 #include <errno.h>
@@ -12,7 +14,7 @@
 #include "../../lib/base/file.h"
 #include "../../lib/base/str.h"
 
-#define MEMORY_HEADROOM 1000	/* oom_score_adj scale */
+#define MEMORY_HEADROOM 1000 /* oom_score_adj scale */
 
 static void *make(struct arena *a, size_t size, void (*init)(void *))
 {
@@ -73,7 +75,8 @@ const char *pod_qos(const struct api_pod_spec *spec)
 	bool any = false, guaranteed = true;
 
 	for (size_t i = 0; i < spec->n_containers + spec->n_init_containers; i++) {
-		const struct api_container *c = i < spec->n_containers ? &spec->containers[i] : &spec->init_containers[i - spec->n_containers];
+		const struct api_container *c = i < spec->n_containers ? &spec->containers[i]
+								       : &spec->init_containers[i - spec->n_containers];
 
 		for (int k = 0; k < 2; k++) {
 			const char *name = k ? "memory" : "cpu";
@@ -115,7 +118,7 @@ char *pod_log_dir(const struct pod *p, struct arena *a)
 	return arena_printf(a, "%s/pods/logs/%s_%s_%s", p->m->config.state_dir, p->ns, p->name, p->uid);
 }
 
-/* --- name resolution --- */
+/* --- name resolution ---------------------------------------------------------------------------------------------- */
 
 struct words {
 	struct arena *a;
@@ -142,8 +145,11 @@ static void read_resolv_conf(struct words *servers, struct words *searches, stru
 		return;
 	for (char *line = strtok_r(text, "\n", &save_line); line; line = strtok_r(NULL, "\n", &save_line)) {
 		char *key = strtok_r(line, " \t", &save), *value;
-		struct words *to = !key ? NULL : streq(key, "nameserver") ? servers : streq(key, "search") ? searches :
-				   streq(key, "options") ? options : NULL;
+		struct words *to = !key			      ? NULL
+				   : streq(key, "nameserver") ? servers
+				   : streq(key, "search")     ? searches
+				   : streq(key, "options")    ? options
+							      : NULL;
 
 		while (to && (value = strtok_r(NULL, " \t", &save)))
 			word_add(to, value);
@@ -160,8 +166,8 @@ static char **word_list(struct words *w)
 }
 
 /*
- * There is no cluster DNS server yet: ClusterFirst resolves as Default does, with the cluster's search list before the node's, so that
- * short names work as soon as something answers them.
+ * There is no cluster DNS server yet: ClusterFirst resolves as Default does, with the cluster's search list before
+ * the node's, so that short names work as soon as something answers them.
  */
 static Cri__DnsConfig *dns_config(const struct pod *p, struct arena *a)
 {
@@ -188,8 +194,9 @@ static Cri__DnsConfig *dns_config(const struct pod *p, struct arena *a)
 		for (size_t i = 0; i < d->n_searches; i++)
 			word_add(&searches, d->searches[i]);
 		for (size_t i = 0; i < d->n_options; i++)
-			word_add(&options, d->options[i].value && d->options[i].value[0] ?
-				 arena_printf(a, "%s:%s", d->options[i].name, d->options[i].value) : d->options[i].name);
+			word_add(&options, d->options[i].value && d->options[i].value[0]
+						   ? arena_printf(a, "%s:%s", d->options[i].name, d->options[i].value)
+						   : d->options[i].name);
 	}
 	dns->n_servers = servers.n;
 	dns->servers = word_list(&servers);
@@ -200,7 +207,7 @@ static Cri__DnsConfig *dns_config(const struct pod *p, struct arena *a)
 	return dns;
 }
 
-/* --- sandbox --- */
+/* --- sandbox ------------------------------------------------------------------------------------------------------ */
 
 static Cri__NamespaceOption *namespaces(const struct pod *p, struct arena *a)
 {
@@ -217,7 +224,8 @@ static Cri__NamespaceOption *namespaces(const struct pod *p, struct arena *a)
 static bool any_privileged(const struct api_pod_spec *spec)
 {
 	for (size_t i = 0; i < spec->n_containers + spec->n_init_containers; i++) {
-		const struct api_container *c = i < spec->n_containers ? &spec->containers[i] : &spec->init_containers[i - spec->n_containers];
+		const struct api_container *c = i < spec->n_containers ? &spec->containers[i]
+								       : &spec->init_containers[i - spec->n_containers];
 
 		if (c->security_context && c->security_context->privileged.set && c->security_context->privileged.v)
 			return true;
@@ -243,7 +251,8 @@ Cri__SandboxConfig *pod_sandbox_config(struct pod *p, struct arena *a)
 	meta->attempt = p->sandbox_attempt;
 	c->metadata = meta;
 	hostname = spec->hostname && spec->hostname[0] ? spec->hostname : p->name;
-	c->hostname = spec->host_network ? "" : arena_strndup(a, hostname, strlen(hostname) > 63 ? 63 : strlen(hostname));
+	c->hostname = spec->host_network ? ""
+					 : arena_strndup(a, hostname, strlen(hostname) > 63 ? 63 : strlen(hostname));
 	c->log_directory = pod_log_dir(p, a);
 	c->dns_config = dns_config(p, a);
 	c->labels = arena_calloc(a, labels->n + 3, sizeof(*c->labels));
@@ -265,7 +274,7 @@ Cri__SandboxConfig *pod_sandbox_config(struct pod *p, struct arena *a)
 	return sec->namespace_options && lin->cgroup_parent ? c : NULL;
 }
 
-/* --- containers --- */
+/* --- containers --------------------------------------------------------------------------------------------------- */
 
 static int get_object(void *arg, bool secret, const char *name, const struct api_map **ret)
 {
@@ -305,21 +314,28 @@ static Cri__LinuxResources *resources(const struct pod_ctr *c, struct arena *a)
 
 static Cri__ContainerSecurity *security(const struct pod_ctr *c, struct arena *a)
 {
-	static const char *const masked[] = { "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-					      "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware" };
-	static const char *const readonly[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
+	static const char *const masked[] = { "/proc/asound",	   "/proc/acpi",	  "/proc/kcore",
+					      "/proc/keys",	   "/proc/latency_stats", "/proc/timer_list",
+					      "/proc/timer_stats", "/proc/sched_debug",	  "/proc/scsi",
+					      "/sys/firmware" };
+	static const char *const readonly[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+						"/proc/sysrq-trigger" };
 	const struct api_security_context *s = c->spec->security_context;
 	const struct api_pod_security_context *ps = c->pod->obj->spec.security_context;
 	Cri__ContainerSecurity *sec = MAKE(a, Cri__ContainerSecurity, cri__container_security);
-	struct api_opt_int user = s && s->run_as_user.set ? s->run_as_user : ps ? ps->run_as_user : (struct api_opt_int){ 0 };
-	struct api_opt_int group = s && s->run_as_group.set ? s->run_as_group : ps ? ps->run_as_group : (struct api_opt_int){ 0 };
+	struct api_opt_int user = s && s->run_as_user.set ? s->run_as_user
+				  : ps			  ? ps->run_as_user
+							  : (struct api_opt_int){ 0 };
+	struct api_opt_int group = s && s->run_as_group.set ? s->run_as_group
+				   : ps			    ? ps->run_as_group
+							    : (struct api_opt_int){ 0 };
 
 	if (!sec)
 		return NULL;
 	sec->namespace_options = namespaces(c->pod, a);
 	if (user.set)
 		sec->run_as_user = number(a, user.v);
-	if (group.set && user.set)	/* the runtime takes a group with a user only */
+	if (group.set && user.set) /* the runtime takes a group with a user only */
 		sec->run_as_group = number(a, group.v);
 	if (s) {
 		sec->privileged = s->privileged.set && s->privileged.v;
@@ -403,8 +419,11 @@ static int mounts(struct pod_ctr *c, struct arena *a, Cri__ContainerConfig *cc, 
 	}
 	close(fd);
 	set_str(&c->term_path, term);
-	if (!add_mount(a, cc, term, spec->termination_message_path && spec->termination_message_path[0] ?
-		       spec->termination_message_path : "/dev/termination-log", false))
+	if (!add_mount(a, cc, term,
+		       spec->termination_message_path && spec->termination_message_path[0]
+			       ? spec->termination_message_path
+			       : "/dev/termination-log",
+		       false))
 		return err_set(err, ENOMEM, "out of memory");
 	return 0;
 }
@@ -428,8 +447,12 @@ static int environment(struct pod_ctr *c, struct arena *a, size_t *ret_n, struct
 	bool host = p->obj->spec.host_network;
 	const char *ip[2] = { host && node[0] ? node[0] : p->ips[0], host && node[1] ? node[1] : p->ips[1] };
 	struct env_source src = {
-		.get = get_object, .arg = p, .services = &p->service_env, .node_name = p->m->config.node_name,
-		.pod_ip = ip[0], .host_ip = node[0],
+		.get = get_object,
+		.arg = p,
+		.services = &p->service_env,
+		.node_name = p->m->config.node_name,
+		.pod_ip = ip[0],
+		.host_ip = node[0],
 		.pod_ips = ip[1] && ip[1][0] ? arena_printf(a, "%s,%s", ip[0], ip[1]) : ip[0],
 		.host_ips = node[0] && node[1] ? arena_printf(a, "%s,%s", node[0], node[1]) : node[0],
 	};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One container of a pod: image, create, start, kill, and what the runtime says of it. An attempt that is replaced becomes the last
- * one, whose end the status shows and whose log `logs --previous` reads; the one before that is removed.
+ * One container of a pod: image, create, start, kill, and what the runtime says of it. An attempt that is replaced
+ * becomes the last one, whose end the status shows and whose log `logs --previous` reads; the one before that is
+ * removed.
  */
 #include "pod-internal.h"
 
@@ -15,13 +16,13 @@
 #include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
 
-#define CONFIG_RETRY_MS 10000
+#define CONFIG_RETRY_MS	      10000
 #define PULL_BACKOFF_FIRST_MS 10000
-#define SETTLE_TRIES 9		/* 10, 20, 40 ... ms: five seconds in all */
-#define KILL_RETRY_MS 1000
-#define STATUS_RETRY_MS 500
-#define MESSAGE_MAX 4096	/* bytes of a termination message */
-#define MESSAGE_LOG_MAX 2048	/* bytes of log taken in its place */
+#define SETTLE_TRIES	      9 /* 10, 20, 40 ... ms: five seconds in all */
+#define KILL_RETRY_MS	      1000
+#define STATUS_RETRY_MS	      500
+#define MESSAGE_MAX	      4096 /* bytes of a termination message */
+#define MESSAGE_LOG_MAX	      2048 /* bytes of log taken in its place */
 
 void ctr_past_done(struct ctr_past *past)
 {
@@ -73,14 +74,15 @@ static void op_end(struct pod_ctr *c)
 	pod_kick(c->pod);
 }
 
-/* --- attempts --- */
+/* --- attempts ----------------------------------------------------------------------------------------------------- */
 
 static void remove_attempt(struct pod_ctr *c, const char *id, unsigned attempt)
 {
 	Cri__ContainerId rq = CRI__CONTAINER_ID__INIT;
 
 	rq.container_id = (char *)id;
-	(void)cri_call(c->pod->m->cri, CRI_REMOVE_CONTAINER, &rq.base, 0, NULL, NULL);	/* goes with its sandbox at the latest */
+	(void)cri_call(c->pod->m->cri, CRI_REMOVE_CONTAINER, &rq.base, 0, NULL,
+		       NULL); /* goes with its sandbox at the latest */
 	ctr_remove_logs(c, attempt);
 }
 
@@ -125,7 +127,8 @@ static char *termination_message(const struct pod_ctr *c)
 			char *from = len > 4 * MESSAGE_LOG_MAX ? strchr(text + len - 4 * MESSAGE_LOG_MAX, '\n') : text;
 
 			/* <time> <stream> <P|F> <text> */
-			for (char *line = from ? strtok_r(from, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
+			for (char *line = from ? strtok_r(from, "\n", &save) : NULL; line;
+			     line = strtok_r(NULL, "\n", &save)) {
 				char *s = strchr(line, ' ');
 
 				s = s ? strchr(s + 1, ' ') : NULL;
@@ -220,7 +223,7 @@ static void on_status(void *arg, const struct grpc_status *status, const Protobu
 		else
 			c->settle_tries = 0;
 		if (status->code && status->code != GRPC_NOT_FOUND && c->op == OP_STATUS) {
-			c->settle.fn = on_settle;	/* what it is must be known before anything is done about it */
+			c->settle.fn = on_settle; /* what it is must be known before anything is done about it */
 			c->settle.arg = c;
 			(void)loop_timer_set(p->m->loop, &c->settle, STATUS_RETRY_MS);
 		} else if (c->op == OP_STATUS || (c->op == OP_KILL && !c->kills)) {
@@ -269,7 +272,8 @@ static void adopt_term_path(struct pod_ctr *c)
 {
 	struct arena a = ARENA_INIT;
 
-	set_str(&c->term_path, arena_printf(&a, "%s/containers/%s/term-%u", pod_dir(c->pod, &a), c->spec->name, c->attempt));
+	set_str(&c->term_path,
+		arena_printf(&a, "%s/containers/%s/term-%u", pod_dir(c->pod, &a), c->spec->name, c->attempt));
 	arena_done(&a);
 }
 
@@ -280,14 +284,17 @@ void ctr_adopt(struct pod_ctr *c, const Cri__Container *rc)
 		(void)strmap_set(c->pod->m->by_id, rc->id, c->pod, NULL);
 		c->attempt = rc->metadata->attempt;
 		/* Back-off is not kept: it follows from how often the container has been started. */
-		c->backoff_ms = !c->attempt ? 0 : c->attempt > 5 ? BACKOFF_MAX_MS : BACKOFF_FIRST_MS << (c->attempt - 1);
+		c->backoff_ms = !c->attempt	 ? 0
+				: c->attempt > 5 ? BACKOFF_MAX_MS
+						 : BACKOFF_FIRST_MS << (c->attempt - 1);
 		c->backoff_set_ms = rc->created_at / 1000000;
 		for (size_t i = 0; i < rc->n_annotations; i++)
 			if (streq(rc->annotations[i]->key, ANNOTATION_IMAGE))
 				set_str(&c->now.image, rc->annotations[i]->value);
 		adopt_term_path(c);
 		c->state = CTR_NONE;
-	} else if ((rc->state == CRI_RUNNING) == (c->state == CTR_RUNNING) && (rc->state == CRI_CREATED) == (c->state == CTR_CREATED)) {
+	} else if ((rc->state == CRI_RUNNING) == (c->state == CTR_RUNNING) &&
+		   (rc->state == CRI_CREATED) == (c->state == CTR_CREATED)) {
 		return;
 	}
 	c->op = OP_STATUS;
@@ -304,7 +311,7 @@ void ctr_adopt_last(struct pod_ctr *c, const Cri__Container *rc)
 	ask_status(c, rc->id, true);
 }
 
-/* --- start --- */
+/* --- start -------------------------------------------------------------------------------------------------------- */
 
 static void on_started(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
@@ -320,7 +327,7 @@ static void on_started(void *arg, const struct grpc_status *status, const Protob
 	if (status->code) {
 		pod_event(p, "Warning", "Failed", "Error: %s", status->message);
 		ctr_wait(c, "RunContainerError", "%s", status->message);
-		c->op = OP_STATUS;	/* the runtime records the failed start as an exit */
+		c->op = OP_STATUS; /* the runtime records the failed start as an exit */
 		ctr_refresh(c);
 	} else {
 		wait_no_more(c);
@@ -375,7 +382,8 @@ static void on_created(void *arg, const struct grpc_status *status, const Protob
 		create_failed(c, "CreateContainerError", status->message);
 	} else {
 		if (c->state == CTR_EXITED) {
-			view = (struct ctr_view){ .finished_ms = c->now.finished_ms, .backoff_ms = c->backoff_ms,
+			view = (struct ctr_view){ .finished_ms = c->now.finished_ms,
+						  .backoff_ms = c->backoff_ms,
 						  .backoff_set_ms = c->backoff_set_ms };
 			c->backoff_ms = ctr_backoff_next(&view);
 			c->backoff_set_ms = now_ms();
@@ -400,15 +408,21 @@ static int check_user(const struct pod_ctr *c, struct err *err)
 {
 	const struct api_security_context *s = c->spec->security_context;
 	const struct api_pod_security_context *ps = c->pod->obj->spec.security_context;
-	struct api_opt_bool non_root = s && s->run_as_non_root.set ? s->run_as_non_root : ps ? ps->run_as_non_root : (struct api_opt_bool){ 0 };
-	struct api_opt_int user = s && s->run_as_user.set ? s->run_as_user : ps ? ps->run_as_user : (struct api_opt_int){ 0 };
+	struct api_opt_bool non_root = s && s->run_as_non_root.set ? s->run_as_non_root
+				       : ps			   ? ps->run_as_non_root
+								   : (struct api_opt_bool){ 0 };
+	struct api_opt_int user = s && s->run_as_user.set ? s->run_as_user
+				  : ps			  ? ps->run_as_user
+							  : (struct api_opt_int){ 0 };
 
 	if (!non_root.set || !non_root.v)
 		return 0;
 	if (user.set)
 		return user.v ? 0 : err_set(err, ENOENT, "container's runAsUser breaks non-root policy");
 	if (c->image_uid < 0)
-		return err_set(err, ENOENT, "container has runAsNonRoot and image has non-numeric user, cannot verify user is non-root");
+		return err_set(
+			err, ENOENT,
+			"container has runAsNonRoot and image has non-numeric user, cannot verify user is non-root");
 	return c->image_uid ? 0 : err_set(err, ENOENT, "container has runAsNonRoot and image will run as root");
 }
 
@@ -433,7 +447,7 @@ static void create(struct pod_ctr *c)
 			r = err_set(&err, ENOMEM, "out of memory");
 		}
 	}
-	if (r == -EAGAIN) {	/* an object is being fetched: its arrival starts this again */
+	if (r == -EAGAIN) { /* an object is being fetched: its arrival starts this again */
 		c->retry_ms = now_ms() + CONFIG_RETRY_MS;
 		op_end(c);
 	} else if (r < 0) {
@@ -451,9 +465,10 @@ static void pull_failed(struct pod_ctr *c, const char *reason, const char *why)
 		c->retry_backoff_ms = BACKOFF_MAX_MS;
 	if (streq(reason, "ErrImagePull")) {
 		pod_event(c->pod, "Warning", "Failed", "Failed to pull image \"%s\": %s", image, why);
-		c->flip_ms = now_ms() + 1000;	/* then it reads ImagePullBackOff */
+		c->flip_ms = now_ms() + 1000; /* then it reads ImagePullBackOff */
 	} else if (!streq(c->wait_reason, reason)) {
-		pod_event(c->pod, "Warning", streq(reason, "ErrImageNeverPull") ? "ErrImageNeverPull" : "InspectFailed", "%s", why);
+		pod_event(c->pod, "Warning", streq(reason, "ErrImageNeverPull") ? "ErrImageNeverPull" : "InspectFailed",
+			  "%s", why);
 	}
 	pod_event(c->pod, "Warning", "Failed", "Error: %s", reason);
 	ctr_wait(c, reason, "%s", why);
@@ -487,13 +502,17 @@ static void on_image(void *arg, enum image_result result, const char *text, uint
 		create(c);
 		break;
 	case IMAGE_PULLED:
-		pod_event(p, "Normal", "Pulled", "Successfully pulled image \"%s\" in %.3gs (%.3gs including waiting). Image size: %llu bytes.",
-			  image, (double)(clock_mono_ms() - c->pull_start_ms) / 1000, (double)(clock_mono_ms() - c->pull_start_ms) / 1000,
-			  (unsigned long long)size);
+		pod_event(
+			p, "Normal", "Pulled",
+			"Successfully pulled image \"%s\" in %.3gs (%.3gs including waiting). Image size: %llu bytes.",
+			image, (double)(clock_mono_ms() - c->pull_start_ms) / 1000,
+			(double)(clock_mono_ms() - c->pull_start_ms) / 1000, (unsigned long long)size);
 		create(c);
 		break;
 	case IMAGE_INVALID_NAME:
-		snprintf(why, sizeof(why), "Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": %s", image, image, text);
+		snprintf(why, sizeof(why),
+			 "Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": %s", image, image,
+			 text);
 		pull_failed(c, "InvalidImageName", why);
 		break;
 	case IMAGE_NEVER:
@@ -522,7 +541,7 @@ void ctr_start(struct pod_ctr *c)
 	}
 }
 
-/* --- kill --- */
+/* --- kill --------------------------------------------------------------------------------------------------------- */
 
 static void on_killed(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
@@ -553,7 +572,8 @@ void ctr_kill(struct pod_ctr *c, int64_t grace_s, const char *why)
 	if (!c->id || (c->op == OP_KILL && grace_s >= c->kill_grace_s))
 		return;
 	if (c->op != OP_KILL)
-		pod_event(c->pod, "Normal", "Killing", why ? "Container %s %s" : "Stopping container %s%s", c->spec->name, why ? why : "");
+		pod_event(c->pod, "Normal", "Killing", why ? "Container %s %s" : "Stopping container %s%s",
+			  c->spec->name, why ? why : "");
 	c->op = OP_KILL;
 	c->kill_grace_s = grace_s;
 	rq.container_id = c->id;
@@ -561,7 +581,8 @@ void ctr_kill(struct pod_ctr *c, int64_t grace_s, const char *why)
 	pod_touch(c->pod);
 	pod_hold(c->pod);
 	c->kills++;
-	if (!cri_call(c->pod->m->cri, CRI_STOP_CONTAINER, &rq.base, (int)(grace_s > 86400 ? 86400 : grace_s) * 1000 + 60000, on_killed, c)) {
+	if (!cri_call(c->pod->m->cri, CRI_STOP_CONTAINER, &rq.base,
+		      (int)(grace_s > 86400 ? 86400 : grace_s) * 1000 + 60000, on_killed, c)) {
 		c->kills--;
 		pod_drop(c->pod);
 		op_end(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's environment as kubelet builds it: envFrom, then env with $(NAME) standing for what is defined before it or by a
- * service, then the services' variables that nothing else defined.
+ * A container's environment as kubelet builds it: envFrom, then env with $(NAME) standing for what is defined before
+ * it or by a service, then the services' variables that nothing else defined.
  */
 #include "pod-internal.h"
 
@@ -67,7 +67,7 @@ static char *expand(struct arena *a, const char *text, const struct api_kv *v, s
 				value = find(more->v, more->n, s + 2, (size_t)(end - s - 2));
 			if (value)
 				strbuf_adds(&sb, value);
-			else	/* an unknown name stays as it is written */
+			else /* an unknown name stays as it is written */
 				strbuf_add(&sb, s, (size_t)(end - s + 1));
 			s = end;
 		} else {
@@ -104,8 +104,8 @@ static const char *what(bool secret)
 	return secret ? "secret" : "configmap";
 }
 
-static int from_object(struct env *e, const struct env_source *src, bool secret, const char *name, const char *prefix, bool optional,
-		       struct err *err)
+static int from_object(struct env *e, const struct env_source *src, bool secret, const char *name, const char *prefix,
+		       bool optional, struct err *err)
 {
 	const struct api_map *data;
 	int r = src->get(src->arg, secret, name, &data);
@@ -123,14 +123,15 @@ static int from_object(struct env *e, const struct env_source *src, bool secret,
 		if (!r)
 			r = key ? env_set(e, key, value, false) : -ENOMEM;
 		if (r < 0)
-			return err_set(err, -r, "key \"%s\" of %s \"%s\" cannot be read", data->v[i].key, what(secret), name);
+			return err_set(err, -r, "key \"%s\" of %s \"%s\" cannot be read", data->v[i].key, what(secret),
+				       name);
 	}
 	return 0;
 }
 
 /* *ret NULL without an error: the variable is left out (optional). */
-static int from_key(struct env *e, const struct env_source *src, bool secret, const char *ns, const char *name, const char *key,
-		    bool optional, const char **ret, struct err *err)
+static int from_key(struct env *e, const struct env_source *src, bool secret, const char *ns, const char *name,
+		    const char *key, bool optional, const char **ret, struct err *err)
 {
 	const struct api_map *data;
 	const char *value;
@@ -143,8 +144,9 @@ static int from_key(struct env *e, const struct env_source *src, bool secret, co
 		return err_set(err, -r, "%s \"%s\" is not known yet", what(secret), name);
 	value = api_map_get(data, key);
 	if (!value)
-		return optional ? 0 : err_set(err, ENOENT, "couldn't find key %s in %s %s/%s", key, secret ? "Secret" : "ConfigMap",
-					      ns, name);
+		return optional ? 0
+				: err_set(err, ENOENT, "couldn't find key %s in %s %s/%s", key,
+					  secret ? "Secret" : "ConfigMap", ns, name);
 	r = value_of(e->a, secret, value, ret);
 	return r < 0 ? err_set(err, -r, "key \"%s\" of %s \"%s\" cannot be read", key, what(secret), name) : 0;
 }
@@ -165,10 +167,12 @@ static const char *subscript(struct arena *a, const char *path, const char *fiel
 	return value ? value : "";
 }
 
-static int from_field(struct env *e, const struct env_source *src, const struct api_pod *pod, const char *path, const char **ret,
-		      struct err *err)
+static int from_field(struct env *e, const struct env_source *src, const struct api_pod *pod, const char *path,
+		      const char **ret, struct err *err)
 {
-	const struct { const char *path, *value; } fields[] = {
+	const struct {
+		const char *path, *value;
+	} fields[] = {
 		{ "metadata.name", pod->metadata.name },
 		{ "metadata.namespace", pod->metadata.namespace_ },
 		{ "metadata.uid", pod->metadata.uid },
@@ -198,7 +202,8 @@ static bool is_set(struct api_opt_bool b)
 	return b.set && b.v;
 }
 
-static int add_var(struct env *e, const struct env_source *src, const struct api_pod *pod, const struct api_env_var *var, struct err *err)
+static int add_var(struct env *e, const struct env_source *src, const struct api_pod *pod,
+		   const struct api_env_var *var, struct err *err)
 {
 	const struct api_env_var_source *from = var->value_from;
 	const char *value = NULL;
@@ -213,7 +218,8 @@ static int add_var(struct env *e, const struct env_source *src, const struct api
 	} else if (from->config_map_key_ref) {
 		const struct api_config_map_key_selector *s = from->config_map_key_ref;
 
-		r = from_key(e, src, false, pod->metadata.namespace_, s->name, s->key, is_set(s->optional), &value, err);
+		r = from_key(e, src, false, pod->metadata.namespace_, s->name, s->key, is_set(s->optional), &value,
+			     err);
 	} else if (from->secret_key_ref) {
 		const struct api_secret_key_selector *s = from->secret_key_ref;
 
@@ -224,8 +230,8 @@ static int add_var(struct env *e, const struct env_source *src, const struct api
 	return env_set(e, var->name, value, false) < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
-int env_build(const struct api_pod *pod, const struct api_container *c, const struct env_source *src, struct arena *a, size_t *ret_n,
-	      struct api_kv **ret, struct err *err)
+int env_build(const struct api_pod *pod, const struct api_container *c, const struct env_source *src, struct arena *a,
+	      size_t *ret_n, struct api_kv **ret, struct err *err)
 {
 	struct env e = { .a = a };
 	int r;
@@ -235,9 +241,11 @@ int env_build(const struct api_pod *pod, const struct api_container *c, const st
 
 		r = 0;
 		if (f->config_map_ref)
-			r = from_object(&e, src, false, f->config_map_ref->name, f->prefix, is_set(f->config_map_ref->optional), err);
+			r = from_object(&e, src, false, f->config_map_ref->name, f->prefix,
+					is_set(f->config_map_ref->optional), err);
 		if (!r && f->secret_ref)
-			r = from_object(&e, src, true, f->secret_ref->name, f->prefix, is_set(f->secret_ref->optional), err);
+			r = from_object(&e, src, true, f->secret_ref->name, f->prefix, is_set(f->secret_ref->optional),
+					err);
 		if (r < 0)
 			return r;
 	}
@@ -263,7 +271,8 @@ static char *upper(struct arena *a, const char *name)
 	return s;
 }
 
-void env_add_service(struct arena *a, const char *name, const struct api_service_spec *spec, size_t *n, size_t *cap, struct api_kv **out)
+void env_add_service(struct arena *a, const char *name, const struct api_service_spec *spec, size_t *n, size_t *cap,
+		     struct api_kv **out)
 {
 	struct env e = { .a = a, .n = *n, .cap = *cap, .v = *out };
 	const char *ip = spec->cluster_ip, *up = upper(a, name);
@@ -272,7 +281,8 @@ void env_add_service(struct arena *a, const char *name, const struct api_service
 	if (!ip || !ip[0] || streq(ip, "None") || !spec->n_ports || !up)
 		return;
 	(void)env_set(&e, arena_printf(a, "%s_SERVICE_HOST", up), ip, false);
-	(void)env_set(&e, arena_printf(a, "%s_SERVICE_PORT", up), arena_printf(a, "%lld", (long long)spec->ports[0].port), false);
+	(void)env_set(&e, arena_printf(a, "%s_SERVICE_PORT", up),
+		      arena_printf(a, "%lld", (long long)spec->ports[0].port), false);
 	for (size_t i = 0; i < spec->n_ports; i++) {
 		const struct api_service_port *p = &spec->ports[i];
 
@@ -283,7 +293,8 @@ void env_add_service(struct arena *a, const char *name, const struct api_service
 	for (size_t i = 0; i < spec->n_ports; i++) {
 		const struct api_service_port *p = &spec->ports[i];
 		const char *proto = p->protocol ? p->protocol : "TCP";
-		char *low = arena_strdup(a, proto), *prefix = arena_printf(a, "%s_PORT_%lld_%s", up, (long long)p->port, proto), *url;
+		char *low = arena_strdup(a, proto),
+		     *prefix = arena_printf(a, "%s_PORT_%lld_%s", up, (long long)p->port, proto), *url;
 
 		for (char *s = low; s && *s; s++)
 			*s = (char)tolower((unsigned char)*s);
@@ -292,7 +303,8 @@ void env_add_service(struct arena *a, const char *name, const struct api_service
 			(void)env_set(&e, arena_printf(a, "%s_PORT", up), url, false);
 		(void)env_set(&e, prefix, url, false);
 		(void)env_set(&e, arena_printf(a, "%s_PROTO", prefix), low, false);
-		(void)env_set(&e, arena_printf(a, "%s_PORT", prefix), arena_printf(a, "%lld", (long long)p->port), false);
+		(void)env_set(&e, arena_printf(a, "%s_PORT", prefix), arena_printf(a, "%lld", (long long)p->port),
+			      false);
 		(void)env_set(&e, arena_printf(a, "%s_ADDR", prefix), ip, false);
 	}
 	*n = e.n;
@@ -300,19 +312,20 @@ void env_add_service(struct arena *a, const char *name, const struct api_service
 	*out = e.v;
 }
 
-/* --- the services of the pod's namespace, and kubernetes of default, as they are when the pod starts --- */
+/* --- the services of the pod's namespace, and kubernetes of default, as they are when the pod starts -------------- */
 
 static void add_services(struct pod *p, json_t *items, const char *only, size_t *cap)
 {
 	size_t i;
 	json_t *item;
 
-	json_array_foreach(items, i, item) {
+	json_array_foreach (items, i, item) {
 		const char *name = api_get_str(item, "metadata.name");
 		struct api_service *svc;
 		struct err err = ERR_INIT;
 
-		if (!name || (only && !streq(name, only)) || api_decode(&api_type_service, item, &p->arena, &svc, &err) < 0)
+		if (!name || (only && !streq(name, only)) ||
+		    api_decode(&api_type_service, item, &p->arena, &svc, &err) < 0)
 			continue;
 		env_add_service(&p->arena, name, &svc->spec, &p->service_env.n, cap, &p->service_env.v);
 	}
@@ -333,7 +346,7 @@ static void on_kubernetes(void *arg, const struct kube_result *r)
 		}
 		p->services_ready = true;
 	} else {
-		p->services_asked = false;	/* asked again at the next look */
+		p->services_asked = false; /* asked again at the next look */
 	}
 	pod_kick(p);
 	pod_drop(p);

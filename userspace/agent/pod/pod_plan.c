@@ -164,7 +164,10 @@ static void plan_mains(const struct pod_view *v, int64_t now_ms, struct pod_plan
 		plan->outcome = failed ? POD_FAILED : POD_SUCCEEDED;
 }
 
-/* Containers that ended for good before their sandbox did: the pod is over, and a dead sandbox is no reason to begin again. */
+/*
+ * Containers that ended for good before their sandbox did: the pod is over, and a dead sandbox is no reason to begin
+ * again.
+ */
 static bool over_already(const struct pod_view *v, struct pod_plan *plan)
 {
 	bool failed = false;

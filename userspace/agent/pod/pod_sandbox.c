@@ -13,7 +13,7 @@
 #include "../../lib/base/str.h"
 
 #define RETRY_FIRST_MS 1000
-#define RETRY_MAX_MS 30000
+#define RETRY_MAX_MS   30000
 
 static void sandbox_failed(struct pod *p, const char *what, const char *why)
 {
@@ -23,7 +23,8 @@ static void sandbox_failed(struct pod *p, const char *what, const char *why)
 		p->sandbox_backoff_ms = RETRY_MAX_MS;
 	p->sandbox_retry_ms = now_ms() + p->sandbox_backoff_ms;
 	if (!p->gone)
-		pod_event(p, "Warning", what, "%s: %s", streq(what, "FailedKillPod") ? "error killing pod" : "Failed to create pod sandbox", why);
+		pod_event(p, "Warning", what, "%s: %s",
+			  streq(what, "FailedKillPod") ? "error killing pod" : "Failed to create pod sandbox", why);
 	log_warn("pod %s/%s: %s: %s", p->ns, p->name, what, why);
 	pod_touch(p);
 	pod_kick(p);
@@ -38,7 +39,7 @@ static void sandbox_settled(struct pod *p)
 	pod_kick(p);
 }
 
-/* --- addresses --- */
+/* --- addresses ---------------------------------------------------------------------------------------------------- */
 
 static void on_addresses(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
@@ -53,7 +54,8 @@ static void on_addresses(void *arg, const struct grpc_status *status, const Prot
 			p->ips[i][0] = 0;
 		if (p->obj && p->obj->spec.host_network) {
 			for (int i = 0; i < 2; i++)
-				snprintf(p->ips[i], sizeof(p->ips[i]), "%s", p->m->config.node_ips[i] ? p->m->config.node_ips[i] : "");
+				snprintf(p->ips[i], sizeof(p->ips[i]), "%s",
+					 p->m->config.node_ips[i] ? p->m->config.node_ips[i] : "");
 		} else if (net) {
 			snprintf(p->ips[0], sizeof(p->ips[0]), "%s", net->ip);
 			if (net->n_additional_ips)
@@ -83,7 +85,7 @@ void pod_sandbox_refresh(struct pod *p)
 	}
 }
 
-/* --- make --- */
+/* --- make --------------------------------------------------------------------------------------------------------- */
 
 static void on_made(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
@@ -92,12 +94,12 @@ static void on_made(void *arg, const struct grpc_status *status, const ProtobufC
 
 	p->sandbox_busy = false;
 	if (status->code) {
-		p->sandbox_attempt++;	/* the runtime may keep the failed one's name */
+		p->sandbox_attempt++; /* the runtime may keep the failed one's name */
 		sandbox_failed(p, "FailedCreatePodSandBox", status->message);
 		pod_drop(p);
 		return;
 	}
-	if (p->sandbox_id) {	/* the dead one is removed with the pod */
+	if (p->sandbox_id) { /* the dead one is removed with the pod */
 		char **more = realloc(p->leftovers, (p->n_leftovers + 1) * sizeof(*more));
 
 		if (more) {
@@ -122,7 +124,8 @@ static int make_cgroup(struct pod *p, struct err *err)
 {
 	const struct api_pod_spec *spec = &p->obj->spec;
 	bool all_cpu, all_memory;
-	int64_t cpu = pod_resource(spec, "cpu", true, &all_cpu), memory = pod_resource(spec, "memory", true, &all_memory);
+	int64_t cpu = pod_resource(spec, "cpu", true, &all_cpu),
+		memory = pod_resource(spec, "memory", true, &all_memory);
 	int r;
 
 	r = cgroups_pod_make(p->m->config.cgroups, p->uid, pod_resource(spec, "cpu", false, NULL), all_cpu ? cpu : 0,
@@ -193,7 +196,7 @@ void pod_make_sandbox(struct pod *p)
 	}
 }
 
-/* --- stop: containers have ended; their logs stay --- */
+/* --- stop: containers have ended; their logs stay ----------------------------------------------------------------- */
 
 static void on_stopped(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
@@ -223,7 +226,8 @@ void pod_stop_sandbox(struct pod *p)
 	}
 }
 
-/* --- remove: the present sandbox and all older ones, one after the other; containers and their snapshots go with them --- */
+/* --- remove: the present sandbox and all older ones, one after the other; containers and their snapshots go with them
+ * --- */
 
 static void remove_next(struct pod *p);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pod's status as kubelet words it: phase, conditions, states of containers. Computed whole from the worker each time and written
- * by a merge patch when it differs from what was written last; conditions of others stay as they are.
+ * A pod's status as kubelet words it: phase, conditions, states of containers. Computed whole from the worker each
+ * time and written by a merge patch when it differs from what was written last; conditions of others stay as they
+ * are.
  */
 #include "pod-internal.h"
 
@@ -71,8 +72,12 @@ static bool inits_done(const struct pod *p)
 
 static bool will_restart(const struct pod_ctr *c, int64_t *ret_due)
 {
-	struct ctr_view v = { .init = c->index < c->pod->n_init, .state = c->state, .exit_code = c->now.exit_code,
-			      .finished_ms = c->now.finished_ms, .backoff_ms = c->backoff_ms, .backoff_set_ms = c->backoff_set_ms };
+	struct ctr_view v = { .init = c->index < c->pod->n_init,
+			      .state = c->state,
+			      .exit_code = c->now.exit_code,
+			      .finished_ms = c->now.finished_ms,
+			      .backoff_ms = c->backoff_ms,
+			      .backoff_set_ms = c->backoff_set_ms };
 
 	*ret_due = pod_stopping(c->pod) ? 0 : ctr_restart_due(&v, pod_restart_policy(c->pod));
 	return *ret_due != 0;
@@ -89,7 +94,7 @@ static json_t *ctr_state_json(const struct pod_ctr *c, int64_t now, bool *ret_cr
 		return json_pack("{s:{s:o}}", "running", "startedAt", time_json(c->now.started_ms));
 	case CTR_EXITED:
 		if (c->wait_reason && !streq(c->wait_reason, "RunContainerError") && will_restart(c, &due)) {
-			*ret_crash_loop = true;	/* its next start fails before it exists */
+			*ret_crash_loop = true; /* its next start fails before it exists */
 			return waiting(c->wait_reason, c->wait_message);
 		}
 		if (will_restart(c, &due) && due > now) {
@@ -100,9 +105,10 @@ static json_t *ctr_state_json(const struct pod_ctr *c, int64_t now, bool *ret_cr
 			if (seconds < 60)
 				snprintf(delay, sizeof(delay), "%llds", (long long)seconds);
 			else
-				snprintf(delay, sizeof(delay), "%lldm%llds", (long long)seconds / 60, (long long)seconds % 60);
-			snprintf(text, sizeof(text), "back-off %s restarting failed container=%s pod=%s_%s(%s)", delay, c->spec->name,
-				 p->name, p->ns, p->uid);
+				snprintf(delay, sizeof(delay), "%lldm%llds", (long long)seconds / 60,
+					 (long long)seconds % 60);
+			snprintf(text, sizeof(text), "back-off %s restarting failed container=%s pod=%s_%s(%s)", delay,
+				 c->spec->name, p->name, p->ns, p->uid);
 			*ret_crash_loop = true;
 			return waiting("CrashLoopBackOff", text);
 		}
@@ -113,7 +119,8 @@ static json_t *ctr_state_json(const struct pod_ctr *c, int64_t now, bool *ret_cr
 	}
 	if (c->wait_reason)
 		return waiting(c->wait_reason, c->wait_message);
-	return waiting(p->n_init && !(c->index >= p->n_init && inits_done(p)) ? "PodInitializing" : "ContainerCreating", NULL);
+	return waiting(p->n_init && !(c->index >= p->n_init && inits_done(p)) ? "PodInitializing" : "ContainerCreating",
+		       NULL);
 }
 
 static json_t *ctr_status(const struct pod_ctr *c, int64_t now)
@@ -129,8 +136,13 @@ static json_t *ctr_status(const struct pod_ctr *c, int64_t now)
 	put(s, "name", c->spec->name);
 	json_object_set_new(s, "state", state);
 	json_object_set_new(s, "lastState", last ? last : json_object());
-	json_object_set_new(s, "ready", json_boolean(init ? c->state == CTR_EXITED && !c->now.exit_code : c->state == CTR_RUNNING && c->ready));
-	json_object_set_new(s, "restartCount", json_integer(c->id ? c->attempt : c->next_attempt ? c->next_attempt - 1 : 0));
+	json_object_set_new(
+		s, "ready",
+		json_boolean(init ? c->state == CTR_EXITED && !c->now.exit_code : c->state == CTR_RUNNING && c->ready));
+	json_object_set_new(s, "restartCount",
+			    json_integer(c->id		   ? c->attempt
+					 : c->next_attempt ? c->next_attempt - 1
+							   : 0));
 	put(s, "image", c->spec->image);
 	put(s, "imageID", c->now.image_ref ? c->now.image_ref : c->last.image_ref ? c->last.image_ref : "");
 	if (c->id || c->last.id)
@@ -170,15 +182,15 @@ static const char *phase(const struct pod *p)
 }
 
 /* The time of the last change is kept while the status is the same. */
-static void add_condition(json_t *list, const json_t *old, const char *type, bool status, const char *reason, const char *message,
-			  int64_t now)
+static void add_condition(json_t *list, const json_t *old, const char *type, bool status, const char *reason,
+			  const char *message, int64_t now)
 {
 	json_t *c = json_object(), *o;
 	const char *value = status ? "True" : "False";
 	json_t *since = NULL;
 	size_t i;
 
-	json_array_foreach(old, i, o)
+	json_array_foreach (old, i, o)
 		if (streq(api_get_str(o, "type"), type) && streq(api_get_str(o, "status"), value))
 			since = json_object_get(o, "lastTransitionTime");
 	put(c, "type", type);
@@ -218,9 +230,11 @@ static json_t *conditions(const struct pod *p, const char *ph, const json_t *old
 
 	for (size_t i = p->n_init; i < p->n_ctrs; i++)
 		ready &= p->ctrs[i].state == CTR_RUNNING && p->ctrs[i].ready;
-	add_condition(list, old, "PodReadyToStartContainers", p->sandbox == SANDBOX_READY && p->ips[0][0], NULL, NULL, now);
+	add_condition(list, old, "PodReadyToStartContainers", p->sandbox == SANDBOX_READY && p->ips[0][0], NULL, NULL,
+		      now);
 	if (streq(ph, "Succeeded") || inited) {
-		add_condition(list, old, "Initialized", true, streq(ph, "Succeeded") ? "PodCompleted" : NULL, NULL, now);
+		add_condition(list, old, "Initialized", true, streq(ph, "Succeeded") ? "PodCompleted" : NULL, NULL,
+			      now);
 	} else {
 		names_of(p, true, &incomplete);
 		add_condition(list, old, "Initialized", false, "ContainersNotInitialized", incomplete.buf, now);
@@ -272,7 +286,7 @@ json_t *pod_status(const struct pod *p, int64_t now)
 	json_object_set_new(s, "reason", p->fail_reason ? json_string(p->fail_reason) : json_null());
 	json_object_set_new(s, "message", p->fail_message ? json_string(p->fail_message) : json_null());
 	list = conditions(p, ph, old, now);
-	json_array_foreach(known, i, o) {
+	json_array_foreach (known, i, o) {
 		scheduled |= streq(api_get_str(o, "type"), "PodScheduled");
 		if (!ours(api_get_str(o, "type")))
 			json_array_append(list, o);
@@ -308,7 +322,7 @@ json_t *pod_status(const struct pod *p, int64_t now)
 	return s;
 }
 
-/* --- writing it --- */
+/* --- writing it --------------------------------------------------------------------------------------------------- */
 
 static struct metric *start_seconds(void)
 {
@@ -317,8 +331,8 @@ static struct metric *start_seconds(void)
 
 	if (!m)
 		m = metric_new(METRIC_HISTOGRAM, "skep_agent_pod_start_duration_seconds",
-			       "From a pod's assignment to this node being seen until all its containers run.", "", buckets,
-			       sizeof(buckets) / sizeof(*buckets));
+			       "From a pod's assignment to this node being seen until all its containers run.", "",
+			       buckets, sizeof(buckets) / sizeof(*buckets));
 	return m;
 }
 
@@ -358,7 +372,8 @@ void pod_status_sync(struct pod *p)
 	p->sent = status;
 	pod_hold(p);
 	p->patching = true;
-	if (!patch || kube_patch(p->m->kube, &api_kind_pod, p->ns, p->name, "status", KUBE_PATCH_MERGE, patch, on_patched, p) < 0) {
+	if (!patch || kube_patch(p->m->kube, &api_kind_pod, p->ns, p->name, "status", KUBE_PATCH_MERGE, patch,
+				 on_patched, p) < 0) {
 		p->patching = false;
 		json_decref(TAKE(p->sent));
 		p->patch_retry_ms = now + PATCH_RETRY_MS;

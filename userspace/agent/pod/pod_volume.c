@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pod's directory on the node, in kubelet's layout: <state>/pods/<uid>/volumes/<plugin>/<name>, its hosts file, and the files that
- * config maps and secrets become. Those are swapped whole: files lie in a directory of their own that the link ..data names, and a new
- * one is put in its place by rename(), so that a reader sees the old set or the new, never a mixture.
+ * A pod's directory on the node, in kubelet's layout: <state>/pods/<uid>/volumes/<plugin>/<name>, its hosts file, and
+ * the files that config maps and secrets become. Those are swapped whole: files lie in a directory of their own that
+ * the link ..data names, and a new one is put in its place by rename(), so that a reader sees the old set or the new,
+ * never a mixture.
  */
 #include "pod-internal.h"
 
@@ -26,7 +27,9 @@ char *pod_dir(const struct pod *p, struct arena *a)
 
 static const char *plugin(const struct api_volume *v)
 {
-	return v->secret ? "kubernetes.io~secret" : v->config_map ? "kubernetes.io~configmap" : "kubernetes.io~empty-dir";
+	return v->secret       ? "kubernetes.io~secret"
+	       : v->config_map ? "kubernetes.io~configmap"
+			       : "kubernetes.io~empty-dir";
 }
 
 char *volume_dir(const struct pod *p, const struct api_volume *v, struct arena *a)
@@ -72,7 +75,7 @@ static int make_empty_dir(const struct api_empty_dir_volume_source *e, const cha
 			return err_set(err, EINVAL, "sizeLimit '%s' is not a quantity", e->size_limit);
 		return mount_memory(dir, limit, 01777, err);
 	}
-	if (chmod(dir, 0777) < 0)	/* any user of any container may write, as kubelet has it */
+	if (chmod(dir, 0777) < 0) /* any user of any container may write, as kubelet has it */
 		return err_set(err, errno, "chmod '%s': %m", dir);
 	return 0;
 }
@@ -101,15 +104,17 @@ static int check_host_path(const struct api_host_path_volume_source *h, struct e
 		close(fd);
 		return 0;
 	}
-	fits = there && ((str_starts(type, "Directory") && S_ISDIR(st.st_mode)) || (str_starts(type, "File") && S_ISREG(st.st_mode)) ||
-			 (streq(type, "Socket") && S_ISSOCK(st.st_mode)) || (streq(type, "CharDevice") && S_ISCHR(st.st_mode)) ||
-			 (streq(type, "BlockDevice") && S_ISBLK(st.st_mode)));
+	fits = there &&
+	       ((str_starts(type, "Directory") && S_ISDIR(st.st_mode)) ||
+		(str_starts(type, "File") && S_ISREG(st.st_mode)) || (streq(type, "Socket") && S_ISSOCK(st.st_mode)) ||
+		(streq(type, "CharDevice") && S_ISCHR(st.st_mode)) ||
+		(streq(type, "BlockDevice") && S_ISBLK(st.st_mode)));
 	if (!fits)
 		return err_set(err, ENOTDIR, "hostPath type check failed: %s is not a %s", path, type);
 	return 0;
 }
 
-/* --- config maps and secrets as files --- */
+/* --- config maps and secrets as files ----------------------------------------------------------------------------- */
 
 /* A key's path may have directories but may not leave the volume. */
 static bool path_inside(const char *path)
@@ -134,8 +139,8 @@ static bool same_file(const char *dir, const struct payload_file *f)
 	size_t len;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, f->path);
-	return !stat(path, &st) && (st.st_mode & 07777) == f->mode && !file_read(path, 4 << 20, &data, &len, NULL) && len == f->len &&
-	       !memcmp(data, f->data, len);
+	return !stat(path, &st) && (st.st_mode & 07777) == f->mode && !file_read(path, 4 << 20, &data, &len, NULL) &&
+	       len == f->len && !memcmp(data, f->data, len);
 }
 
 static size_t count_files(const char *dir)
@@ -269,15 +274,15 @@ int payload_write(const char *dir, const struct payload_file *files, size_t n, s
 struct payload_source {
 	bool secret;
 	const char *name;
-	const struct api_map *data, *binary;	/* binary: base64; a secret's data, too */
+	const struct api_map *data, *binary; /* binary: base64; a secret's data, too */
 	size_t n_items;
 	const struct api_key_to_path *items;
 	struct api_opt_int mode;
 	bool optional;
 };
 
-static int add_file(struct arena *a, const struct payload_source *s, const char *key, const char *path, struct api_opt_int mode,
-		    struct payload_file *f, struct err *err)
+static int add_file(struct arena *a, const struct payload_source *s, const char *key, const char *path,
+		    struct api_opt_int mode, struct payload_file *f, struct err *err)
 {
 	const char *text = s->secret ? NULL : api_map_get(s->data, key);
 	const char *base64 = s->secret ? api_map_get(s->data, key) : api_map_get(s->binary, key);
@@ -355,11 +360,12 @@ static int sync_object(struct pod *p, const struct api_volume *v, const char *di
 	if (r < 0 && r != -ENOENT)
 		return err_set(err, -r, "%s \"%s\" is not known yet", s.secret ? "secret" : "configmap", s.name);
 	if (!r) {
-		s.data = s.secret ? &((const struct api_secret *)obj)->data : &((const struct api_config_map *)obj)->data;
+		s.data = s.secret ? &((const struct api_secret *)obj)->data
+				  : &((const struct api_config_map *)obj)->data;
 		s.binary = s.secret ? NULL : &((const struct api_config_map *)obj)->binary_data;
 	}
 	r = dir_make(dir, 0755, err);
-	if (!r && s.secret)	/* never on a disk */
+	if (!r && s.secret) /* never on a disk */
 		r = mount_memory(dir, 0, 0755, err);
 	return r < 0 ? r : payload_sync(a, &s, dir, err);
 }
@@ -398,8 +404,9 @@ int pod_write_hosts(struct pod *p, struct err *err)
 	char *path = arena_printf(&a, "%s/etc-hosts", pod_dir(p, &a));
 	int r;
 
-	strbuf_adds(&sb, "# Made by the node's agent.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-			 "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+	strbuf_adds(&sb,
+		    "# Made by the node's agent.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+		    "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
 	for (int i = 0; i < 2; i++) {
 		if (!p->ips[i][0])
 			continue;
@@ -442,6 +449,6 @@ int volumes_remove(const char *dir, struct err *err)
 	if (access(dir, F_OK) < 0)
 		return 0;
 	snprintf(volumes, sizeof(volumes), "%s/volumes", dir);
-	unmount_below(volumes, 2);	/* volumes/<plugin>/<name> */
+	unmount_below(volumes, 2); /* volumes/<plugin>/<name> */
 	return dir_remove(dir, err);
 }

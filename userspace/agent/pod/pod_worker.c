@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One pod: look at what it should be and what the runtime has, ask pod_plan(), act, write the status. Every change (the API's, the
- * runtime's, a probe's, the end of an operation) leads to pod_kick(), and any number of kicks to one look.
+ * One pod: look at what it should be and what the runtime has, ask pod_plan(), act, write the status. Every change
+ * (the API's, the runtime's, a probe's, the end of an operation) leads to pod_kick(), and any number of kicks to one
+ * look.
  */
 #include "pod-internal.h"
 
@@ -17,9 +18,9 @@
 #include "../../lib/base/str.h"
 
 #define CLEANUP_RETRY_MS 500
-#define VOLUME_RETRY_MS 2000
-#define DELETE_RETRY_MS 1000
-#define DEFAULT_GRACE_S 30
+#define VOLUME_RETRY_MS	 2000
+#define DELETE_RETRY_MS	 1000
+#define DEFAULT_GRACE_S	 30
 
 static void on_timer(struct loop_timer *t)
 {
@@ -108,7 +109,7 @@ void pod_touch(struct pod *p)
 	p->touched_ms = clock_mono_ms();
 }
 
-/* --- the API's side --- */
+/* --- the API's side ----------------------------------------------------------------------------------------------- */
 
 static int make_containers(struct pod *p)
 {
@@ -126,7 +127,8 @@ static int make_containers(struct pod *p)
 static void seed_attempt(struct pod_ctr *c, const struct api_pod *obj)
 {
 	bool init = c->index < c->pod->n_init;
-	const struct api_container_status *list = init ? obj->status.init_container_statuses : obj->status.container_statuses;
+	const struct api_container_status *list = init ? obj->status.init_container_statuses
+						       : obj->status.container_statuses;
 	size_t n = init ? obj->status.n_init_container_statuses : obj->status.n_container_statuses;
 
 	c->seeded = true;
@@ -156,7 +158,8 @@ void pod_set_item(struct pod *p, struct informer_item *item)
 			seed_attempt(c, obj);
 		if (c->state == CTR_RUNNING && c->now.image && !streq(c->now.image, c->spec->image) && old) {
 			const struct api_pod *was = (const struct api_pod *)old->obj;
-			const struct api_container *before = i < p->n_init ? &was->spec.init_containers[i] : &was->spec.containers[i - p->n_init];
+			const struct api_container *before = i < p->n_init ? &was->spec.init_containers[i]
+									   : &was->spec.containers[i - p->n_init];
 
 			if (!streq(before->image, c->spec->image)) {
 				c->replace = true;
@@ -171,8 +174,11 @@ void pod_set_item(struct pod *p, struct informer_item *item)
 		p->outcome = streq(obj->status.phase, "Failed") ? POD_FAILED : POD_SUCCEEDED;
 	}
 	if (obj->metadata.deletion_timestamp) {
-		int64_t grace = obj->metadata.deletion_grace_period_seconds.set ? obj->metadata.deletion_grace_period_seconds.v :
-				obj->spec.termination_grace_period_seconds.set ? obj->spec.termination_grace_period_seconds.v : DEFAULT_GRACE_S;
+		int64_t grace = obj->metadata.deletion_grace_period_seconds.set
+					? obj->metadata.deletion_grace_period_seconds.v
+				: obj->spec.termination_grace_period_seconds.set
+					? obj->spec.termination_grace_period_seconds.v
+					: DEFAULT_GRACE_S;
 
 		if (!p->deleting || grace < p->grace_s)
 			p->grace_s = grace;
@@ -183,7 +189,7 @@ void pod_set_item(struct pod *p, struct informer_item *item)
 	pod_kick(p);
 }
 
-/* --- admission --- */
+/* --- admission ---------------------------------------------------------------------------------------------------- */
 
 static void reject(struct pod *p, const char *reason, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void reject(struct pod *p, const char *reason, const char *fmt, ...)
@@ -219,8 +225,9 @@ static void admit(struct pod *p)
 			used[k] += pod_resource(&o->obj->spec, names[k], false, NULL);
 	}
 	if (n >= p->m->config.max_pods) {
-		reject(p, "OutOfpods", "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: %d, capacity: %d", n,
-		       p->m->config.max_pods);
+		reject(p, "OutOfpods",
+		       "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: %d, capacity: %d",
+		       n, p->m->config.max_pods);
 		return;
 	}
 	for (int k = 0; k < 2; k++) {
@@ -228,14 +235,14 @@ static void admit(struct pod *p)
 
 		if (want && used[k] + want > capacity[k]) {
 			reject(p, k ? "OutOfmemory" : "OutOfcpu",
-			       "Pod was rejected: Node didn't have enough resource: %s, requested: %lld, used: %lld, capacity: %lld", names[k],
-			       (long long)want, (long long)used[k], (long long)capacity[k]);
+			       "Pod was rejected: Node didn't have enough resource: %s, requested: %lld, used: %lld, capacity: %lld",
+			       names[k], (long long)want, (long long)used[k], (long long)capacity[k]);
 			return;
 		}
 	}
 }
 
-/* --- the end --- */
+/* --- the end ------------------------------------------------------------------------------------------------------ */
 
 struct clean {
 	struct pod *p;
@@ -322,8 +329,8 @@ static void on_deleted(void *arg, const struct kube_result *r)
 
 static void delete_object(struct pod *p)
 {
-	json_t *options = json_pack("{s:s,s:s,s:i,s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions", "gracePeriodSeconds", 0,
-				    "preconditions", "uid", p->uid);
+	json_t *options = json_pack("{s:s,s:s,s:i,s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions",
+				    "gracePeriodSeconds", 0, "preconditions", "uid", p->uid);
 
 	p->deleting_object = true;
 	pod_hold(p);
@@ -338,7 +345,7 @@ static void delete_object(struct pod *p)
 /* Nothing is left in the runtime. True: the worker is gone. */
 static bool finish(struct pod *p)
 {
-	if (!p->terminal) {	/* the last status says how it ended */
+	if (!p->terminal) { /* the last status says how it ended */
 		p->outcome = POD_SUCCEEDED;
 		for (size_t i = 0; i < p->n_ctrs; i++)
 			if (p->ctrs[i].state != CTR_EXITED || p->ctrs[i].now.exit_code)
@@ -360,26 +367,39 @@ static bool finish(struct pod *p)
 	return false;
 }
 
-/* --- the look --- */
+/* --- the look ----------------------------------------------------------------------------------------------------- */
 
 void pod_fill_view(const struct pod *p, struct pod_view *view, struct ctr_view *ctrs)
 {
 	bool stop = pod_stopping(p);
 
 	*view = (struct pod_view){
-		.restart = pod_restart_policy(p), .sandbox = p->sandbox, .sandbox_busy = p->sandbox_busy,
-		.sandbox_retry_ms = p->sandbox_retry_ms, .leftovers = p->n_leftovers > 0,
-		.blocked = !p->m->network_ready || !p->volumes_ready || !p->services_ready, .stop = stop,
-		.remove = p->deleting || p->unknown, .ran = p->ran, .n = p->n_ctrs, .ctrs = ctrs,
+		.restart = pod_restart_policy(p),
+		.sandbox = p->sandbox,
+		.sandbox_busy = p->sandbox_busy,
+		.sandbox_retry_ms = p->sandbox_retry_ms,
+		.leftovers = p->n_leftovers > 0,
+		.blocked = !p->m->network_ready || !p->volumes_ready || !p->services_ready,
+		.stop = stop,
+		.remove = p->deleting || p->unknown,
+		.ran = p->ran,
+		.n = p->n_ctrs,
+		.ctrs = ctrs,
 	};
 	for (size_t i = 0; i < p->n_ctrs; i++) {
 		const struct pod_ctr *c = &p->ctrs[i];
 
 		ctrs[i] = (struct ctr_view){
-			.init = i < p->n_init, .state = c->state, .replace = c->replace, .exit_code = c->now.exit_code,
+			.init = i < p->n_init,
+			.state = c->state,
+			.replace = c->replace,
+			.exit_code = c->now.exit_code,
 			/* A pull cannot be called back; whoever is being stopped does not wait for it. */
-			.busy = c->op != OP_NONE && !(c->op == OP_IMAGE && stop), .finished_ms = c->now.finished_ms,
-			.backoff_ms = c->backoff_ms, .backoff_set_ms = c->backoff_set_ms, .retry_ms = c->retry_ms,
+			.busy = c->op != OP_NONE && !(c->op == OP_IMAGE && stop),
+			.finished_ms = c->now.finished_ms,
+			.backoff_ms = c->backoff_ms,
+			.backoff_set_ms = c->backoff_set_ms,
+			.retry_ms = c->retry_ms,
 		};
 	}
 }
@@ -403,7 +423,8 @@ static void check_deadline(struct pod *p, int64_t now, int64_t *wake)
 	}
 	set_str(&p->fail_reason, "DeadlineExceeded");
 	set_str(&p->fail_message, "Pod was active on the node longer than the specified deadline");
-	p->grace_s = p->obj->spec.termination_grace_period_seconds.set ? p->obj->spec.termination_grace_period_seconds.v : DEFAULT_GRACE_S;
+	p->grace_s = p->obj->spec.termination_grace_period_seconds.set ? p->obj->spec.termination_grace_period_seconds.v
+								       : DEFAULT_GRACE_S;
 	pod_event(p, "Normal", "DeadlineExceeded", "%s", p->fail_message);
 }
 
@@ -421,7 +442,7 @@ static void prepare(struct pod *p, int64_t now, int64_t *wake)
 		p->volumes_ready = true;
 		return;
 	}
-	if (p->volumes_ready)	/* running on what it has */
+	if (p->volumes_ready) /* running on what it has */
 		log_warn("pod %s/%s: %s", p->ns, p->name, err.msg);
 	if (r != -EAGAIN && (!p->volume_warned_ms || now - p->volume_warned_ms > 60000)) {
 		p->volume_warned_ms = now;
@@ -442,18 +463,19 @@ static void announce(struct pod *p, int64_t now, int64_t *wake)
 				c->flip_ms = 0;
 				pod_event(p, "Normal", "BackOff", "Back-off pulling image \"%s\"", c->spec->image);
 				pod_event(p, "Warning", "Failed", "Error: ImagePullBackOff");
-				ctr_wait(c, "ImagePullBackOff", "Back-off pulling image \"%s\": ErrImagePull: %s", c->spec->image,
-					 c->wait_message ? c->wait_message : "");
+				ctr_wait(c, "ImagePullBackOff", "Back-off pulling image \"%s\": ErrImagePull: %s",
+					 c->spec->image, c->wait_message ? c->wait_message : "");
 			} else {
 				wake_no_later(wake, c->flip_ms);
 			}
 		}
-		if (c->state == CTR_EXITED && c->op == OP_NONE && p->sandbox == SANDBOX_READY && c->backoff_said != c->attempt + 1 && c->backoff_ms &&
-		    !pod_stopping(p) && now < c->now.finished_ms + c->backoff_ms && pod_restart_policy(p) != RESTART_NEVER &&
+		if (c->state == CTR_EXITED && c->op == OP_NONE && p->sandbox == SANDBOX_READY &&
+		    c->backoff_said != c->attempt + 1 && c->backoff_ms && !pod_stopping(p) &&
+		    now < c->now.finished_ms + c->backoff_ms && pod_restart_policy(p) != RESTART_NEVER &&
 		    (c->now.exit_code || pod_restart_policy(p) == RESTART_ALWAYS)) {
 			c->backoff_said = c->attempt + 1;
-			pod_event(p, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", c->spec->name,
-				  p->name, p->ns, p->uid);
+			pod_event(p, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)",
+				  c->spec->name, p->name, p->ns, p->uid);
 		}
 	}
 }
@@ -462,10 +484,11 @@ static int64_t kill_grace(const struct pod *p, const struct pod_ctr *c)
 {
 	const struct api_probe *probe = c->spec->liveness_probe;
 
-	if (p->deleting && !p->unknown) {	/* of which a part may be over: the agent or the runtime was away */
+	if (p->deleting && !p->unknown) { /* of which a part may be over: the agent or the runtime was away */
 		int64_t end_ms, left_s;
 
-		if (p->obj->metadata.deletion_timestamp && !clock_rfc3339_parse(p->obj->metadata.deletion_timestamp, &end_ms)) {
+		if (p->obj->metadata.deletion_timestamp &&
+		    !clock_rfc3339_parse(p->obj->metadata.deletion_timestamp, &end_ms)) {
 			left_s = (end_ms - now_ms() + 999) / 1000;
 			if (left_s < p->grace_s)
 				return left_s > 0 ? left_s : p->grace_s > 0;
@@ -476,7 +499,8 @@ static int64_t kill_grace(const struct pod *p, const struct pod_ctr *c)
 		return p->grace_s;
 	if (c->replace && probe && probe->termination_grace_period_seconds.set)
 		return probe->termination_grace_period_seconds.v;
-	return p->obj->spec.termination_grace_period_seconds.set ? p->obj->spec.termination_grace_period_seconds.v : DEFAULT_GRACE_S;
+	return p->obj->spec.termination_grace_period_seconds.set ? p->obj->spec.termination_grace_period_seconds.v
+								 : DEFAULT_GRACE_S;
 }
 
 /* True: the worker is gone. */
@@ -548,7 +572,8 @@ void pod_sync(struct pod *p)
 				break;
 		/* A shorter grace than the one running out: again, with that. */
 		for (size_t i = 0; i < p->n_ctrs && !p->gone && view.stop; i++)
-			if (p->ctrs[i].op == OP_KILL && p->grace_s < p->ctrs[i].kill_grace_s && (p->deleting || p->unknown))
+			if (p->ctrs[i].op == OP_KILL && p->grace_s < p->ctrs[i].kill_grace_s &&
+			    (p->deleting || p->unknown))
 				ctr_kill(&p->ctrs[i], p->grace_s, NULL);
 		if (!p->gone) {
 			announce(p, now, &wake);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All pods of the node: workers made and dropped as the API and the runtime have them, the runtime's listings spread over them, its
- * events passed on. Nothing is decided before the API's first list and the runtime's first listing are both in, so that a restarted
- * agent never takes a running pod for a missing or an unknown one.
+ * All pods of the node: workers made and dropped as the API and the runtime have them, the runtime's listings spread
+ * over them, its events passed on. Nothing is decided before the API's first list and the runtime's first listing are
+ * both in, so that a restarted agent never takes a running pod for a missing or an unknown one.
  */
 #include "pod-internal.h"
 
@@ -21,7 +21,7 @@
 struct listing {
 	struct pods *m;
 	int64_t since_ms;
-	Cri__ListPodSandboxResponse *sandboxes;	/* a copy */
+	Cri__ListPodSandboxResponse *sandboxes; /* a copy */
 };
 
 int64_t now_ms(void)
@@ -37,7 +37,7 @@ void set_str(char **slot, const char *value)
 	*slot = copy;
 }
 
-/* --- workers --- */
+/* --- workers ------------------------------------------------------------------------------------------------------ */
 
 static void on_kick(void *arg)
 {
@@ -55,7 +55,7 @@ void pod_kick(struct pod *p)
 		return;
 	p->kicked = true;
 	pod_hold(p);
-	if (loop_post(p->m->loop, on_kick, p) < 0) {	/* out of memory: the resync comes */
+	if (loop_post(p->m->loop, on_kick, p) < 0) { /* out of memory: the resync comes */
 		p->kicked = false;
 		pod_drop(p);
 	}
@@ -105,7 +105,7 @@ static struct pod *worker(struct pods *m, const char *uid, const char *ns, const
 	return p;
 }
 
-/* --- the API --- */
+/* --- the API ------------------------------------------------------------------------------------------------------ */
 
 static void on_pod(struct informer *inf, void *arg, struct informer_item *old, struct informer_item *new)
 {
@@ -128,7 +128,7 @@ static void on_pod(struct informer *inf, void *arg, struct informer_item *old, s
 	if (!p)
 		return;
 	if (old == new)
-		pod_kick(p);	/* resync */
+		pod_kick(p); /* resync */
 	else
 		pod_set_item(p, new);
 }
@@ -195,7 +195,7 @@ static void sweep_objects(struct pods *m)
 	objects_use_end(m->objects);
 }
 
-/* --- the runtime's listing --- */
+/* --- the runtime's listing ---------------------------------------------------------------------------------------- */
 
 static const char *label(Cri__StringEntry **labels, size_t n, const char *key)
 {
@@ -289,7 +289,7 @@ static void take_containers(struct pod_ctr *c, const Cri__ListContainersResponse
 		if (!c->id)
 			ctr_adopt_last(c, first);
 	} else if (c->id && c->state != CTR_EXITED) {
-		ctr_refresh(c);	/* it is gone: the answer says so */
+		ctr_refresh(c); /* it is gone: the answer says so */
 	}
 }
 
@@ -303,7 +303,7 @@ static void take_listing(struct listing *l, const Cri__ListContainersResponse *c
 	struct pods *m = l->m;
 	size_t n = l->sandboxes->n_items;
 	const char **ids = calloc(n + 1, sizeof(*ids));
-	bool quiet = true;	/* no sandbox has been in the making: one that is has its network, but is not listed yet */
+	bool quiet = true; /* no sandbox has been in the making: one that is has its network, but is not listed yet */
 
 	for (size_t i = 0; i < n; i++) {
 		const Cri__Sandbox *s = l->sandboxes->items[i];
@@ -313,14 +313,15 @@ static void take_listing(struct listing *l, const Cri__ListContainersResponse *c
 		/* Only pods: others of the same runtime are not ours to end. */
 		if (!s->metadata || !label(s->labels, s->n_labels, LABEL_POD_UID) || !is_unknown(m, s->metadata->uid))
 			continue;
-		log_info("pod %s/%s (%s) is not in the API any more: ending it", s->metadata->namespace_, s->metadata->name, s->metadata->uid);
+		log_info("pod %s/%s (%s) is not in the API any more: ending it", s->metadata->namespace_,
+			 s->metadata->name, s->metadata->uid);
 		(void)worker(m, s->metadata->uid, s->metadata->namespace_, s->metadata->name);
 	}
 	for (struct strmap_iter it = { 0 }; strmap_next(m->by_uid, &it);) {
 		struct pod *p = it.value;
 
 		if (p->sandbox_busy || p->touched_ms >= l->since_ms) {
-			quiet = false;	/* it changed meanwhile: the next listing */
+			quiet = false; /* it changed meanwhile: the next listing */
 			continue;
 		}
 		take_sandboxes(p, l->sandboxes);
@@ -396,7 +397,7 @@ static void on_resync(struct loop_timer *t)
 	struct listing *l;
 
 	if (!m->runtime_up || !informer_synced(m->inf) || m->listing)
-		return;		/* each of these comes back here */
+		return; /* each of these comes back here */
 	sweep_objects(m);
 	l = calloc(1, sizeof(*l));
 	if (!l) {
@@ -415,7 +416,7 @@ void pods_list_soon(struct pods *m, int64_t delay_ms)
 	(void)loop_timer_set(m->loop, &m->resync, delay_ms);
 }
 
-/* --- the runtime's events --- */
+/* --- the runtime's events ----------------------------------------------------------------------------------------- */
 
 static void on_up(void *arg, const char *name, const char *version)
 {
@@ -453,7 +454,7 @@ static void on_event(void *arg, const char *id, bool settled)
 			ctr_changed(&p->ctrs[i], settled);
 }
 
-/* --- life cycle --- */
+/* --- life cycle --------------------------------------------------------------------------------------------------- */
 
 static struct metric *m_pods;
 
@@ -474,8 +475,8 @@ static void on_scrape(void *arg)
 		metric_set(m_pods, n[i], phases[i]);
 }
 
-int pods_new(struct loop *loop, struct kube *kube, struct cri *cri, struct kube_recorder *rec, const struct pods_config *config,
-	     struct pods **ret, struct err *err)
+int pods_new(struct loop *loop, struct kube *kube, struct cri *cri, struct kube_recorder *rec,
+	     const struct pods_config *config, struct pods **ret, struct err *err)
 {
 	static const struct informer_ops ops = { on_pod, on_pods_synced };
 	static const struct cri_watch_ops watch = { on_up, on_down, on_event };
@@ -497,7 +498,8 @@ int pods_new(struct loop *loop, struct kube *kube, struct cri *cri, struct kube_
 	ic.field_selector = selector;
 	if (selector)
 		m->inf = informer_new(kube, &ic, &ops, m);
-	if (!m->by_uid || !m->by_id || !m->images || !m->objects || !m->inf || informer_start(m->inf) < 0 || cri_watch(cri, &watch, m) < 0) {
+	if (!m->by_uid || !m->by_id || !m->images || !m->objects || !m->inf || informer_start(m->inf) < 0 ||
+	    cri_watch(cri, &watch, m) < 0) {
 		pods_free(m);
 		return err_set(err, ENOMEM, "out of memory");
 	}
@@ -537,7 +539,7 @@ size_t pods_len(const struct pods *m)
 	return strmap_len(m->by_uid);
 }
 
-/* --- for the server --- */
+/* --- for the server ----------------------------------------------------------------------------------------------- */
 
 struct pod *pods_find(const struct pods *m, const char *ns, const char *name)
 {

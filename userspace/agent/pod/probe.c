@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Probes of running containers: startup gates the others, liveness asks for a restart, readiness says whether it serves. HTTP and
- * TCP come from the node's network namespace, which the agent lives in; exec goes through the runtime.
+ * Probes of running containers: startup gates the others, liveness asks for a restart, readiness says whether it
+ * serves. HTTP and TCP come from the node's network namespace, which the agent lives in; exec goes through the
+ * runtime.
  */
 #include "pod-internal.h"
 
@@ -21,7 +22,7 @@
 struct probe {
 	struct pod_ctr *c;
 	enum probe_kind kind;
-	struct loop_timer timer;	/* the next one, or this one's time limit */
+	struct loop_timer timer; /* the next one, or this one's time limit */
 	bool busy;
 	int64_t successes, failures;
 	/* the present try */
@@ -48,14 +49,17 @@ static struct metric *results(void)
 	static struct metric *m;
 
 	if (!m)
-		m = metric_new(METRIC_COUNTER, "skep_agent_probe_results_total", "Probes by kind and result.", "kind,result", NULL, 0);
+		m = metric_new(METRIC_COUNTER, "skep_agent_probe_results_total", "Probes by kind and result.",
+			       "kind,result", NULL, 0);
 	return m;
 }
 
 /* The pod's item may be replaced while a try is under way: never keep the spec. */
 static const struct api_probe *spec_of(const struct pod_ctr *c, enum probe_kind kind)
 {
-	return kind == PROBE_STARTUP ? c->spec->startup_probe : kind == PROBE_LIVENESS ? c->spec->liveness_probe : c->spec->readiness_probe;
+	return kind == PROBE_STARTUP	? c->spec->startup_probe
+	       : kind == PROBE_LIVENESS ? c->spec->liveness_probe
+					: c->spec->readiness_probe;
 }
 
 static int64_t at_least(int64_t v, int64_t dflt)
@@ -113,8 +117,8 @@ static void result(struct probe *pr, bool ok, const char *why)
 			c->ready = false;
 		} else {
 			c->replace = true;
-			c->kill_why = pr->kind == PROBE_LIVENESS ? "failed liveness probe, will be restarted" :
-				      "failed startup probe, will be restarted";
+			c->kill_why = pr->kind == PROBE_LIVENESS ? "failed liveness probe, will be restarted"
+								 : "failed startup probe, will be restarted";
 			loop_timer_cancel(&pr->timer);
 		}
 		pod_kick(c->pod);
@@ -146,7 +150,7 @@ static const char *host_of(const struct probe *pr, const char *host)
 	return host && host[0] ? host : pr->c->pod->ips[0];
 }
 
-/* --- HTTP --- */
+/* --- HTTP --------------------------------------------------------------------------------------------------------- */
 
 static void on_http(struct http_call *call, void *arg, const struct http_response *rsp)
 {
@@ -164,7 +168,7 @@ static void on_http(struct http_call *call, void *arg, const struct http_respons
 static int http_first_bytes(struct http_call *call, void *arg, const void *data, size_t len)
 {
 	(void)call, (void)arg, (void)data, (void)len;
-	return 0;	/* the body does not matter */
+	return 0; /* the body does not matter */
 }
 
 static void try_http(struct probe *pr, int timeout_ms)
@@ -172,8 +176,13 @@ static void try_http(struct probe *pr, int timeout_ms)
 	const struct api_http_get_action *h = spec_of(pr->c, pr->kind)->http_get;
 	const char *scheme = h->scheme && streq(h->scheme, "HTTPS") ? "https" : "http", *host = host_of(pr, h->host);
 	struct http_client_config cc = { .insecure_skip_verify = true, .connect_timeout_ms = timeout_ms };
-	struct http_call_config call = { .method = "GET", .path = h->path && h->path[0] ? h->path : "/", .accept = "*/*",
-					 .timeout_ms = timeout_ms, .on_data = http_first_bytes, .on_done = on_http, .arg = pr };
+	struct http_call_config call = { .method = "GET",
+					 .path = h->path && h->path[0] ? h->path : "/",
+					 .accept = "*/*",
+					 .timeout_ms = timeout_ms,
+					 .on_data = http_first_bytes,
+					 .on_done = on_http,
+					 .arg = pr };
 	struct arena a = ARENA_INIT;
 	const char **headers = arena_calloc(&a, h->n_http_headers + 2, sizeof(*headers));
 	size_t n = 0;
@@ -182,9 +191,11 @@ static void try_http(struct probe *pr, int timeout_ms)
 
 	if (call.path[0] != '/')
 		call.path = arena_printf(&a, "/%s", call.path);
-	cc.base_url = arena_printf(&a, strchr(host, ':') ? "%s://[%s]:%d" : "%s://%s:%d", scheme, host, port_of(pr, &h->port));
+	cc.base_url = arena_printf(&a, strchr(host, ':') ? "%s://[%s]:%d" : "%s://%s:%d", scheme, host,
+				   port_of(pr, &h->port));
 	for (size_t i = 0; headers && i < h->n_http_headers; i++) {
-		headers[n++] = arena_printf(&a, "%s: %s", h->http_headers[i].name, h->http_headers[i].value ? h->http_headers[i].value : "");
+		headers[n++] = arena_printf(&a, "%s: %s", h->http_headers[i].name,
+					    h->http_headers[i].value ? h->http_headers[i].value : "");
 		agent |= !strcasecmp(h->http_headers[i].name, "User-Agent");
 	}
 	if (headers && !agent)
@@ -196,7 +207,7 @@ static void try_http(struct probe *pr, int timeout_ms)
 	arena_done(&a);
 }
 
-/* --- TCP --- */
+/* --- TCP ---------------------------------------------------------------------------------------------------------- */
 
 static void on_connected(struct loop_io *io, uint32_t events)
 {
@@ -230,8 +241,10 @@ static void try_tcp(struct probe *pr, int timeout_ms)
 	pr->fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	pr->io.fn = on_connected;
 	pr->io.arg = pr;
-	if (pr->fd < 0 || (connect(pr->fd, v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4, v6 ? sizeof(a6) : sizeof(a4)) < 0 &&
-			   errno != EINPROGRESS) || loop_io_add(pr->c->pod->m->loop, &pr->io, pr->fd, EPOLLOUT) < 0) {
+	if (pr->fd < 0 ||
+	    (connect(pr->fd, v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4, v6 ? sizeof(a6) : sizeof(a4)) < 0 &&
+	     errno != EINPROGRESS) ||
+	    loop_io_add(pr->c->pod->m->loop, &pr->io, pr->fd, EPOLLOUT) < 0) {
 		snprintf(why, sizeof(why), "dial tcp: %s", strerror(errno));
 		result(pr, false, why);
 		return;
@@ -239,7 +252,7 @@ static void try_tcp(struct probe *pr, int timeout_ms)
 	(void)loop_timer_set(pr->c->pod->m->loop, &pr->timer, timeout_ms);
 }
 
-/* --- exec --- */
+/* --- exec --------------------------------------------------------------------------------------------------------- */
 
 static int64_t retry_ms(const struct pod_ctr *c, enum probe_kind kind)
 {
@@ -266,7 +279,8 @@ static void on_exec(void *arg, const struct grpc_status *status, const ProtobufC
 			snprintf(why, sizeof(why), "command timed out");
 		else
 			snprintf(why, sizeof(why), "%.*s%.*s", (int)(rsp->stdout_.len > 400 ? 400 : rsp->stdout_.len),
-				 rsp->stdout_.len ? (char *)rsp->stdout_.data : "", (int)(rsp->stderr_.len > 400 ? 400 : rsp->stderr_.len),
+				 rsp->stdout_.len ? (char *)rsp->stdout_.data : "",
+				 (int)(rsp->stderr_.len > 400 ? 400 : rsp->stderr_.len),
 				 rsp->stderr_.len ? (char *)rsp->stderr_.data : "");
 		result(pr, !status->code && rsp->exit_code == 0, why);
 	}
@@ -298,7 +312,7 @@ static void try_exec(struct probe *pr, int timeout_ms)
 	}
 }
 
-/* --- time --- */
+/* --- time --------------------------------------------------------------------------------------------------------- */
 
 static void on_timer(struct loop_timer *timer)
 {
@@ -306,13 +320,13 @@ static void on_timer(struct loop_timer *timer)
 	const struct api_probe *spec = spec_of(pr->c, pr->kind);
 	int timeout_ms;
 
-	if (pr->busy) {		/* TCP: the time is up; HTTP and exec have limits of their own */
+	if (pr->busy) { /* TCP: the time is up; HTTP and exec have limits of their own */
 		result(pr, false, "dial tcp: i/o timeout");
 		return;
 	}
 	if (!pr->c->id || !spec)
 		return;
-	if (!spec->exec && !pr->c->pod->ips[0][0]) {	/* an agent that has just started does not know the address yet */
+	if (!spec->exec && !pr->c->pod->ips[0][0]) { /* an agent that has just started does not know the address yet */
 		(void)loop_timer_set(pr->c->pod->m->loop, &pr->timer, ADDRESS_WAIT_MS);
 		return;
 	}

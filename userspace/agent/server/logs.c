@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's log, as the runtime writes it: "<time> <stdout|stderr> <P|F> <text>" a line, P for a part of a line that goes on in
- * the next one. Read in pieces no faster than the reader takes them; followed by inotify, across rotation, until the container ends.
+ * A container's log, as the runtime writes it: "<time> <stdout|stderr> <P|F> <text>" a line, P for a part of a line
+ * that goes on in the next one. Read in pieces no faster than the reader takes them; followed by inotify, across
+ * rotation, until the container ends.
  */
 #include "server-internal.h"
 
@@ -19,10 +20,10 @@
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 
-#define LOW_WATER (256 << 10)
-#define PIECE (64 << 10)
-#define LINE_MAX_BYTES (1 << 20)	/* the runtime splits at 16 KiB */
-#define END_LOOK_MS 1000		/* has the container ended meanwhile? its end writes nothing */
+#define LOW_WATER      (256 << 10)
+#define PIECE	       (64 << 10)
+#define LINE_MAX_BYTES (1 << 20) /* the runtime splits at 16 KiB */
+#define END_LOOK_MS    1000	 /* has the container ended meanwhile? its end writes nothing */
 
 struct log {
 	struct server *s;
@@ -33,8 +34,8 @@ struct log {
 	struct loop_timer timer;
 	struct strbuf in;
 	bool follow, timestamps, at_line_start, draining, ended_seen;
-	int64_t since_ms;	/* 0: all */
-	int64_t limit;		/* bytes left; -1: none */
+	int64_t since_ms; /* 0: all */
+	int64_t limit;	  /* bytes left; -1: none */
 };
 
 static void log_free(struct http_req *req, void *data)
@@ -77,7 +78,7 @@ static bool take_line(struct log *l, const char *line, size_t len, struct strbuf
 
 	if (!stream || !(tag = memchr(stream + 1, ' ', len - (size_t)(stream + 1 - line))) ||
 	    !(text = memchr(tag + 1, ' ', len - (size_t)(tag + 1 - line))))
-		return true;	/* not a log line */
+		return true; /* not a log line */
 	whole = tag[1] == 'F';
 	if (l->since_ms) {
 		snprintf(stamp, sizeof(stamp), "%.*s", (int)(stream - line), line);
@@ -144,7 +145,8 @@ static bool running(const struct log *l)
 	cleanup(free) char *path = NULL;
 
 	/* A restart has another file: this one is over. */
-	return p && pod_container_running(p, l->container) && !pod_log_path(p, l->container, false, &path) && streq(path, l->path);
+	return p && pod_container_running(p, l->container) && !pod_log_path(p, l->container, false, &path) &&
+	       streq(path, l->path);
 }
 
 static void pump(struct log *l)
@@ -158,7 +160,7 @@ static void pump(struct log *l)
 		}
 		if (!l->follow) {
 			end = true;
-		} else if (!running(l)) {	/* once more: its last words may just have been written */
+		} else if (!running(l)) { /* once more: its last words may just have been written */
 			end = l->ended_seen;
 			l->ended_seen = true;
 			if (!end)
@@ -287,7 +289,8 @@ void serve_logs(struct server *s, struct http_req *req, const char *ns, const ch
 	}
 	if (r == -ENODATA) {
 		if (flag(req, "previous"))
-			answer_text(req, 400, "previous terminated container \"%s\" in pod \"%s\" not found\n", container, pod);
+			answer_text(req, 400, "previous terminated container \"%s\" in pod \"%s\" not found\n",
+				    container, pod);
 		else
 			answer_text(req, 400, "container \"%s\" in pod \"%s\" is waiting to start\n", container, pod);
 		return;
@@ -298,14 +301,25 @@ void serve_logs(struct server *s, struct http_req *req, const char *ns, const ch
 		answer_text(req, 500, "out of memory\n");
 		return;
 	}
-	*l = (struct log){ .s = s, .req = req, .path = TAKE(path), .ns = strdup(ns), .pod = strdup(pod), .container = strdup(container),
-			   .fd = -1, .inotify = -1, .follow = flag(req, "follow"), .timestamps = flag(req, "timestamps"),
-			   .at_line_start = true, .since_ms = since_ms, .limit = limit };
+	*l = (struct log){ .s = s,
+			   .req = req,
+			   .path = TAKE(path),
+			   .ns = strdup(ns),
+			   .pod = strdup(pod),
+			   .container = strdup(container),
+			   .fd = -1,
+			   .inotify = -1,
+			   .follow = flag(req, "follow"),
+			   .timestamps = flag(req, "timestamps"),
+			   .at_line_start = true,
+			   .since_ms = since_ms,
+			   .limit = limit };
 	strbuf_init(&l->in);
 	http_req_set_data(req, l, log_free);
 	l->fd = open(l->path, O_RDONLY | O_CLOEXEC);
 	if (!l->ns || !l->pod || !l->container || l->fd < 0) {
-		answer_text(req, l->fd < 0 && errno == ENOENT ? 404 : 500, "log of container %s: %s\n", container, strerror(errno));
+		answer_text(req, l->fd < 0 && errno == ENOENT ? 404 : 500, "log of container %s: %s\n", container,
+			    strerror(errno));
 		return;
 	}
 	if ((tail >= 0 && seek_tail(l->fd, tail) < 0) || (l->follow && watch_dir(l) < 0)) {

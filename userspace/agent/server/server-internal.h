@@ -12,7 +12,7 @@ struct server {
 	struct http_server *http;
 	struct pods *pods;
 	struct network *network;
-	struct strmap *cpu;	/* container id -> struct cpu_sample *; see stats.c */
+	struct strmap *cpu; /* container id -> struct cpu_sample *; see stats.c */
 };
 
 void answer_text(struct http_req *req, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -20,7 +20,8 @@ void answer_text(struct http_req *req, int status, const char *fmt, ...) __attri
 void serve_logs(struct server *s, struct http_req *req, const char *ns, const char *pod, const char *container);
 /* stream.c */
 enum stream_kind { STREAM_EXEC, STREAM_ATTACH, STREAM_PORT_FORWARD };
-void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind, const char *ns, const char *pod, const char *container);
+void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind, const char *ns, const char *pod,
+		  const char *container);
 /* stats.c */
 void serve_stats(struct server *s, struct http_req *req);
 void stats_free(struct server *s);

@@ -26,8 +26,8 @@ void answer_text(struct http_req *req, int status, const char *fmt, ...)
 /* The API server's client certificate, by the names kubeadm and skep give it, or an admin's. */
 static bool may_all(const struct http_req *req)
 {
-	static const char *const names[] = { "kube-apiserver", "system:kube-apiserver", "kube-apiserver-kubelet-client", "skep-apiserver",
-					     "system:apiserver" };
+	static const char *const names[] = { "kube-apiserver", "system:kube-apiserver", "kube-apiserver-kubelet-client",
+					     "skep-apiserver", "system:apiserver" };
 	const char *cn = http_req_cert_cn(req), *org;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
@@ -136,9 +136,12 @@ static void on_request(struct http_req *req, void *arg)
 	route(s, req);
 }
 
-int server_new(struct loop *loop, const struct server_config *config, struct server **ret, int *ret_port, struct err *err)
+int server_new(struct loop *loop, const struct server_config *config, struct server **ret, int *ret_port,
+	       struct err *err)
 {
-	struct http_server_config hc = { .tls = &config->tls, .client_certs = true, .max_body = 64 << 10, .handler = on_request };
+	struct http_server_config hc = {
+		.tls = &config->tls, .client_certs = true, .max_body = 64 << 10, .handler = on_request
+	};
 	struct server *s = calloc(1, sizeof(*s));
 	char address[300];
 	int r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's HTTPS API, kubelet's paths: /containerLogs, /exec, /attach, /portForward, /pods, /stats/summary, /metrics, /healthz,
- * and /debug/net of the node's network. Callers show a client certificate of the cluster's authority: the API server and admins may
- * all, others read /metrics only.
+ * The agent's HTTPS API, kubelet's paths: /containerLogs, /exec, /attach, /portForward, /pods, /stats/summary,
+ * /metrics, /healthz, and /debug/net of the node's network. Callers show a client certificate of the cluster's
+ * authority: the API server and admins may all, others read /metrics only.
  */
 #ifndef SKEP_AGENT_SERVER_H
 #define SKEP_AGENT_SERVER_H
@@ -13,12 +13,13 @@
 
 struct server;
 struct server_config {
-	const char *listen;		/* ":10250" */
+	const char *listen; /* ":10250" */
 	struct tls_files tls;
 	const char *node_name;
 	struct cri *cri;
 };
-int server_new(struct loop *loop, const struct server_config *config, struct server **ret, int *ret_port, struct err *err);
+int server_new(struct loop *loop, const struct server_config *config, struct server **ret, int *ret_port,
+	       struct err *err);
 void server_free(struct server *s);
 /* Until these are set, what needs them is answered with 503. */
 void server_set_pods(struct server *s, struct pods *pods);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /stats/summary: what each pod uses, from the runtime. containerd 1.6 gives no rate of cpu use: it is taken between the last two
- * questions; where there was none within a minute, the runtime is asked twice.
+ * /stats/summary: what each pod uses, from the runtime. containerd 1.6 gives no rate of cpu use: it is taken between
+ * the last two questions; where there was none within a minute, the runtime is asked twice.
  */
 #include "server-internal.h"
 
@@ -14,17 +14,17 @@
 
 #define SAMPLE_MIN_NS 400000000LL
 #define SAMPLE_MAX_NS 60000000000LL
-#define AGAIN_MS 500
+#define AGAIN_MS      500
 
 struct cpu_sample {
-	int64_t at_ns, rate;	/* rate: of nanoseconds a second; -1: not known */
+	int64_t at_ns, rate; /* rate: of nanoseconds a second; -1: not known */
 	uint64_t usage;
 	bool seen;
 };
 
 struct ask {
 	struct server *s;
-	struct http_req *req;	/* NULL: the caller has gone */
+	struct http_req *req; /* NULL: the caller has gone */
 	struct loop_timer timer;
 	bool again;
 };
@@ -89,7 +89,8 @@ static void add_up(json_t *pod, const json_t *container, const char *part, const
 	if (!to)
 		json_object_set_new(pod, part, to = json_object());
 	if (to)
-		json_object_set_new(to, key, json_integer(json_integer_value(json_object_get(to, key)) + json_integer_value(v)));
+		json_object_set_new(to, key,
+				    json_integer(json_integer_value(json_object_get(to, key)) + json_integer_value(v)));
 }
 
 static json_t *pod_entry(json_t *pods, const Cri__ContainerStats *c)
@@ -98,7 +99,7 @@ static json_t *pod_entry(json_t *pods, const Cri__ContainerStats *c)
 	json_t *p;
 	size_t i;
 
-	json_array_foreach(pods, i, p)
+	json_array_foreach (pods, i, p)
 		if (streq(json_string_value(json_object_get(json_object_get(p, "podRef"), "uid")), uid))
 			return p;
 	p = json_pack("{s:{s:s,s:s,s:s},s:[]}", "podRef", "name", label(c, "io.kubernetes.pod.name"), "namespace",
@@ -137,8 +138,10 @@ static int64_t cpu_rate(struct server *s, const Cri__ContainerStats *c)
 	}
 	m->seen = true;
 	if (cpu->timestamp - m->at_ns >= SAMPLE_MIN_NS) {
-		m->rate = cpu->timestamp - m->at_ns > SAMPLE_MAX_NS ? -1 :
-			  (int64_t)((double)(cpu->usage_core_nano_seconds->value - m->usage) * 1e9 / (double)(cpu->timestamp - m->at_ns));
+		m->rate = cpu->timestamp - m->at_ns > SAMPLE_MAX_NS
+				  ? -1
+				  : (int64_t)((double)(cpu->usage_core_nano_seconds->value - m->usage) * 1e9 /
+					      (double)(cpu->timestamp - m->at_ns));
 		m->at_ns = cpu->timestamp;
 		m->usage = cpu->usage_core_nano_seconds->value;
 	}
@@ -223,15 +226,17 @@ static void on_stats(void *arg, const struct grpc_status *status, const Protobuf
 	}
 	pods = json_array();
 	for (size_t i = 0; i < rsp->n_stats; i++) {
-		static const char *const parts[][2] = { { "cpu", "usageCoreNanoSeconds" }, { "cpu", "usageNanoCores" },
-							{ "memory", "workingSetBytes" }, { "memory", "usageBytes" },
+		static const char *const parts[][2] = { { "cpu", "usageCoreNanoSeconds" },
+							{ "cpu", "usageNanoCores" },
+							{ "memory", "workingSetBytes" },
+							{ "memory", "usageBytes" },
 							{ "memory", "rssBytes" } };
 		json_t *p, *c;
 
 		if (!rsp->stats[i]->attributes || !label(rsp->stats[i], "io.kubernetes.pod.uid")[0])
 			continue;
 		if (!rsp->stats[i]->cpu || !rsp->stats[i]->memory)
-			continue;	/* it has ended */
+			continue; /* it has ended */
 		p = pod_entry(pods, rsp->stats[i]);
 		c = container_json(rsp->stats[i], known_rate(ask->s, rsp->stats[i]));
 		for (size_t k = 0; k < sizeof(parts) / sizeof(*parts); k++)

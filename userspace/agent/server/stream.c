@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exec, attach and port-forward. The runtime serves them at a URL of its own over SPDY/3.1 (containerd 1.6 has WebSocket v4 only, which
- * cannot half-close stdin). A client that speaks SPDY is joined to it byte by byte. A client on WebSocket (v5 or v4.channel.k8s.io) is
- * ended here: its channels become SPDY streams. Port-forward over WebSocket is SPDY in a tunnel and is unwrapped.
+ * exec, attach and port-forward. The runtime serves them at a URL of its own over SPDY/3.1 (containerd 1.6 has
+ * WebSocket v4 only, which cannot half-close stdin). A client that speaks SPDY is joined to it byte by byte. A client
+ * on WebSocket (v5 or v4.channel.k8s.io) is ended here: its channels become SPDY streams. Port-forward over WebSocket
+ * is SPDY in a tunnel and is unwrapped.
  */
 #include "server-internal.h"
 
@@ -16,21 +17,21 @@
 #include "../../lib/io/spdy.h"
 #include "../../lib/io/ws.h"
 
-#define HIGH_WATER (512u << 10)
-#define LOW_WATER (128u << 10)
-#define RECHECK_MS 10		/* the upgrade does not tell when it has drained */
-#define CLOSE_WAIT_MS 1000	/* for the client's close frame */
-#define MESSAGE_MAX (1u << 20)
-#define TUNNEL "SPDY/3.1+portforward.k8s.io"
+#define HIGH_WATER    (512u << 10)
+#define LOW_WATER     (128u << 10)
+#define RECHECK_MS    10   /* the upgrade does not tell when it has drained */
+#define CLOSE_WAIT_MS 1000 /* for the client's close frame */
+#define MESSAGE_MAX   (1u << 20)
+#define TUNNEL	      "SPDY/3.1+portforward.k8s.io"
 
 enum { CH_STDIN, CH_STDOUT, CH_STDERR, CH_ERROR, CH_RESIZE, CHANNELS, CH_CLOSE = 255 };
 static const char *const stream_types[CHANNELS] = { "stdin", "stdout", "stderr", "error", "resize" };
 
 struct stream {
 	struct server *s;
-	struct http_req *req;		/* NULL: the client has gone while the runtime was asked */
+	struct http_req *req; /* NULL: the client has gone while the runtime was asked */
 	enum stream_kind kind;
-	const char *protocol;		/* WebSocket's; NULL: SPDY joined */
+	const char *protocol; /* WebSocket's; NULL: SPDY joined */
 	bool tunnel, opened, ending;
 	bool use[CHANNELS], fin[CHANNELS];
 	uint32_t ids[CHANNELS];
@@ -84,7 +85,7 @@ static void end(struct stream *st, int code, const char *why)
 	(void)loop_timer_set(st->s->loop, &st->end, st->ws ? CLOSE_WAIT_MS : 0);
 }
 
-/* --- back-pressure --- */
+/* --- back-pressure ------------------------------------------------------------------------------------------------ */
 
 static void on_recheck(struct loop_timer *t)
 {
@@ -126,7 +127,7 @@ static void to_client_done(struct stream *st)
 	http_upgrade_pause(st->up, true);
 }
 
-/* --- the runtime's SPDY session, when the client speaks WebSocket --- */
+/* --- the runtime's SPDY session, when the client speaks WebSocket ------------------------------------------------- */
 
 static bool outputs_over(const struct stream *st)
 {
@@ -174,7 +175,7 @@ static void on_spdy_write(struct spdy *s, void *arg, const void *data, size_t le
 		(void)http_upgrade_write(st->up, data, len);
 }
 
-/* --- the client's WebSocket --- */
+/* --- the client's WebSocket --------------------------------------------------------------------------------------- */
 
 static void on_ws_message(struct ws *ws, void *arg, const void *data, size_t len, bool binary)
 {
@@ -191,8 +192,8 @@ static void on_ws_message(struct ws *ws, void *arg, const void *data, size_t len
 	} else if (len && (p[0] == CH_STDIN || p[0] == CH_RESIZE)) {
 		if (st->use[p[0]] && !st->fin[p[0]] && len > 1)
 			spdy_send(st->spdy, st->ids[p[0]], p + 1, len - 1, false);
-	} else if (len == 2 && p[0] == CH_CLOSE && p[1] == CH_STDIN && str_starts(st->protocol, "v5.") && st->use[CH_STDIN] &&
-		   !st->fin[CH_STDIN]) {
+	} else if (len == 2 && p[0] == CH_CLOSE && p[1] == CH_STDIN && str_starts(st->protocol, "v5.") &&
+		   st->use[CH_STDIN] && !st->fin[CH_STDIN]) {
 		st->fin[CH_STDIN] = true;
 		spdy_send(st->spdy, st->ids[CH_STDIN], "", 0, true);
 	}
@@ -260,7 +261,7 @@ static int open_websocket(struct stream *st)
 	return 0;
 }
 
-/* --- the connection to the runtime --- */
+/* --- the connection to the runtime -------------------------------------------------------------------------------- */
 
 static void on_open(struct http_upgrade *u, void *arg, const char *head)
 {
@@ -307,7 +308,8 @@ static void on_node_closed(struct http_upgrade *u, void *arg, int status, const 
 	if (st->opened)
 		end(st, 1000, "");
 	else
-		answer_text(st->req, 502, "container runtime: %s (%d)\n", text && text[0] ? text : "no connection", status);
+		answer_text(st->req, 502, "container runtime: %s (%d)\n", text && text[0] ? text : "no connection",
+			    status);
 }
 
 static void connect_node(struct stream *st, const char *url)
@@ -329,8 +331,8 @@ static void connect_node(struct stream *st, const char *url)
 	}
 	cc.base_url = base;
 	if (st->protocol) {
-		headers[n++] = st->kind == STREAM_PORT_FORWARD ? "X-Stream-Protocol-Version: portforward.k8s.io" :
-			       "X-Stream-Protocol-Version: v4.channel.k8s.io";
+		headers[n++] = st->kind == STREAM_PORT_FORWARD ? "X-Stream-Protocol-Version: portforward.k8s.io"
+							       : "X-Stream-Protocol-Version: v4.channel.k8s.io";
 	} else {
 		for (size_t i = 0; i < 8 && (v = http_req_header_nth(st->req, "x-stream-protocol-version", i)); i++) {
 			if (strlen(v) > 64 || strpbrk(v, "\r\n"))
@@ -355,12 +357,13 @@ static void on_url(void *arg, const struct grpc_status *status, const ProtobufCM
 	}
 	http_req_set_data(st->req, st, on_client_gone);
 	if (status->code)
-		answer_text(st->req, status->code == GRPC_NOT_FOUND ? 404 : 500, "container runtime: %s\n", status->message);
+		answer_text(st->req, status->code == GRPC_NOT_FOUND ? 404 : 500, "container runtime: %s\n",
+			    status->message);
 	else
 		connect_node(st, ((const Cri__UrlResponse *)msg)->url);
 }
 
-/* --- the request --- */
+/* --- the request -------------------------------------------------------------------------------------------------- */
 
 static bool flag(const struct http_req *req, const char *name)
 {
@@ -437,7 +440,8 @@ static bool find_target(struct server *s, struct http_req *req, enum stream_kind
 	return r == 0;
 }
 
-void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind, const char *ns, const char *pod, const char *container)
+void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind, const char *ns, const char *pod,
+		  const char *container)
 {
 	static const char *const channels[] = { "v5.channel.k8s.io", "v4.channel.k8s.io", NULL };
 	static const char *const tunnels[] = { TUNNEL, NULL };
@@ -452,7 +456,8 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 	if (ws) {
 		protocol = ws_choose_protocol(offer ? offer : "", kind == STREAM_PORT_FORWARD ? tunnels : channels);
 		if (!protocol) {
-			answer_text(req, 400, "none of the protocols \"%s\" is spoken here: offer %s\n", offer ? offer : "",
+			answer_text(req, 400, "none of the protocols \"%s\" is spoken here: offer %s\n",
+				    offer ? offer : "",
 				    kind == STREAM_PORT_FORWARD ? TUNNEL : "v5.channel.k8s.io or v4.channel.k8s.io");
 			return;
 		}
@@ -472,7 +477,9 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 		answer_text(req, 500, "out of memory\n");
 		return;
 	}
-	*st = (struct stream){ .s = s, .req = req, .kind = kind, .protocol = protocol, .tunnel = kind == STREAM_PORT_FORWARD && ws };
+	*st = (struct stream){
+		.s = s, .req = req, .kind = kind, .protocol = protocol, .tunnel = kind == STREAM_PORT_FORWARD && ws
+	};
 	if (kind == STREAM_EXEC)
 		tty = flag(req, "tty");
 	st->use[CH_STDIN] = flag(req, "input");
@@ -485,7 +492,9 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 	st->end.fn = on_end;
 	st->end.arg = st;
 	http_req_set_data(req, st, on_client_gone_early);
-	asked = kind == STREAM_EXEC ? ask_exec(st, id) : kind == STREAM_ATTACH ? ask_attach(st, id, tty) : ask_port_forward(st, id);
+	asked = kind == STREAM_EXEC	? ask_exec(st, id)
+		: kind == STREAM_ATTACH ? ask_attach(st, id, tty)
+					: ask_port_forward(st, id);
 	if (!asked) {
 		http_req_set_data(req, st, on_client_gone);
 		answer_text(req, 500, "out of memory\n");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the API server's files share. Three things live here: struct apiserver (the process), struct resource (the cache of one
- * kind: its objects, its recent events, its watchers) and struct call (one request on its way to an answer).
+ * What the API server's files share. Three things live here: struct apiserver (the process), struct resource (the
+ * cache of one kind: its objects, its recent events, its watchers) and struct call (one request on its way to an
+ * answer).
  */
 #ifndef SKEP_APISERVER_INTERNAL_H
 #define SKEP_APISERVER_INTERNAL_H
@@ -19,16 +20,16 @@
 #include "../store/store.h"
 #include "apiserver.h"
 
-/* --- cache.c: objects as bytes ---------------------------------------------------------------------------------------------- */
+/* --- cache.c: objects as bytes ------------------------------------------------------------------------------------ */
 
 /* One state of one object, shared by the cache, the event ring and readers. Immutable. */
 struct object {
 	unsigned refs;
 	int64_t rev;
-	struct http_buf *json;	/* as clients see it, with resourceVersion */
-	json_t *index;		/* metadata's name, namespace and labels, and the selectable fields */
-	const char *name;	/* within key */
-	char key[];		/* "namespace/name" or "name" */
+	struct http_buf *json; /* as clients see it, with resourceVersion */
+	json_t *index;	       /* metadata's name, namespace and labels, and the selectable fields */
+	const char *name;      /* within key */
+	char key[];	       /* "namespace/name" or "name" */
 };
 struct object *object_ref(struct object *o);
 void object_unref(struct object *o);
@@ -43,7 +44,7 @@ enum watch_type { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED, WATCH_N_TYPES };
 struct event {
 	int64_t rev;
 	struct object *cur, *prev;
-	struct http_buf *enc[WATCH_N_TYPES];	/* made when first asked for, then shared by all watchers */
+	struct http_buf *enc[WATCH_N_TYPES]; /* made when first asked for, then shared by all watchers */
 };
 
 struct watcher;
@@ -51,23 +52,24 @@ struct resource {
 	struct apiserver *s;
 	const struct api_kind *kind;
 	char api_version[96];
-	char prefix[160];	/* in the store: "/apps/deployments/" */
-	char head[192];		/* every value starts so: {"kind":"Deployment","apiVersion":"apps/v1","metadata":{ */
+	char prefix[160]; /* in the store: "/apps/deployments/" */
+	char head[192];	  /* every value starts so: {"kind":"Deployment","apiVersion":"apps/v1","metadata":{ */
 	size_t head_len;
-	struct object **objs;	/* ascending by key */
+	struct object **objs; /* ascending by key */
 	size_t n, cap;
-	struct event *ring;	/* ring_cap events, oldest at ring_first */
+	struct event *ring; /* ring_cap events, oldest at ring_first */
 	size_t ring_cap, ring_first, ring_n, ring_bytes;
-	int64_t ring_from;	/* every event after this revision is in the ring */
-	int64_t ring_dropped;	/* revision of the last event that left it */
+	int64_t ring_from;    /* every event after this revision is in the ring */
+	int64_t ring_dropped; /* revision of the last event that left it */
 	struct list watchers;
 	size_t n_watchers;
-	void (*on_change)(struct resource *r, const struct object *cur, const struct object *prev); /* allocators; may be NULL */
+	void (*on_change)(struct resource *r, const struct object *cur,
+			  const struct object *prev); /* allocators; may be NULL */
 };
 
 int cache_init(struct apiserver *s, struct err *err);
-void cache_done(struct apiserver *s);	/* after the store is closed */
-void cache_start(struct apiserver *s);	/* reads the store, then follows it */
+void cache_done(struct apiserver *s);  /* after the store is closed */
+void cache_start(struct apiserver *s); /* reads the store, then follows it */
 struct resource *cache_resource(struct apiserver *s, const char *group, const char *plural);
 /* Borrowed; NULL if absent. ns NULL: cluster-scoped. */
 struct object *cache_get(const struct resource *r, const char *ns, const char *name);
@@ -85,10 +87,10 @@ static inline struct event *ring_at(const struct resource *r, size_t i)
 	return &r->ring[(r->ring_first + i) % r->ring_cap];
 }
 
-/* --- the process -------------------------------------------------------------------------------------------------------------- */
+/* --- the process -------------------------------------------------------------------------------------------------- */
 
 struct cidr {
-	int family;		/* AF_INET, AF_INET6; 0: none */
+	int family; /* AF_INET, AF_INET6; 0: none */
 	unsigned char base[16];
 	int len;
 };
@@ -98,7 +100,7 @@ struct apiserver {
 	struct loop *loop;
 	struct apiserver_config config;
 	struct store *store;
-	bool single_writer;	/* embedded store: what we acknowledged is all there is */
+	bool single_writer; /* embedded store: what we acknowledged is all there is */
 	struct http_server *http;
 	struct http_client_config kubelet;
 	int ports[APISERVER_MAX_LISTEN];
@@ -106,19 +108,19 @@ struct apiserver {
 
 	struct resource *resources;
 	size_t n_resources;
-	struct strmap *by_prefix;	/* "/apps/deployments/" -> struct resource * */
-	struct strmap *by_plural;	/* "apps/deployments" -> struct resource * */
-	int64_t rev;			/* the cache has every event up to here */
-	int64_t written_rev;		/* highest revision acknowledged to us */
+	struct strmap *by_prefix; /* "/apps/deployments/" -> struct resource * */
+	struct strmap *by_plural; /* "apps/deployments" -> struct resource * */
+	int64_t rev;		  /* the cache has every event up to here */
+	int64_t written_rev;	  /* highest revision acknowledged to us */
 	bool loaded;
 	struct store_watch *feed;
 	struct loop_timer feed_retry;
-	struct strbuf load_from;	/* next key of a load in progress */
+	struct strbuf load_from; /* next key of a load in progress */
 	int64_t load_rev;
-	int64_t history_from;	/* first revision of the events fetched for the rings; 0: none are being fetched */
-	struct list waiters;		/* calls waiting for the cache, by wait_link */
+	int64_t history_from; /* first revision of the events fetched for the rings; 0: none are being fetched */
+	struct list waiters;  /* calls waiting for the cache, by wait_link */
 	bool bootstrapped;
-	int n_passed;			/* sockets of LISTEN_FDS not served yet */
+	int n_passed; /* sockets of LISTEN_FDS not served yet */
 	struct loop_timer bootstrap_timer;
 	int bootstrap_step;
 
@@ -130,7 +132,7 @@ struct apiserver {
 	bool store_ok;
 	char store_error[256];
 
-	struct list calls;		/* every struct call alive */
+	struct list calls; /* every struct call alive */
 	size_t n_calls;
 	bool stopping;
 	void (*stopped_fn)(void *arg);
@@ -139,15 +141,15 @@ struct apiserver {
 	struct metric *m_requests, *m_seconds, *m_watchers, *m_store, *m_objects, *m_events;
 };
 
-/* --- call.c: one request -------------------------------------------------------------------------------------------------------- */
+/* --- call.c: one request ------------------------------------------------------------------------------------------ */
 
 #define MAX_GROUPS 16
 struct identity {
-	const char *user;	/* "system:anonymous" without a certificate */
+	const char *user; /* "system:anonymous" without a certificate */
 	const char *groups[MAX_GROUPS + 1];
 	size_t n_groups;
 	bool authenticated;
-	char *mem;		/* holds the strings: a call outlives its connection */
+	char *mem; /* holds the strings: a call outlives its connection */
 };
 
 enum repr { REPR_JSON, REPR_TABLE, REPR_META, REPR_YAML };
@@ -155,12 +157,15 @@ enum repr { REPR_JSON, REPR_TABLE, REPR_META, REPR_YAML };
 struct call;
 typedef void call_fn(struct call *c);
 
-/* What a change() decides: write c->obj, delete the key, leave things (answer with the present object), or it has answered. */
+/*
+ * What a change() decides: write c->obj, delete the key, leave things (answer with the present object), or it has
+ * answered.
+ */
 enum change { CHANGE_WRITE, CHANGE_DELETE, CHANGE_NONE, CHANGE_ANSWERED };
 
 struct call {
 	struct apiserver *s;
-	struct http_req *req;	/* NULL: the client is gone, or an inner call */
+	struct http_req *req; /* NULL: the client is gone, or an inner call */
 	unsigned refs;
 	bool answered;
 	struct list link;
@@ -168,8 +173,8 @@ struct call {
 	struct identity who;
 
 	/* what is asked */
-	const char *verb;	/* "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" */
-	struct resource *res;	/* NULL: not a resource request */
+	const char *verb;     /* "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" */
+	struct resource *res; /* NULL: not a resource request */
 	char group[128], version[32], resource[128];
 	char ns[256], name[256], sub[64];
 	enum repr repr;
@@ -177,7 +182,7 @@ struct call {
 	char *labels_text, *fields_text; /* for continue tokens and messages */
 	struct api_selector *labels;
 	struct api_field_selector *fields;
-	const char *only_name;	/* metadata.name demanded by path or field selector */
+	const char *only_name; /* metadata.name demanded by path or field selector */
 
 	/* waiting for the cache */
 	struct list wait_link;
@@ -187,30 +192,30 @@ struct call {
 
 	/* read, change, write */
 	enum change (*change)(struct call *c);
-	bool creating;		/* the key must be absent */
-	json_t *body;		/* object or patch of the request */
-	json_t *old;		/* present object, with resourceVersion; NULL: absent */
+	bool creating; /* the key must be absent */
+	json_t *body;  /* object or patch of the request */
+	json_t *old;   /* present object, with resourceVersion; NULL: absent */
 	int64_t old_rev;
-	json_t *obj;		/* what will be written */
-	json_t *reply;		/* answer with this instead of the object written (scale) */
-	int64_t want_rev;	/* resourceVersion demanded; 0: any */
+	json_t *obj;	  /* what will be written */
+	json_t *reply;	  /* answer with this instead of the object written (scale) */
+	int64_t want_rev; /* resourceVersion demanded; 0: any */
 	int tries;
 	int success_code;
 	bool generated_name;
 	uint64_t store_ns;
 	struct strbuf encoded;
-	char *key;		/* in the store */
+	char *key; /* in the store */
 	struct delete_options *del;
-	char *held[4];		/* addresses reserved until the write is in the cache or has failed */
+	char *held[4]; /* addresses reserved until the write is in the cache or has failed */
 	size_t n_held, n_reserved;
 	call_fn *reserved_fn;
 
 	/* inner calls (deletecollection, bootstrap) */
 	struct call *parent;
 	void (*finish)(struct call *c, int code, const char *body, size_t len);
-	void *data;		/* of the handler: watcher, proxy, collection */
+	void *data;			   /* of the handler: watcher, proxy, collection */
 	void (*data_free)(struct call *c); /* with the last reference */
-	void (*on_close)(struct call *c); /* the client is gone or the answer is out */
+	void (*on_close)(struct call *c);  /* the client is gone or the answer is out */
 };
 
 struct call *call_new(struct apiserver *s, struct http_req *req);
@@ -220,35 +225,37 @@ static inline bool call_dead(const struct call *c)
 {
 	return c->answered || (!c->req && !c->finish);
 }
-void call_started_stream(struct call *c, int code);	/* counts a request whose answer is a stream */
+void call_started_stream(struct call *c, int code); /* counts a request whose answer is a stream */
 
 /* Answers: exactly one per call; nothing happens if the client is gone. */
-void call_json(struct call *c, int code, json_t *body);			/* steals */
+void call_json(struct call *c, int code, json_t *body); /* steals */
 void call_bytes(struct call *c, int code, const char *type, const void *data, size_t len);
-void call_buf(struct call *c, int code, struct http_buf *buf);		/* borrows; application/json */
-void call_status(struct call *c, int code, const char *reason, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void call_not_found(struct call *c);					/* pods "x" not found */
+void call_buf(struct call *c, int code, struct http_buf *buf); /* borrows; application/json */
+void call_status(struct call *c, int code, const char *reason, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void call_not_found(struct call *c); /* pods "x" not found */
 void call_conflict(struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void call_invalid(struct call *c, const struct api_errs *errs);
 void call_invalid1(struct call *c, enum api_cause cause, const char *field, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void call_oom(struct call *c);
 void call_store_error(struct call *c, int r, const struct err *err);
-const char *call_query(struct call *c, const char *name);	/* NULL for inner calls */
+const char *call_query(struct call *c, const char *name); /* NULL for inner calls */
 bool call_query_true(struct call *c, const char *name);
 const char *call_resource_name(const struct call *c, char *buf, size_t size); /* "deployments.apps", "pods" */
 
-/* --- represent.c: answers with objects, in the form the client asked for --------------------------------------------------- */
+/* --- represent.c: answers with objects, in the form the client asked for ------------------------------------------ */
 
 /* 0, or -1 and a 406 has been sent. */
 int call_negotiate(struct call *c);
-void call_object_buf(struct call *c, int code, struct http_buf *json);	/* borrows */
-void call_object_json(struct call *c, int code, json_t *obj);		/* borrows */
+void call_object_buf(struct call *c, int code, struct http_buf *json); /* borrows */
+void call_object_json(struct call *c, int code, json_t *obj);	       /* borrows */
 /* List of whole objects (borrowed buffers). cont "" = last page; remaining < 0 = unknown. */
-void call_list(struct call *c, struct http_buf *const *items, size_t n, int64_t rev, const char *cont, int64_t remaining);
+void call_list(struct call *c, struct http_buf *const *items, size_t n, int64_t rev, const char *cont,
+	       int64_t remaining);
 json_t *partial_metadata(const json_t *obj);
 
-/* --- body.c ------------------------------------------------------------------------------------------------------------------- */
+/* --- body.c ------------------------------------------------------------------------------------------------------- */
 
 /* Parses and checks the body as `type` of `kind`; on failure it has answered and returns -1. */
 int call_read_object(struct call *c, const struct api_kind *kind, const char *api_version, const struct api_type *type,
@@ -258,7 +265,7 @@ int call_read_any(struct call *c, json_t **ret, struct api_errs *dups);
 /* Unknown and duplicate fields according to fieldValidation; -1: answered. */
 int call_field_errors(struct call *c, const struct api_kind *kind, const struct api_errs *errs);
 
-/* --- route.c, authn.c, authz.c, discovery.c ---------------------------------------------------------------------------------- */
+/* --- route.c, authn.c, authz.c, discovery.c ----------------------------------------------------------------------- */
 
 void route_request(struct http_req *req, void *arg);
 int authn_identify(struct http_req *req, struct identity *ret);
@@ -270,7 +277,7 @@ enum verdict { AUTHZ_DENY, AUTHZ_ALLOW };
 struct authz_request {
 	const struct identity *who;
 	const char *verb, *group, *resource, *sub, *ns, *name;
-	const char *path;	/* non-resource request; else NULL */
+	const char *path; /* non-resource request; else NULL */
 };
 enum verdict authz_decide(const struct authz_request *a);
 /* Node of system:node:<name>, NULL if it is not a node. */
@@ -278,10 +285,10 @@ const char *authz_node_of(const struct identity *who);
 
 bool discovery_handle(struct call *c, const char *path); /* true: answered */
 
-/* --- registry_*.c ---------------------------------------------------------------------------------------------------------------- */
+/* --- registry_*.c ------------------------------------------------------------------------------------------------- */
 
 void cache_wait(struct call *c, int64_t rev, int timeout_ms, call_fn *fn); /* fn now or later; answers 504 itself */
-void cache_wait_fresh(struct call *c, call_fn *fn);	/* until what was acknowledged before now is in the cache */
+void cache_wait_fresh(struct call *c, call_fn *fn); /* until what was acknowledged before now is in the cache */
 void cache_wake(struct apiserver *s);
 
 void registry_get(struct call *c);
@@ -296,9 +303,9 @@ void registry_delete_collection(struct call *c);
 /* Reads the object of c->key and runs c->change on it, again as long as others write in between. */
 void registry_mutate(struct call *c);
 int registry_set_key(struct call *c); /* -1: answered */
-void mutate_decide(struct call *c);	/* runs change() on what was read and does what it says */
+void mutate_decide(struct call *c);   /* runs change() on what was read and does what it says */
 bool object_matches(const struct call *c, const struct object *o);
-int call_selectors(struct call *c);	/* parses labelSelector and fieldSelector; -1: answered */
+int call_selectors(struct call *c); /* parses labelSelector and fieldSelector; -1: answered */
 /* resourceVersion parameter: 0 absent or "0" (*ret_zero), -1: answered. */
 int call_resource_version(struct call *c, int64_t *ret_rev, bool *ret_zero);
 
@@ -312,19 +319,20 @@ int object_check_namespace(struct call *c);
 struct delete_options {
 	bool has_grace;
 	int64_t grace_s;
-	const char *policy;	/* "Background", "Foreground", "Orphan" or NULL; static text */
+	const char *policy; /* "Background", "Foreground", "Orphan" or NULL; static text */
 	char uid[64];
 	int64_t rev;
 };
 int delete_options_read(struct call *c, struct delete_options *ret);
 enum change delete_change(struct call *c);
-bool deletion_finished(const struct api_kind *kind, const json_t *obj); /* terminating and nothing holds it any longer */
+bool deletion_finished(const struct api_kind *kind,
+		       const json_t *obj); /* terminating and nothing holds it any longer */
 
 /* watch.c */
 void watch_dispatch(struct resource *r, struct event *ev);
 void watch_end_all(struct apiserver *s);
 
-/* --- rest_*.c: what single kinds need -------------------------------------------------------------------------------------------- */
+/* --- rest_*.c: what single kinds need ----------------------------------------------------------------------------- */
 
 int pod_prepare_create(struct call *c, json_t *obj);
 void pod_binding(struct call *c);
@@ -333,34 +341,35 @@ int service_prepare_create(struct call *c, json_t *obj);
 int service_prepare_update(struct call *c, json_t *obj, const json_t *old);
 void service_release_held(struct call *c);
 void service_changed(struct resource *r, const struct object *cur, const struct object *prev);
-void service_reserve(struct call *c, call_fn *then);	/* held addresses among several servers; answers itself on failure */
+void service_reserve(struct call *c,
+		     call_fn *then); /* held addresses among several servers; answers itself on failure */
 void service_sweep(struct apiserver *s);
 int namespace_prepare_create(json_t *obj);
 void namespace_finalize(struct call *c);
 void scale_handle(struct call *c);
-void apiserver_serve_passed(struct apiserver *s);	/* server.c */
+void apiserver_serve_passed(struct apiserver *s); /* server.c */
 void proxy_log(struct call *c);
-void proxy_node(struct call *c);	/* nodes/{name}/proxy/...: GET of the agent's API */
-void proxy_stream(struct call *c);	/* exec, attach, portforward */
+void proxy_node(struct call *c);   /* nodes/{name}/proxy/...: GET of the agent's API */
+void proxy_stream(struct call *c); /* exec, attach, portforward */
 void bootstrap_start(struct apiserver *s);
 
 /* ipalloc.c: the service addresses in use, followed from the cache, plus reservations of writes under way. */
 int ipalloc_new(const char *cidrs, struct ipalloc **ret, struct err *err);
 void ipalloc_free(struct ipalloc *a);
-int ipalloc_family(const struct ipalloc *a, int i);	/* AF_INET, AF_INET6 */
-const char *ipalloc_cidr_text(const struct ipalloc *a, int family);	/* NULL: family not served */
+int ipalloc_family(const struct ipalloc *a, int i);		    /* AF_INET, AF_INET6 */
+const char *ipalloc_cidr_text(const struct ipalloc *a, int family); /* NULL: family not served */
 bool ipalloc_contains(const struct ipalloc *a, int family, const char *ip);
 /* 0; -EADDRINUSE; -ERANGE not in the range; -EINVAL not an address. */
 int ipalloc_take(struct ipalloc *a, int family, const char *ip);
 int ipalloc_take_any(struct ipalloc *a, int family, char *ret_ip /* INET6_ADDRSTRLEN */);
-void ipalloc_hold(struct ipalloc *a, const char *ip);	/* one more count, whoever has it */
+void ipalloc_hold(struct ipalloc *a, const char *ip); /* one more count, whoever has it */
 void ipalloc_release(struct ipalloc *a, const char *ip);
-void ipalloc_first(const struct ipalloc *a, int i, char *ret_ip);		/* base + 1: the `kubernetes` Service */
+void ipalloc_first(const struct ipalloc *a, int i, char *ret_ip); /* base + 1: the `kubernetes` Service */
 
 /* object.c: helpers on JSON trees */
 void obj_set_str(json_t *obj, const char *path, const char *value);
-json_t *obj_meta(json_t *obj);	/* metadata, made if missing */
-void obj_now(char *buf);	/* RFC 3339 of now */
+json_t *obj_meta(json_t *obj); /* metadata, made if missing */
+void obj_now(char *buf);       /* RFC 3339 of now */
 bool obj_has_finalizer(const json_t *obj, const char *name);
 void obj_random_suffix(char *buf, size_t n);
 

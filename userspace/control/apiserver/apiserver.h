@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The API server: HTTPS in front of the store. One per process and loop; main.c gives it its flags, tests start it on loopback.
+ * The API server: HTTPS in front of the store. One per process and loop; main.c gives it its flags, tests start it on
+ * loopback.
  */
 #ifndef SKEP_APISERVER_H
 #define SKEP_APISERVER_H
@@ -18,27 +19,36 @@ struct apiserver;
 struct apiserver_config {
 	const char *listen[APISERVER_MAX_LISTEN]; /* "127.0.0.1:6443", "[::]:6443", "unix:/path" */
 	int n_listen;
-	bool socket_activation;		/* also the descriptors of LISTEN_FDS */
-	const char *store;		/* "sqlite:DIR" or "etcd:http(s)://host:port,..." */
+	bool socket_activation; /* also the descriptors of LISTEN_FDS */
+	const char *store;	/* "sqlite:DIR" or "etcd:http(s)://host:port,..." */
 	struct tls_files etcd_tls;
-	struct tls_files tls;		/* serving certificate and key; ca_file: issuer of clients' certificates */
-	struct tls_files kubelet;	/* identity towards the agents and the CA of theirs */
-	const char *service_cidrs;	/* "10.96.0.0/12,fd00:10:96::/112": at most one of each family, first is primary */
-	const char *advertise;		/* "ip:port,...": backends of the `kubernetes` Service; NULL: none */
-	int compact_interval_s;		/* history kept; 0: 300 */
-	int bookmark_interval_s;	/* 0: 60 */
-	int ring_events;		/* events kept per kind for watches to resume; 0: 4096 */
+	struct tls_files tls;	   /* serving certificate and key; ca_file: issuer of clients' certificates */
+	struct tls_files kubelet;  /* identity towards the agents and the CA of theirs */
+	const char *service_cidrs; /* "10.96.0.0/12,fd00:10:96::/112": at most one of each family, first is primary */
+	const char *advertise;	   /* "ip:port,...": backends of the `kubernetes` Service; NULL: none */
+	int compact_interval_s;	   /* history kept; 0: 300 */
+	int bookmark_interval_s;   /* 0: 60 */
+	int ring_events;	   /* events kept per kind for watches to resume; 0: 4096 */
 };
 
-/* Parses argv into config (strings are borrowed from argv). 0; 1: help or version was printed; <0: err says what is wrong. */
+/*
+ * Parses argv into config (strings are borrowed from argv). 0; 1: help or version was printed; <0: err says what is
+ * wrong.
+ */
 int apiserver_config_parse(int argc, char **argv, struct apiserver_config *config, struct err *err);
 
-/* Opens the store and listens. Requests are answered once the cache is filled, which /readyz tells; until then they get 503. */
+/*
+ * Opens the store and listens. Requests are answered once the cache is filled, which /readyz tells; until then they
+ * get 503.
+ */
 int apiserver_new(struct loop *loop, const struct apiserver_config *config, struct apiserver **ret, struct err *err);
 void apiserver_free(struct apiserver *s);
-int apiserver_port(const struct apiserver *s, int i);	/* port bound by the i-th listen address */
+int apiserver_port(const struct apiserver *s, int i); /* port bound by the i-th listen address */
 bool apiserver_ready(const struct apiserver *s);
-/* Ends watches cleanly (their clients reconnect elsewhere) and refuses new requests; fn runs once nothing is in flight. */
+/*
+ * Ends watches cleanly (their clients reconnect elsewhere) and refuses new requests; fn runs once nothing is in
+ * flight.
+ */
 void apiserver_shutdown(struct apiserver *s, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may do what: a table of the identities that a cluster consists of, denying by default. The decision is a pure function of
- * the request's attributes. Nodes may write only what is theirs; that a pod is bound to the asking node is checked where the pod
- * is at hand (rest_pod.c).
+ * Who may do what: a table of the identities that a cluster consists of, denying by default. The decision is a pure
+ * function of the request's attributes. Nodes may write only what is theirs; that a pod is bound to the asking node
+ * is checked where the pod is at hand (rest_pod.c).
  */
 #include "apiserver-internal.h"
 
@@ -12,16 +12,17 @@
 
 struct rule {
 	const char *user;
-	const char *verbs;	/* space-separated; "*": all; "read": get list watch */
+	const char *verbs; /* space-separated; "*": all; "read": get list watch */
 	const char *group;
-	const char *resources;	/* "pods pods/status"; "*": all with all subresources */
+	const char *resources; /* "pods pods/status"; "*": all with all subresources */
 };
 
 #define SCHED "system:kube-scheduler"
-#define KCM "system:kube-controller-manager"
+#define KCM   "system:kube-controller-manager"
 
 static const struct rule rules[] = {
-	{ SCHED, "read", "", "pods nodes namespaces services configmaps replicationcontrollers persistentvolumeclaims persistentvolumes" },
+	{ SCHED, "read", "",
+	  "pods nodes namespaces services configmaps replicationcontrollers persistentvolumeclaims persistentvolumes" },
 	{ SCHED, "read", "apps", "replicasets statefulsets deployments daemonsets" },
 	{ SCHED, "read", "policy", "poddisruptionbudgets" },
 	{ SCHED, "read", "storage.k8s.io", "*" },
@@ -33,9 +34,10 @@ static const struct rule rules[] = {
 	{ SCHED, "get list watch create update patch", "coordination.k8s.io", "leases" },
 
 	/* Controllers act on whatever users can make: they collect it, empty namespaces and keep status. */
-	{ KCM, "*", "", "pods pods/status services services/status endpoints nodes nodes/status namespaces namespaces/status "
-			"namespaces/finalize configmaps secrets serviceaccounts events replicationcontrollers "
-			"replicationcontrollers/status persistentvolumeclaims persistentvolumes resourcequotas limitranges" },
+	{ KCM, "*", "",
+	  "pods pods/status services services/status endpoints nodes nodes/status namespaces namespaces/status "
+	  "namespaces/finalize configmaps secrets serviceaccounts events replicationcontrollers "
+	  "replicationcontrollers/status persistentvolumeclaims persistentvolumes resourcequotas limitranges" },
 	{ KCM, "create", "", "pods/eviction" },
 	{ KCM, "*", "apps", "*" },
 	{ KCM, "*", "batch", "*" },
@@ -102,14 +104,16 @@ static bool node_may(const char *node, const struct authz_request *a)
 	bool own = streq(a->name, node);
 
 	if (is_read(a->verb) && !a->sub[0]) {
-		if (core && resource_matches("pods services namespaces nodes configmaps secrets serviceaccounts", a->resource, ""))
+		if (core && resource_matches("pods services namespaces nodes configmaps secrets serviceaccounts",
+					     a->resource, ""))
 			return true;
 		if (streq(a->group, "discovery.k8s.io") && streq(a->resource, "endpointslices"))
 			return true;
 		if (streq(a->group, "networking.k8s.io") && streq(a->resource, "networkpolicies"))
 			return true;
 		if (streq(a->group, "coordination.k8s.io") && streq(a->resource, "leases"))
-			return streq(a->ns, "kube-node-lease") && (own || streq(a->verb, "watch") || streq(a->verb, "list"));
+			return streq(a->ns, "kube-node-lease") &&
+			       (own || streq(a->verb, "watch") || streq(a->verb, "list"));
 		return false;
 	}
 	if (core && streq(a->resource, "nodes")) {

@@ -72,9 +72,11 @@ int call_read_any(struct call *c, json_t **ret, struct api_errs *dups)
 	case BODY_OTHER:
 		break;
 	}
-	call_status(c, 415, "UnsupportedMediaType",
-		    "the body of the request was in an unknown format - accepted media types include: application/json, "
-		    "application/yaml, application/vnd.kubernetes.protobuf (got %.100s)", type);
+	call_status(
+		c, 415, "UnsupportedMediaType",
+		"the body of the request was in an unknown format - accepted media types include: application/json, "
+		"application/yaml, application/vnd.kubernetes.protobuf (got %.100s)",
+		type);
 	return -1;
 }
 
@@ -84,8 +86,10 @@ int call_field_errors(struct call *c, const struct api_kind *kind, const struct 
 	cleanup(strbuf_done) struct strbuf text = STRBUF_INIT;
 
 	if (mode && *mode && !streq(mode, "Strict") && !streq(mode, "Warn") && !streq(mode, "Ignore")) {
-		call_status(c, 422, "Invalid", "fieldValidation: Unsupported value: \"%s\": supported values: \"Ignore\", \"Warn\", "
-			    "\"Strict\"", mode);
+		call_status(c, 422, "Invalid",
+			    "fieldValidation: Unsupported value: \"%s\": supported values: \"Ignore\", \"Warn\", "
+			    "\"Strict\"",
+			    mode);
 		return -1;
 	}
 	for (size_t i = 0; i < errs->n; i++) {
@@ -93,8 +97,8 @@ int call_field_errors(struct call *c, const struct api_kind *kind, const struct 
 
 		if (e->cause != API_C_TYPE)
 			continue;
-		call_status(c, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s: %s: %s", kind->kind, kind->version,
-			    kind->kind, e->field, e->text);
+		call_status(c, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s: %s: %s", kind->kind,
+			    kind->version, kind->kind, e->field, e->text);
 		return -1;
 	}
 	if (streq(mode, "Ignore"))
@@ -116,8 +120,8 @@ int call_field_errors(struct call *c, const struct api_kind *kind, const struct 
 	}
 	if (!text.len)
 		return 0;
-	call_status(c, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s: strict decoding error: %s", kind->kind,
-		    kind->version, kind->kind, text.buf);
+	call_status(c, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s: strict decoding error: %s",
+		    kind->kind, kind->version, kind->kind, text.buf);
 	return -1;
 }
 
@@ -132,19 +136,21 @@ int call_read_object(struct call *c, const struct api_kind *kind, const char *ap
 	if (call_read_any(c, &obj, &errs) < 0)
 		goto out;
 	if (!json_is_object(obj)) {
-		call_status(c, 400, "BadRequest", "couldn't get version/kind; json parse error: the body is not an object");
+		call_status(c, 400, "BadRequest",
+			    "couldn't get version/kind; json parse error: the body is not an object");
 		goto out;
 	}
 	got_kind = api_get_str(obj, "kind");
 	got_version = api_get_str(obj, "apiVersion");
 	if (got_version && *got_version && !streq(got_version, api_version)) {
-		call_status(c, 400, "BadRequest", "the API version in the data (%.100s) does not match the expected API version (%s)",
+		call_status(c, 400, "BadRequest",
+			    "the API version in the data (%.100s) does not match the expected API version (%s)",
 			    got_version, api_version);
 		goto out;
 	}
 	if (got_kind && *got_kind && !streq(got_kind, kind->kind)) {
-		call_status(c, 400, "BadRequest", "the kind in the data (%.100s) does not match the expected kind (%s)", got_kind,
-			    kind->kind);
+		call_status(c, 400, "BadRequest", "the kind in the data (%.100s) does not match the expected kind (%s)",
+			    got_kind, kind->kind);
 		goto out;
 	}
 	obj_set_str(obj, "kind", kind->kind);

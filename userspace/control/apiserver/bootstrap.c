@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every cluster has: its four namespaces and the `kubernetes` Service with the API servers' addresses behind it. Made through
- * the same path as users' objects, one after the other, when the cache is filled; what is there already is left alone, except
- * that the EndpointSlice follows --advertise.
+ * What every cluster has: its four namespaces and the `kubernetes` Service with the API servers' addresses behind it.
+ * Made through the same path as users' objects, one after the other, when the cache is filled; what is there already
+ * is left alone, except that the EndpointSlice follows --advertise.
  */
 #include "apiserver-internal.h"
 
@@ -44,7 +44,8 @@ static void on_done(struct call *c, int code, const char *body, size_t len)
 	if (s->stopping)
 		return;
 	if (code >= 300 && code != 409) {
-		log_warn("bootstrap: %s \"%s\": %d %.*s; trying again", c->resource, c->name, code, (int)(len > 300 ? 300 : len), body);
+		log_warn("bootstrap: %s \"%s\": %d %.*s; trying again", c->resource, c->name, code,
+			 (int)(len > 300 ? 300 : len), body);
 		step_later(s, 0, RETRY_MS);
 		return;
 	}
@@ -127,10 +128,11 @@ static json_t *make_service(struct apiserver *s)
 	json_t *obj;
 
 	ipalloc_first(s->ips, 0, ip);
-	obj = json_pack("{s:s,s:s,s:{s:s,s:{s:s,s:s}},s:{s:s,s:[s],s:[s],s:s,s:[{s:s,s:s,s:i,s:i}]}}", "kind", "Service", "apiVersion",
-			"v1", "metadata", "name", "kubernetes", "labels", "component", "apiserver", "provider", "kubernetes", "spec",
-			"clusterIP", ip, "clusterIPs", ip, "ipFamilies", family, "ipFamilyPolicy", "SingleStack", "ports", "name", "https",
-			"protocol", "TCP", "port", 443, "targetPort", 6443);
+	obj = json_pack("{s:s,s:s,s:{s:s,s:{s:s,s:s}},s:{s:s,s:[s],s:[s],s:s,s:[{s:s,s:s,s:i,s:i}]}}", "kind",
+			"Service", "apiVersion", "v1", "metadata", "name", "kubernetes", "labels", "component",
+			"apiserver", "provider", "kubernetes", "spec", "clusterIP", ip, "clusterIPs", ip, "ipFamilies",
+			family, "ipFamilyPolicy", "SingleStack", "ports", "name", "https", "protocol", "TCP", "port",
+			443, "targetPort", 6443);
 	return obj;
 }
 
@@ -173,17 +175,18 @@ static json_t *make_slice(struct apiserver *s)
 		if (!port)
 			port = this_port;
 		if (this_port == port)
-			json_array_append_new(addresses, json_pack("{s:[s],s:{s:b,s:b,s:b}}", "addresses", ip, "conditions", "ready", 1,
-								   "serving", 1, "terminating", 0));
+			json_array_append_new(addresses,
+					      json_pack("{s:[s],s:{s:b,s:b,s:b}}", "addresses", ip, "conditions",
+							"ready", 1, "serving", 1, "terminating", 0));
 	}
 	if (!json_array_size(addresses)) {
 		json_decref(addresses);
 		return NULL;
 	}
-	obj = json_pack("{s:s,s:s,s:{s:s,s:{s:s}},s:s,s:o,s:[{s:s,s:s,s:i}]}", "kind", "EndpointSlice", "apiVersion", "discovery.k8s.io/v1",
-			"metadata", "name", "kubernetes", "labels", "kubernetes.io/service-name", "kubernetes", "addressType",
-			family == AF_INET ? "IPv4" : "IPv6", "endpoints", addresses, "ports", "name", "https", "protocol", "TCP", "port",
-			port);
+	obj = json_pack("{s:s,s:s,s:{s:s,s:{s:s}},s:s,s:o,s:[{s:s,s:s,s:i}]}", "kind", "EndpointSlice", "apiVersion",
+			"discovery.k8s.io/v1", "metadata", "name", "kubernetes", "labels", "kubernetes.io/service-name",
+			"kubernetes", "addressType", family == AF_INET ? "IPv4" : "IPv6", "endpoints", addresses,
+			"ports", "name", "https", "protocol", "TCP", "port", port);
 	return obj;
 }
 
@@ -193,7 +196,8 @@ static void step(struct apiserver *s, int n)
 
 	if (n < STEP_SERVICE) {
 		submit(s, n, "", "namespaces", "",
-		       json_pack("{s:s,s:s,s:{s:s}}", "kind", "Namespace", "apiVersion", "v1", "metadata", "name", namespaces[n]),
+		       json_pack("{s:s,s:s,s:{s:s}}", "kind", "Namespace", "apiVersion", "v1", "metadata", "name",
+				 namespaces[n]),
 		       create_or_leave);
 		return;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watch cache: every object of every kind as bytes, sorted by key, and a ring of recent events per kind. One store watch feeds
- * all of it, in order of revision, so that `rev` says for the whole cache what it contains. On a break of the feed it is filled
- * anew and all watchers are sent away: they list and watch again.
+ * The watch cache: every object of every kind as bytes, sorted by key, and a ring of recent events per kind. One
+ * store watch feeds all of it, in order of revision, so that `rev` says for the whole cache what it contains. On a
+ * break of the feed it is filled anew and all watchers are sent away: they list and watch again.
  */
 #include "apiserver-internal.h"
 
@@ -16,13 +16,13 @@
 #include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
 
-#define LOAD_PAGE 500
-#define RING_DEFAULT 4096
-#define RING_MAX_BYTES (8u << 20)	/* per kind, counted once per event */
-#define RETRY_MS 500
-#define HISTORY 2000	/* revisions before the start that watches may resume from, if the store has them */
-#define FIRST_KEY "/"
-#define LAST_KEY "0"			/* '/' + 1: the end of all keys that start with '/' */
+#define LOAD_PAGE      500
+#define RING_DEFAULT   4096
+#define RING_MAX_BYTES (8u << 20) /* per kind, counted once per event */
+#define RETRY_MS       500
+#define HISTORY	       2000 /* revisions before the start that watches may resume from, if the store has them */
+#define FIRST_KEY      "/"
+#define LAST_KEY       "0" /* '/' + 1: the end of all keys that start with '/' */
 
 static void load_page(struct apiserver *s);
 static void on_page(void *arg, int r, const struct store_range *range, const struct err *err);
@@ -57,8 +57,9 @@ int cache_init(struct apiserver *s, struct err *err)
 		list_init(&r->watchers);
 		api_kind_api_version(k, r->api_version, sizeof(r->api_version));
 		snprintf(r->prefix, sizeof(r->prefix), "/%s/%s/", k->group[0] ? k->group : "core", k->plural);
-		r->head_len = (size_t)snprintf(r->head, sizeof(r->head), "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{",
-					       k->kind, r->api_version);
+		r->head_len = (size_t)snprintf(r->head, sizeof(r->head),
+					       "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{", k->kind,
+					       r->api_version);
 		snprintf(plural, sizeof(plural), "%s/%s", k->group, k->plural);
 		r->ring_cap = (size_t)(s->config.ring_events ? s->config.ring_events : RING_DEFAULT);
 		r->ring = calloc(r->ring_cap, sizeof(*r->ring));
@@ -232,11 +233,14 @@ static void on_page(void *arg, int r, const struct store_range *range, const str
 		s->resources[i].ring_from = s->rev;
 		s->resources[i].ring_dropped = 0;
 	}
-	/* What happened shortly before goes into the rings, so that a restart of the server does not send every client back to
-	 * listing. */
+	/*
+	 * What happened shortly before goes into the rings, so that a restart of the server does not send every
+	 * client back to listing.
+	 */
 	if (s->rev > 1)
 		s->history_from = s->rev > HISTORY ? s->rev - HISTORY : 1;
-	s->feed = s->store->ops->watch(s->store, FIRST_KEY, LAST_KEY, s->history_from ? s->history_from : s->rev + 1, on_feed, s);
+	s->feed = s->store->ops->watch(s->store, FIRST_KEY, LAST_KEY, s->history_from ? s->history_from : s->rev + 1,
+				       on_feed, s);
 	if (!s->feed) {
 		struct err e = ERR_INIT;
 
@@ -414,7 +418,7 @@ static void ring_push(struct resource *r, int64_t rev, struct object *cur, struc
 		ring_drop_oldest(r);
 }
 
-/* --- waiting ------------------------------------------------------------------------------------------------------------------ */
+/* --- waiting ------------------------------------------------------------------------------------------------------ */
 
 static void wait_over(struct call *c)
 {
@@ -440,8 +444,9 @@ static void on_wait_timeout(struct loop_timer *timer)
 	cause = json_pack("{s:{s:s,s:s},s:i}", "cause", "reason", "ResourceVersionTooLarge", "message",
 			  "Too large resource version", "retryAfterSeconds", 1);
 	if (st && cause)
-		(void)api_set(st, "details", json_pack("{s:[O],s:i}", "causes", json_object_get(cause, "cause"),
-						      "retryAfterSeconds", 1));
+		(void)api_set(
+			st, "details",
+			json_pack("{s:[O],s:i}", "causes", json_object_get(cause, "cause"), "retryAfterSeconds", 1));
 	json_decref(cause);
 	call_json(c, 504, st);
 	call_unref(c);
@@ -471,7 +476,7 @@ void cache_wake(struct apiserver *s)
 	if (!s->loaded)
 		return;
 	list_init(&due);
-	list_for_each_safe(pos, tmp, &s->waiters) {
+	list_for_each_safe (pos, tmp, &s->waiters) {
 		struct call *c = list_entry(pos, struct call, wait_link);
 
 		if (c->wait_rev <= s->rev) {

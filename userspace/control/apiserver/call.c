@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A request from its arrival to its answer. A call is counted: one reference is the connection's (or the inner caller's), one is
- * held by each operation under way, so that a client that goes away never pulls memory from under a store's callback.
+ * A request from its arrival to its answer. A call is counted: one reference is the connection's (or the inner
+ * caller's), one is held by each operation under way, so that a client that goes away never pulls memory from under a
+ * store's callback.
  */
 #include "apiserver-internal.h"
 
@@ -137,8 +138,9 @@ void call_json(struct call *c, int code, json_t *body)
 
 	json_decref(body);
 	if (!text) {
-		static const char oom[] = "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\","
-					  "\"message\":\"out of memory\",\"reason\":\"InternalError\",\"code\":500}";
+		static const char oom[] =
+			"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\","
+			"\"message\":\"out of memory\",\"reason\":\"InternalError\",\"code\":500}";
 
 		call_bytes(c, 500, "application/json", oom, sizeof(oom) - 1);
 		return;

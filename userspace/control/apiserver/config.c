@@ -46,10 +46,14 @@ static int check(const struct apiserver_config *c, struct err *err)
 	const struct {
 		const char *flag, *path;
 	} files[] = {
-		{ "--tls-cert", c->tls.cert_file },		{ "--tls-key", c->tls.key_file },
-		{ "--client-ca", c->tls.ca_file },		{ "--etcd-ca", c->etcd_tls.ca_file },
-		{ "--etcd-cert", c->etcd_tls.cert_file },	{ "--etcd-key", c->etcd_tls.key_file },
-		{ "--kubelet-client-cert", c->kubelet.cert_file }, { "--kubelet-client-key", c->kubelet.key_file },
+		{ "--tls-cert", c->tls.cert_file },
+		{ "--tls-key", c->tls.key_file },
+		{ "--client-ca", c->tls.ca_file },
+		{ "--etcd-ca", c->etcd_tls.ca_file },
+		{ "--etcd-cert", c->etcd_tls.cert_file },
+		{ "--etcd-key", c->etcd_tls.key_file },
+		{ "--kubelet-client-cert", c->kubelet.cert_file },
+		{ "--kubelet-client-key", c->kubelet.key_file },
 		{ "--kubelet-ca", c->kubelet.ca_file },
 	};
 
@@ -68,18 +72,41 @@ static int check(const struct apiserver_config *c, struct err *err)
 
 int apiserver_config_parse(int argc, char **argv, struct apiserver_config *config, struct err *err)
 {
-	enum { LISTEN = 1000, STORE, ETCD_CA, ETCD_CERT, ETCD_KEY, TLS_CERT, TLS_KEY, CLIENT_CA, KUBELET_CERT, KUBELET_KEY, KUBELET_CA,
-	       SERVICE_CIDRS, ADVERTISE, HELP, VERSION };
+	enum {
+		LISTEN = 1000,
+		STORE,
+		ETCD_CA,
+		ETCD_CERT,
+		ETCD_KEY,
+		TLS_CERT,
+		TLS_KEY,
+		CLIENT_CA,
+		KUBELET_CERT,
+		KUBELET_KEY,
+		KUBELET_CA,
+		SERVICE_CIDRS,
+		ADVERTISE,
+		HELP,
+		VERSION
+	};
 	static const struct option options[] = {
-		{ "listen", 1, NULL, LISTEN },		     { "store", 1, NULL, STORE },
-		{ "etcd-ca", 1, NULL, ETCD_CA },	     { "etcd-cert", 1, NULL, ETCD_CERT },
-		{ "etcd-key", 1, NULL, ETCD_KEY },	     { "tls-cert", 1, NULL, TLS_CERT },
-		{ "tls-key", 1, NULL, TLS_KEY },	     { "client-ca", 1, NULL, CLIENT_CA },
-		{ "kubelet-client-cert", 1, NULL, KUBELET_CERT }, { "kubelet-client-key", 1, NULL, KUBELET_KEY },
-		{ "kubelet-ca", 1, NULL, KUBELET_CA },	     { "kubelet-client-ca", 1, NULL, KUBELET_CA },
-			     { "service-cidrs", 1, NULL, SERVICE_CIDRS },
-		{ "advertise", 1, NULL, ADVERTISE },	     { "help", 0, NULL, HELP },
-		{ "version", 0, NULL, VERSION },	     { 0 },
+		{ "listen", 1, NULL, LISTEN },
+		{ "store", 1, NULL, STORE },
+		{ "etcd-ca", 1, NULL, ETCD_CA },
+		{ "etcd-cert", 1, NULL, ETCD_CERT },
+		{ "etcd-key", 1, NULL, ETCD_KEY },
+		{ "tls-cert", 1, NULL, TLS_CERT },
+		{ "tls-key", 1, NULL, TLS_KEY },
+		{ "client-ca", 1, NULL, CLIENT_CA },
+		{ "kubelet-client-cert", 1, NULL, KUBELET_CERT },
+		{ "kubelet-client-key", 1, NULL, KUBELET_KEY },
+		{ "kubelet-ca", 1, NULL, KUBELET_CA },
+		{ "kubelet-client-ca", 1, NULL, KUBELET_CA },
+		{ "service-cidrs", 1, NULL, SERVICE_CIDRS },
+		{ "advertise", 1, NULL, ADVERTISE },
+		{ "help", 0, NULL, HELP },
+		{ "version", 0, NULL, VERSION },
+		{ 0 },
 	};
 	int opt;
 

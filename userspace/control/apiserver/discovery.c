@@ -24,8 +24,8 @@ static void answer_version(struct call *c)
 		snprintf(u.machine, sizeof(u.machine), "unknown");
 	call_json(c, 200,
 		  json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "major", "1", "minor", "33", "gitVersion",
-			    "v1.33.0+skep-" SKEP_VERSION, "gitCommit", SKEP_VERSION, "gitTreeState", "clean", "buildDate",
-			    "1970-01-01T00:00:00Z", "goVersion", "none", "compiler", "gcc", "platform",
+			    "v1.33.0+skep-" SKEP_VERSION, "gitCommit", SKEP_VERSION, "gitTreeState", "clean",
+			    "buildDate", "1970-01-01T00:00:00Z", "goVersion", "none", "compiler", "gcc", "platform",
 			    streq(u.machine, "aarch64") ? "linux/arm64" : "linux/amd64"));
 }
 
@@ -100,7 +100,7 @@ static json_t *one_group(const char *name)
 	json_t *all = api_discovery_groups(), *g, *ret = NULL;
 	size_t i;
 
-	json_array_foreach(json_object_get(all, "groups"), i, g) {
+	json_array_foreach (json_object_get(all, "groups"), i, g) {
 		if (!streq(api_get_str(g, "name"), name))
 			continue;
 		ret = json_pack("{s:s,s:s}", "kind", "APIGroup", "apiVersion", "v1");
@@ -165,10 +165,10 @@ static bool health(struct call *c, const char *path)
 		call_bytes(c, 200, "text/plain; charset=utf-8", out.buf, out.len);
 		return true;
 	}
-	strbuf_addf(&out, "[+]ping ok\n[%c]store %s%s\n[%c]cache %s\n[%c]bootstrap %s\n%s check failed\n", s->store_ok ? '+' : '-',
-		    s->store_ok ? "ok" : "failed: ", s->store_ok ? "" : s->store_error, s->loaded ? '+' : '-',
-		    s->loaded ? "ok" : "not yet filled", s->bootstrapped ? '+' : '-', s->bootstrapped ? "ok" : "not finished",
-		    path + 1);
+	strbuf_addf(&out, "[+]ping ok\n[%c]store %s%s\n[%c]cache %s\n[%c]bootstrap %s\n%s check failed\n",
+		    s->store_ok ? '+' : '-', s->store_ok ? "ok" : "failed: ", s->store_ok ? "" : s->store_error,
+		    s->loaded ? '+' : '-', s->loaded ? "ok" : "not yet filled", s->bootstrapped ? '+' : '-',
+		    s->bootstrapped ? "ok" : "not finished", path + 1);
 	call_bytes(c, 503, "text/plain; charset=utf-8", out.buf, out.len);
 	return true;
 }
@@ -178,7 +178,8 @@ bool discovery_handle(struct call *c, const char *path)
 	char a[128], b[32];
 
 	if (!streq(c->verb, "get")) {
-		call_status(c, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+		call_status(c, 405, "MethodNotAllowed",
+			    "the server does not allow this method on the requested resource");
 		return true;
 	}
 	if (streq(path, "/version")) {
@@ -213,8 +214,9 @@ bool discovery_handle(struct call *c, const char *path)
 		return true;
 	}
 	if (streq(path, "/")) {
-		call_json(c, 200, json_pack("{s:[s,s,s,s,s,s,s,s,s]}", "paths", "/api", "/apis", "/healthz", "/livez", "/metrics",
-					    "/openapi/v2", "/openapi/v3", "/readyz", "/version"));
+		call_json(c, 200,
+			  json_pack("{s:[s,s,s,s,s,s,s,s,s]}", "paths", "/api", "/apis", "/healthz", "/livez",
+				    "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"));
 		return true;
 	}
 	return false;

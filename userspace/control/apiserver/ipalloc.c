@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Service addresses in use, by text in canonical form. An address is counted: once for the service that is in the cache, once for
- * each write under way that wants it, so that nothing is given twice between a decision and its appearance in the cache, and
- * nothing needs to be stored besides the services themselves.
+ * Service addresses in use, by text in canonical form. An address is counted: once for the service that is in the
+ * cache, once for each write under way that wants it, so that nothing is given twice between a decision and its
+ * appearance in the cache, and nothing needs to be stored besides the services themselves.
  */
 #include "apiserver-internal.h"
 
@@ -20,7 +20,7 @@ struct ipalloc {
 	struct cidr cidrs[2];
 	char text[2][64];
 	int n;
-	struct strmap *used;	/* address -> count, as a pointer */
+	struct strmap *used; /* address -> count, as a pointer */
 };
 
 static int parse_cidr(char *text, struct cidr *ret, struct err *err)

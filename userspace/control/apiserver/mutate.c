@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Read, change, write: the one way objects reach the store. change() looks at the present object and decides; the write demands
- * that the key is still as read. When somebody else was faster the store tells what is there now and change() decides again.
+ * Read, change, write: the one way objects reach the store. change() looks at the present object and decides; the
+ * write demands that the key is still as read. When somebody else was faster the store tells what is there now and
+ * change() decides again.
  */
 #include "apiserver-internal.h"
 
@@ -14,9 +15,9 @@
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 
-#define MAX_TRIES 10
-#define EVENT_TTL_S 3600
-#define EVENT_LEASE_SHARED_MS 60000	/* events of one minute share a lease, as in Kubernetes */
+#define MAX_TRIES	      10
+#define EVENT_TTL_S	      3600
+#define EVENT_LEASE_SHARED_MS 60000 /* events of one minute share a lease, as in Kubernetes */
 
 static void on_put(void *arg, int r, const struct store_txn_result *res, const struct err *err);
 static void on_del(void *arg, int r, const struct store_txn_result *res, const struct err *err);
@@ -213,10 +214,13 @@ static void lost_race(struct call *c, const struct store_kv *current)
 		return;
 	}
 	if (++c->tries > MAX_TRIES) {
-		call_conflict(c, "the object has been modified; please apply your changes to the latest version and try again");
+		call_conflict(
+			c,
+			"the object has been modified; please apply your changes to the latest version and try again");
 		return;
 	}
-	if (set_old(c, current ? current->value : NULL, current ? current->value_len : 0, current ? current->mod_rev : 0) < 0)
+	if (set_old(c, current ? current->value : NULL, current ? current->value_len : 0,
+		    current ? current->mod_rev : 0) < 0)
 		call_oom(c);
 	else
 		mutate_decide(c);

@@ -126,7 +126,7 @@ int object_encode(const struct resource *r, json_t *obj, struct strbuf *out)
 	json_object_del(meta, "selfLink");
 	strbuf_clear(out);
 	strbuf_add(out, r->head, r->head_len);
-	json_object_foreach(meta, key, v) {
+	json_object_foreach (meta, key, v) {
 		if (!first)
 			strbuf_addc(out, ',');
 		first = false;
@@ -136,7 +136,7 @@ int object_encode(const struct resource *r, json_t *obj, struct strbuf *out)
 			return -ENOMEM;
 	}
 	strbuf_addc(out, '}');
-	json_object_foreach(obj, key, v) {
+	json_object_foreach (obj, key, v) {
 		if (streq(key, "metadata") || streq(key, "kind") || streq(key, "apiVersion"))
 			continue;
 		strbuf_addc(out, ',');
@@ -202,7 +202,7 @@ bool obj_has_finalizer(const json_t *obj, const char *name)
 	json_t *list = api_get(obj, "metadata.finalizers"), *v;
 	size_t i;
 
-	json_array_foreach(list, i, v)
+	json_array_foreach (list, i, v)
 		if (streq(json_string_value(v), name))
 			return true;
 	return false;

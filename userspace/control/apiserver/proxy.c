@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What only a node can answer: log, exec, attach and portforward of its pods, and nodes/proxy. The request goes to the agent's own HTTPS API with the
- * server's client certificate; logs are streamed through, upgraded connections relayed byte by byte with back-pressure both ways.
+ * What only a node can answer: log, exec, attach and portforward of its pods, and nodes/proxy. The request goes to
+ * the agent's own HTTPS API with the server's client certificate; logs are streamed through, upgraded connections
+ * relayed byte by byte with back-pressure both ways.
  */
 #include "apiserver-internal.h"
 
@@ -15,15 +16,15 @@
 
 #define AGENT_PORT 10250
 #define HIGH_WATER (512u << 10)
-#define LOW_WATER (128u << 10)
+#define LOW_WATER  (128u << 10)
 #define RECHECK_MS 10
 
 struct proxy {
 	struct call *c;
 	struct http_client *client;
-	struct http_call *log;		/* log */
-	struct http_upgrade *up;	/* exec and the like */
-	int status;			/* of the agent's answer to a log request */
+	struct http_call *log;	 /* log */
+	struct http_upgrade *up; /* exec and the like */
+	int status;		 /* of the agent's answer to a log request */
 	bool streaming, hijacked, paused_client;
 	struct strbuf refusal;
 	char *content_type;
@@ -64,27 +65,30 @@ static int node_url(struct call *c, const char *node, char *buf, size_t size)
 	size_t i;
 
 	if (!o || api_json_parse(o->json->data, o->json->len, &obj, NULL, NULL) < 0) {
-		call_status(c, 500, "InternalError", "Internal error occurred: node \"%s\" of the pod is not known", node);
+		call_status(c, 500, "InternalError", "Internal error occurred: node \"%s\" of the pod is not known",
+			    node);
 		return -1;
 	}
-	json_array_foreach(api_get(obj, "status.addresses"), i, a)
+	json_array_foreach (api_get(obj, "status.addresses"), i, a)
 		if (!ip && streq(api_get_str(a, "type"), "InternalIP"))
 			ip = api_get_str(a, "address");
 	if (ip)
 		snprintf(buf, size, strchr(ip, ':') ? "https://[%s]:%lld" : "https://%s:%lld", ip,
 			 (long long)api_get_int(obj, "status.daemonEndpoints.kubeletEndpoint.Port", AGENT_PORT));
 	else
-		call_status(c, 500, "InternalError", "Internal error occurred: node \"%s\" has no InternalIP address yet", node);
+		call_status(c, 500, "InternalError",
+			    "Internal error occurred: node \"%s\" has no InternalIP address yet", node);
 	json_decref(obj);
 	return ip ? 0 : -1;
 }
 
-static void container_names(const json_t *list, const char *want, bool *found, struct strbuf *out, const char **ret_first, size_t *n)
+static void container_names(const json_t *list, const char *want, bool *found, struct strbuf *out,
+			    const char **ret_first, size_t *n)
 {
 	json_t *ct;
 	size_t i;
 
-	json_array_foreach(list, i, ct) {
+	json_array_foreach (list, i, ct) {
 		const char *name = api_get_str(ct, "name");
 
 		if (!name)
@@ -123,7 +127,8 @@ static int find_target(struct call *c, char **ret_container, char *url, size_t u
 	strbuf_adds(&all, names.buf);
 	container_names(api_get(pod, "spec.initContainers"), want, &found, &all, &ignored, &m);
 	if (!want) {
-		named = json_string_value(json_object_get(api_get(pod, "metadata.annotations"), "kubectl.kubernetes.io/default-container"));
+		named = json_string_value(json_object_get(api_get(pod, "metadata.annotations"),
+							  "kubectl.kubernetes.io/default-container"));
 		if (n == 1)
 			want = first;
 		else if (named && streq(c->sub, "log"))
@@ -134,7 +139,8 @@ static int find_target(struct call *c, char **ret_container, char *url, size_t u
 		if (want)
 			call_status(c, 400, "BadRequest", "container %.253s is not valid for pod %s", want, c->name);
 		else
-			call_status(c, 400, "BadRequest", "a container name must be specified for pod %s, choose one of: [%s]", c->name,
+			call_status(c, 400, "BadRequest",
+				    "a container name must be specified for pod %s, choose one of: [%s]", c->name,
 				    names.buf);
 		goto out;
 	}
@@ -182,7 +188,7 @@ static struct proxy *proxy_new(struct call *c, const char *url)
 	return p;
 }
 
-/* --- log ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- log ---------------------------------------------------------------------------------------------------------- */
 
 static void log_status(struct http_call *call, void *arg, int status)
 {
@@ -249,19 +255,25 @@ static void log_done(struct http_call *call, void *arg, const struct http_respon
 	else if (rsp->status == 200)
 		call_bytes(c, 200, "text/plain", "", 0);
 	else if (rsp->status)
-		call_status(c, rsp->status >= 400 ? rsp->status : 502, rsp->status == 404 ? "NotFound" : "BadRequest", "%s",
-			    p->refusal.len ? p->refusal.buf : "the node refused the request");
+		call_status(c, rsp->status >= 400 ? rsp->status : 502, rsp->status == 404 ? "NotFound" : "BadRequest",
+			    "%s", p->refusal.len ? p->refusal.buf : "the node refused the request");
 	else
-		call_status(c, 502, "InternalError", "Get logs from the node: %s", rsp->error ? rsp->error : "no answer");
+		call_status(c, 502, "InternalError", "Get logs from the node: %s",
+			    rsp->error ? rsp->error : "no answer");
 }
 
 static void log_start(struct call *c)
 {
-	static const char *const params[] = { "follow", "tailLines", "sinceSeconds", "sinceTime", "previous", "timestamps", "limitBytes" };
+	static const char *const params[] = { "follow",	  "tailLines",	"sinceSeconds", "sinceTime",
+					      "previous", "timestamps", "limitBytes" };
 	cleanup(free) char *container = NULL;
 	cleanup(strbuf_done) struct strbuf path = STRBUF_INIT;
-	struct http_call_config config = { .method = "GET", .timeout_ms = -1, .on_status = log_status, .on_data = log_data,
-					   .on_done = log_done, .accept = "*/*" };
+	struct http_call_config config = { .method = "GET",
+					   .timeout_ms = -1,
+					   .on_status = log_status,
+					   .on_data = log_data,
+					   .on_done = log_done,
+					   .accept = "*/*" };
 	char url[160];
 	struct proxy *p;
 
@@ -291,13 +303,18 @@ void proxy_log(struct call *c)
 	cache_wait_fresh(c, log_start);
 }
 
-/* --- nodes/proxy: the agent's own API, read only ---------------------------------------------------------------------------------------- */
+/* --- nodes/proxy: the agent's own API, read only ------------------------------------------------------------------ */
 
 static void node_start(struct call *c)
 {
 	const char *rest = strstr(http_req_raw_target(c->req), "/proxy");
-	struct http_call_config config = { .method = "GET", .timeout_ms = 30000, .on_status = log_status, .on_header = log_header,
-					   .on_data = log_data, .on_done = log_done, .accept = "*/*" };
+	struct http_call_config config = { .method = "GET",
+					   .timeout_ms = 30000,
+					   .on_status = log_status,
+					   .on_header = log_header,
+					   .on_data = log_data,
+					   .on_done = log_done,
+					   .accept = "*/*" };
 	struct proxy *p;
 	char url[160];
 
@@ -324,7 +341,7 @@ void proxy_node(struct call *c)
 	cache_wait_fresh(c, node_start);
 }
 
-/* --- upgraded connections ------------------------------------------------------------------------------------------------------------ */
+/* --- upgraded connections ----------------------------------------------------------------------------------------- */
 
 /* From the client to the node. The upgrade has no drain callback: look again soon. */
 static void on_recheck(struct loop_timer *timer)
@@ -409,13 +426,18 @@ static void node_closed(struct http_upgrade *u, void *arg, int status, const cha
 		return;
 	}
 	if (status)
-		call_status(c, status >= 400 ? status : 502, status == 404 ? "NotFound" : status == 403 ? "Forbidden" : "BadRequest", "%s",
-			    text && *text ? text : "the node refused the upgrade");
+		call_status(c, status >= 400 ? status : 502,
+			    status == 404   ? "NotFound"
+			    : status == 403 ? "Forbidden"
+					    : "BadRequest",
+			    "%s", text && *text ? text : "the node refused the upgrade");
 	else
 		call_status(c, 502, "InternalError", "error dialing backend: %s", text ? text : "no answer");
 }
 
-static const struct http_upgrade_ops upgrade_ops = { .on_open = node_open, .on_data = node_data, .on_close = node_closed };
+static const struct http_upgrade_ops upgrade_ops = { .on_open = node_open,
+						     .on_data = node_data,
+						     .on_close = node_closed };
 
 static void add_param(struct strbuf *path, const char *name, const char *value)
 {
@@ -428,7 +450,9 @@ static void add_param(struct strbuf *path, const char *name, const char *value)
 static void stream_path(struct call *c, const char *container, struct strbuf *path)
 {
 	/* the agent's names for the API's */
-	static const char *const flags[][2] = { { "stdin", "input" }, { "stdout", "output" }, { "stderr", "error" }, { "tty", "tty" } };
+	static const char *const flags[][2] = {
+		{ "stdin", "input" }, { "stdout", "output" }, { "stderr", "error" }, { "tty", "tty" }
+	};
 	const char *v;
 
 	if (streq(c->sub, "portforward")) {
@@ -447,8 +471,8 @@ static void stream_path(struct call *c, const char *container, struct strbuf *pa
 
 static void stream_start(struct call *c)
 {
-	static const char *const passed[] = { "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
-					      "Sec-WebSocket-Extensions" };
+	static const char *const passed[] = { "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
+					      "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions" };
 	cleanup(free) char *container = NULL;
 	cleanup(strbuf_done) struct strbuf path = STRBUF_INIT;
 	char url[160], lines[16][512];
@@ -469,7 +493,7 @@ static void stream_start(struct call *c)
 		headers[n] = lines[n];
 		n++;
 	}
-	for (size_t i = 0; n < 16; i++) {	/* every version the client offers */
+	for (size_t i = 0; n < 16; i++) { /* every version the client offers */
 		const char *v = http_req_header_nth(c->req, "X-Stream-Protocol-Version", i);
 
 		if (!v)
@@ -499,7 +523,8 @@ void proxy_stream(struct call *c)
 	c->repr = REPR_JSON;
 	if (http_req_is_h2(c->req) ||
 	    (!http_req_wants_upgrade(c->req, "websocket") && !http_req_wants_upgrade(c->req, "SPDY/3.1"))) {
-		call_status(c, 400, "BadRequest", "Upgrade request required: %s needs an HTTP/1.1 connection that upgrades to WebSocket",
+		call_status(c, 400, "BadRequest",
+			    "Upgrade request required: %s needs an HTTP/1.1 connection that upgrades to WebSocket",
 			    c->sub);
 		return;
 	}

@@ -11,8 +11,8 @@
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 
-#define SUFFIX_LEN 5
-#define MAX_GENERATED_BASE 58	/* 63 less the suffix, as Kubernetes */
+#define SUFFIX_LEN	   5
+#define MAX_GENERATED_BASE 58 /* 63 less the suffix, as Kubernetes */
 
 static enum change create_change(struct call *c);
 
@@ -64,7 +64,8 @@ static int set_name(struct call *c, json_t *obj)
 		return 0;
 	}
 	if (!base || !*base) {
-		api_errs_add(&errs, API_C_REQUIRED, "metadata.name", "Required value: name or generateName is required");
+		api_errs_add(&errs, API_C_REQUIRED, "metadata.name",
+			     "Required value: name or generateName is required");
 		call_invalid(c, &errs);
 		api_errs_done(&errs);
 		return -1;
@@ -96,7 +97,8 @@ int object_prepare_create(struct call *c, json_t *obj)
 	if (object_check_namespace(c) < 0 || set_name(c, obj) < 0)
 		return -1;
 	if (node && (streq(kind->plural, "nodes") || streq(kind->plural, "leases")) && !streq(c->name, node)) {
-		call_status(c, 403, "Forbidden", "%s \"%s\" is forbidden: node \"%s\" is not allowed to create %s of another node",
+		call_status(c, 403, "Forbidden",
+			    "%s \"%s\" is forbidden: node \"%s\" is not allowed to create %s of another node",
 			    kind->plural, c->name, node, kind->plural);
 		return -1;
 	}
@@ -143,7 +145,8 @@ static enum change create_change(struct call *c)
 			registry_mutate(c);
 			return CHANGE_ANSWERED; /* not yet, but by the next round */
 		}
-		call_status(c, 409, "AlreadyExists", "%s \"%s\" already exists", call_resource_name(c, name, sizeof(name)), c->name);
+		call_status(c, 409, "AlreadyExists", "%s \"%s\" already exists",
+			    call_resource_name(c, name, sizeof(name)), c->name);
 		return CHANGE_ANSWERED;
 	}
 	if (c->generated_name)
@@ -156,13 +159,16 @@ static enum change create_change(struct call *c)
 			cleanup(strbuf_done) struct strbuf text = STRBUF_INIT;
 
 			strbuf_addf(&text, "namespaces \"%s\" not found", c->ns);
-			call_json(c, 404, api_status_for(404, "NotFound", namespaces ? namespaces->kind : NULL, c->ns, text.buf));
+			call_json(
+				c, 404,
+				api_status_for(404, "NotFound", namespaces ? namespaces->kind : NULL, c->ns, text.buf));
 			return CHANGE_ANSWERED;
 		}
 		if (api_get(ns->index, "metadata.deletionTimestamp")) {
-			call_status(c, 403, "Forbidden",
-				    "%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
-				    call_resource_name(c, name, sizeof(name)), c->name, c->ns);
+			call_status(
+				c, 403, "Forbidden",
+				"%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
+				call_resource_name(c, name, sizeof(name)), c->name, c->ns);
 			return CHANGE_ANSWERED;
 		}
 	}

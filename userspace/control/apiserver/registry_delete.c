@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * delete and deletecollection. An object that something holds (finalizers, a namespace's contents, a pod's grace) is only marked
- * with deletionTimestamp; whoever releases it last makes it go, here or in an update (deletion_finished()).
+ * delete and deletecollection. An object that something holds (finalizers, a namespace's contents, a pod's grace) is
+ * only marked with deletionTimestamp; whoever releases it last makes it go, here or in an update
+ * (deletion_finished()).
  */
 #include "apiserver-internal.h"
 
@@ -43,8 +44,10 @@ static int read_policy(struct call *c, const char *text, struct delete_options *
 			ret->policy = known[i];
 			return 0;
 		}
-	call_status(c, 422, "Invalid", "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"%.64s\": "
-		    "supported values: \"Background\", \"Foreground\", \"Orphan\"", text);
+	call_status(c, 422, "Invalid",
+		    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"%.64s\": "
+		    "supported values: \"Background\", \"Foreground\", \"Orphan\"",
+		    text);
 	return -1;
 }
 
@@ -60,8 +63,10 @@ int delete_options_read(struct call *c, struct delete_options *ret)
 	(void)http_req_body(c->req, &len);
 	if (grace && *grace) {
 		if (str_to_i64(grace, 0, INT32_MAX, &ret->grace_s) < 0) {
-			call_status(c, 400, "BadRequest", "gracePeriodSeconds: Invalid value: \"%.64s\": must be a number of seconds, not "
-				    "negative", grace);
+			call_status(c, 400, "BadRequest",
+				    "gracePeriodSeconds: Invalid value: \"%.64s\": must be a number of seconds, not "
+				    "negative",
+				    grace);
 			return -1;
 		}
 		ret->has_grace = true;
@@ -78,14 +83,17 @@ int delete_options_read(struct call *c, struct delete_options *ret)
 	}
 	text = api_get_str(body, "kind");
 	if (text && *text && !streq(text, "DeleteOptions")) {
-		call_status(c, 400, "BadRequest", "the kind in the data (%.64s) does not match the expected kind (DeleteOptions)", text);
+		call_status(c, 400, "BadRequest",
+			    "the kind in the data (%.64s) does not match the expected kind (DeleteOptions)", text);
 		goto out;
 	}
 	v = json_object_get(body, "gracePeriodSeconds");
 	if (v && !json_is_null(v)) {
 		if (!json_is_integer(v) || json_integer_value(v) < 0) {
-			call_status(c, 422, "Invalid", "DeleteOptions.meta.k8s.io \"\" is invalid: gracePeriodSeconds: Invalid value: must "
-				    "be a whole number, not negative");
+			call_status(
+				c, 422, "Invalid",
+				"DeleteOptions.meta.k8s.io \"\" is invalid: gracePeriodSeconds: Invalid value: must "
+				"be a whole number, not negative");
 			goto out;
 		}
 		ret->has_grace = true;
@@ -139,7 +147,7 @@ static void set_finalizer(json_t *obj, const char *name, bool on)
 		json_array_append_new(list, json_string(name));
 		return;
 	}
-	json_array_foreach(list, i, v)
+	json_array_foreach (list, i, v)
 		if (streq(json_string_value(v), name)) {
 			json_array_remove(list, i);
 			break;
@@ -151,7 +159,8 @@ static void set_finalizer(json_t *obj, const char *name, bool on)
 static int64_t pod_grace(const json_t *pod, const struct delete_options *o)
 {
 	const char *phase = api_get_str(pod, "status.phase"), *node = api_get_str(pod, "spec.nodeName");
-	int64_t grace = o->has_grace ? o->grace_s : api_get_int(pod, "spec.terminationGracePeriodSeconds", DEFAULT_GRACE_S);
+	int64_t grace = o->has_grace ? o->grace_s
+				     : api_get_int(pod, "spec.terminationGracePeriodSeconds", DEFAULT_GRACE_S);
 
 	/* Nobody runs it: there is nothing to wait for. */
 	if (!node || !*node || streq(phase, "Succeeded") || streq(phase, "Failed"))
@@ -167,7 +176,8 @@ static void mark_deleted(json_t *obj, int64_t at_ms, int64_t grace_s)
 	obj_set_str(obj, "metadata.deletionTimestamp", buf);
 	json_object_set_new(obj_meta(obj), "deletionGracePeriodSeconds", json_integer(grace_s));
 	if (api_get_int(obj, "metadata.generation", 0) > 0)
-		json_object_set_new(obj_meta(obj), "generation", json_integer(api_get_int(obj, "metadata.generation", 0) + 1));
+		json_object_set_new(obj_meta(obj), "generation",
+				    json_integer(api_get_int(obj, "metadata.generation", 0) + 1));
 }
 
 /* What Kubernetes answers when the object is gone at once: most kinds a Status, few the object. */
@@ -178,8 +188,9 @@ static void reply_gone(struct call *c)
 	for (size_t i = 0; i < 3; i++)
 		if (streq(c->res->kind->plural, with_object[i]))
 			return;
-	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:{s:s,s:s?,s:s,s:s?}}", "kind", "Status", "apiVersion", "v1", "metadata", "status",
-			     "Success", "details", "name", c->name, "group", c->group[0] ? c->group : NULL, "kind", c->resource, "uid",
+	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:{s:s,s:s?,s:s,s:s?}}", "kind", "Status", "apiVersion", "v1",
+			     "metadata", "status", "Success", "details", "name", c->name, "group",
+			     c->group[0] ? c->group : NULL, "kind", c->resource, "uid",
 			     api_get_str(c->old, "metadata.uid"));
 	if (c->reply && !c->group[0])
 		json_object_del(json_object_get(c->reply, "details"), "group");
@@ -199,7 +210,8 @@ enum change delete_change(struct call *c)
 	}
 	if (streq(kind->plural, "namespaces") &&
 	    (streq(c->name, "default") || streq(c->name, "kube-system") || streq(c->name, "kube-public"))) {
-		call_status(c, 403, "Forbidden", "namespaces \"%s\" is forbidden: this namespace may not be deleted", c->name);
+		call_status(c, 403, "Forbidden", "namespaces \"%s\" is forbidden: this namespace may not be deleted",
+			    c->name);
 		return CHANGE_ANSWERED;
 	}
 	uid = api_get_str(c->old, "metadata.uid");
@@ -208,12 +220,15 @@ enum change delete_change(struct call *c)
 		return CHANGE_ANSWERED;
 	}
 	if (o->rev && o->rev != c->old_rev) {
-		call_conflict(c, "Precondition failed: ResourceVersion in precondition: %lld, ResourceVersion in object meta: %lld",
-			      (long long)o->rev, (long long)c->old_rev);
+		call_conflict(
+			c,
+			"Precondition failed: ResourceVersion in precondition: %lld, ResourceVersion in object meta: %lld",
+			(long long)o->rev, (long long)c->old_rev);
 		return CHANGE_ANSWERED;
 	}
 	if (node && pod && !streq(api_get_str(c->old, "spec.nodeName"), node)) {
-		call_status(c, 403, "Forbidden", "pods \"%s\" is forbidden: node \"%s\" can only delete pods that are bound to it", c->name,
+		call_status(c, 403, "Forbidden",
+			    "pods \"%s\" is forbidden: node \"%s\" can only delete pods that are bound to it", c->name,
 			    node);
 		return CHANGE_ANSWERED;
 	}
@@ -257,7 +272,7 @@ enum change delete_change(struct call *c)
 	return CHANGE_WRITE;
 }
 
-/* --- deletecollection ---------------------------------------------------------------------------------------------------------------- */
+/* --- deletecollection --------------------------------------------------------------------------------------------- */
 
 struct collection {
 	struct delete_options options;
@@ -384,7 +399,8 @@ void registry_delete_collection(struct call *c)
 
 	if (streq(c->res->kind->plural, "namespaces")) {
 		/* as in Kubernetes: one by one, on purpose */
-		call_status(c, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+		call_status(c, 405, "MethodNotAllowed",
+			    "the server does not allow this method on the requested resource");
 		return;
 	}
 	if (call_selectors(c) < 0)

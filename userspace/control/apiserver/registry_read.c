@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * get and list. Both are answered from the cache, after it has everything that was acknowledged before the request came (or what
- * the client asks for by resourceVersion). Pages after the first, and lists at an exact revision, are read from the store at
- * their revision, so that a list in pieces is one moment's list.
+ * get and list. Both are answered from the cache, after it has everything that was acknowledged before the request
+ * came (or what the client asks for by resourceVersion). Pages after the first, and lists at an exact revision, are
+ * read from the store at their revision, so that a list in pieces is one moment's list.
  */
 #include "apiserver-internal.h"
 
@@ -15,7 +15,7 @@
 #include "../../lib/base/str.h"
 
 #define NOT_OLDER_TIMEOUT_MS 3000
-#define STORE_PAGE 500
+#define STORE_PAGE	     500
 
 static void get_now(struct call *c)
 {
@@ -42,16 +42,16 @@ void registry_get(struct call *c)
 		cache_wait_fresh(c, get_now);
 }
 
-/* --- list ------------------------------------------------------------------------------------------------------------------------ */
+/* --- list --------------------------------------------------------------------------------------------------------- */
 
 struct list_state {
-	size_t limit;		/* 0: none */
-	int64_t rev;		/* exact revision to read from the store; 0: the cache */
-	char *after;		/* key after which the page starts; NULL: the beginning */
+	size_t limit; /* 0: none */
+	int64_t rev;  /* exact revision to read from the store; 0: the cache */
+	char *after;  /* key after which the page starts; NULL: the beginning */
 	struct http_buf **items;
 	size_t n, cap;
-	char *last;		/* key of the last item */
-	struct strbuf next;	/* store key to go on from */
+	char *last;	    /* key of the last item */
+	struct strbuf next; /* store key to go on from */
 };
 
 static void list_free(struct call *c)
@@ -198,12 +198,13 @@ static void list_expired(struct call *c)
 	json_t *st;
 
 	if (token) {
-		st = api_status(410, "Expired",
-				"The provided continue parameter is too old to display a consistent list result. You can start a new "
-				"list without the continue parameter, or use the continue token in this response to retrieve the "
-				"remainder of the results. Continuing with the provided token results in an inconsistent list - "
-				"objects that were created, modified, or deleted between the time the first chunk was returned and "
-				"now may show up in the list.");
+		st = api_status(
+			410, "Expired",
+			"The provided continue parameter is too old to display a consistent list result. You can start a new "
+			"list without the continue parameter, or use the continue token in this response to retrieve the "
+			"remainder of the results. Continuing with the provided token results in an inconsistent list - "
+			"objects that were created, modified, or deleted between the time the first chunk was returned and "
+			"now may show up in the list.");
 		if (st)
 			obj_set_str(st, "metadata.continue", token);
 		call_json(c, 410, st);
@@ -275,8 +276,8 @@ static void list_store(struct call *c)
 			strbuf_addf(&l->next, "%s%s\x01", c->res->prefix, l->after);
 		}
 	}
-	c->s->store->ops->range(c->s->store, l->next.buf, end, l->rev, l->limit ? l->limit + 1 : STORE_PAGE, false, on_store_page,
-				call_ref(c));
+	c->s->store->ops->range(c->s->store, l->next.buf, end, l->rev, l->limit ? l->limit + 1 : STORE_PAGE, false,
+				on_store_page, call_ref(c));
 }
 
 void registry_list(struct call *c)
@@ -290,7 +291,8 @@ void registry_list(struct call *c)
 	if (call_selectors(c) < 0 || call_resource_version(c, &rev, &zero) < 0)
 		return;
 	if (limit && *limit && str_to_i64(limit, 0, INT32_MAX, &n) < 0) {
-		call_status(c, 400, "BadRequest", "limit: Invalid value: \"%.64s\": must be a number of objects", limit);
+		call_status(c, 400, "BadRequest", "limit: Invalid value: \"%.64s\": must be a number of objects",
+			    limit);
 		return;
 	}
 	if (match && *match) {
@@ -300,18 +302,21 @@ void registry_list(struct call *c)
 			return;
 		}
 		if (!rv || !*rv) {
-			call_invalid1(c, API_C_FORBIDDEN, "resourceVersionMatch",
-				      "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
+			call_invalid1(
+				c, API_C_FORBIDDEN, "resourceVersionMatch",
+				"Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
 			return;
 		}
 		if (!streq(match, "Exact") && !streq(match, "NotOlderThan")) {
 			call_invalid1(c, API_C_NOT_SUPPORTED, "resourceVersionMatch",
-				      "Unsupported value: \"%.64s\": supported values: \"Exact\", \"NotOlderThan\"", match);
+				      "Unsupported value: \"%.64s\": supported values: \"Exact\", \"NotOlderThan\"",
+				      match);
 			return;
 		}
 		if (streq(match, "Exact") && zero) {
-			call_invalid1(c, API_C_FORBIDDEN, "resourceVersionMatch",
-				      "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"");
+			call_invalid1(
+				c, API_C_FORBIDDEN, "resourceVersionMatch",
+				"Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"");
 			return;
 		}
 	}

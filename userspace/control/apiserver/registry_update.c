@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * update and patch, of objects and of their status. Both end in the same place: a whole new object is compared with the present
- * one, what the server owns is restored, and the rest is defaulted and validated.
+ * update and patch, of objects and of their status. Both end in the same place: a whole new object is compared with
+ * the present one, what the server owns is restored, and the rest is defaulted and validated.
  */
 #include "apiserver-internal.h"
 
@@ -40,16 +40,19 @@ static bool spec_differs(const json_t *a, const json_t *b)
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)a, key, v)
+	json_object_foreach ((json_t *)a, key, v)
 		if (outside_meta_status(key) && !json_equal(v, json_object_get(b, key)))
 			return true;
-	json_object_foreach((json_t *)b, key, v)
+	json_object_foreach ((json_t *)b, key, v)
 		if (outside_meta_status(key) && !json_object_get(a, key))
 			return true;
 	return false;
 }
 
-/* status writes: everything but status is the present object's, but for what Kubernetes lets a node say about itself and pods. */
+/*
+ * status writes: everything but status is the present object's, but for what Kubernetes lets a node say about itself
+ * and pods.
+ */
 static void keep_all_but_status(struct call *c, json_t *obj, const json_t *old)
 {
 	json_t *status = json_incref(json_object_get(obj, "status")), *meta = obj_meta(obj), *old_meta;
@@ -84,7 +87,7 @@ static bool adds_finalizer(const json_t *obj, const json_t *old)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach(api_get(obj, "metadata.finalizers"), i, v)
+	json_array_foreach (api_get(obj, "metadata.finalizers"), i, v)
 		if (json_is_string(v) && !obj_has_finalizer(old, json_string_value(v)))
 			return true;
 	return false;
@@ -92,8 +95,10 @@ static bool adds_finalizer(const json_t *obj, const json_t *old)
 
 int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool status)
 {
-	static const char *const kept[] = { "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
-					    "generation", "name", "namespace", "generateName" };
+	static const char *const kept[] = {
+		"uid",	"creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+		"name", "namespace",	     "generateName"
+	};
 	const struct api_kind *kind = c->res->kind;
 	json_t *meta = obj_meta(obj), *old_meta = json_object_get(old, "metadata");
 	const char *uid = api_get_str(obj, "metadata.uid");
@@ -151,7 +156,8 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 		return -1;
 	}
 	if (kind->has_spec_generation && spec_differs(obj, old))
-		json_object_set_new(obj_meta(obj), "generation", json_integer(api_get_int(old, "metadata.generation", 0) + 1));
+		json_object_set_new(obj_meta(obj), "generation",
+				    json_integer(api_get_int(old, "metadata.generation", 0) + 1));
 	api_validate(kind, obj, old, &errs);
 	if (errs.n) {
 		call_invalid(c, &errs);
@@ -169,7 +175,8 @@ static int body_version(struct call *c, const json_t *obj)
 
 	c->want_rev = 0;
 	if (rv && *rv && !streq(rv, "0") && str_to_i64(rv, 1, INT64_MAX, &c->want_rev) < 0) {
-		call_invalid1(c, API_C_INVALID, "metadata.resourceVersion", "Invalid value: \"%.64s\": must be a decimal number", rv);
+		call_invalid1(c, API_C_INVALID, "metadata.resourceVersion",
+			      "Invalid value: \"%.64s\": must be a decimal number", rv);
 		return -1;
 	}
 	return 0;
@@ -187,7 +194,8 @@ void registry_update(struct call *c)
 		return;
 	}
 	if (!streq(name, c->name)) {
-		call_status(c, 400, "BadRequest", "the name of the object (%.253s) does not match the name on the URL (%s)", name, c->name);
+		call_status(c, 400, "BadRequest",
+			    "the name of the object (%.253s) does not match the name on the URL (%s)", name, c->name);
 		return;
 	}
 	if (object_check_namespace(c) < 0 || body_version(c, c->body) < 0)
@@ -205,7 +213,8 @@ static bool node_owns(struct call *c)
 		return true;
 	if (streq(api_get_str(c->old, "spec.nodeName"), node))
 		return true;
-	call_status(c, 403, "Forbidden", "pods \"%s\" is forbidden: node \"%s\" can only change pods that are bound to it", c->name, node);
+	call_status(c, 403, "Forbidden",
+		    "pods \"%s\" is forbidden: node \"%s\" can only change pods that are bound to it", c->name, node);
 	return false;
 }
 
@@ -246,7 +255,7 @@ static enum change finish_update(struct call *c, json_t *obj)
 	return deletion_finished(c->res->kind, obj) ? CHANGE_DELETE : CHANGE_WRITE;
 }
 
-/* --- patch --------------------------------------------------------------------------------------------------------------------------- */
+/* --- patch -------------------------------------------------------------------------------------------------------- */
 
 enum patch_type { PATCH_JSON, PATCH_MERGE, PATCH_STRATEGIC, PATCH_APPLY, PATCH_UNKNOWN };
 
@@ -269,15 +278,17 @@ void registry_patch(struct call *c)
 	struct api_errs dups = { 0 };
 
 	if (type == PATCH_APPLY) {
-		call_status(c, 415, "UnsupportedMediaType",
-			    "server-side apply (application/apply-patch+yaml) is not available on this server; use client-side apply or "
-			    "application/strategic-merge-patch+json");
+		call_status(
+			c, 415, "UnsupportedMediaType",
+			"server-side apply (application/apply-patch+yaml) is not available on this server; use client-side apply or "
+			"application/strategic-merge-patch+json");
 		return;
 	}
 	if (type == PATCH_UNKNOWN) {
-		call_status(c, 415, "UnsupportedMediaType",
-			    "the body of the request was in an unknown format - accepted media types include: "
-			    "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+		call_status(
+			c, 415, "UnsupportedMediaType",
+			"the body of the request was in an unknown format - accepted media types include: "
+			"application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
 		return;
 	}
 	if (call_read_any(c, &c->body, &dups) < 0) {
@@ -331,7 +342,8 @@ static enum change patch_change(struct call *c)
 	}
 	if (r < 0) {
 		if (patch_type(c) == PATCH_JSON)
-			call_status(c, 422, "Invalid", "the server rejected our request due to an error in our request: %s", err.msg);
+			call_status(c, 422, "Invalid",
+				    "the server rejected our request due to an error in our request: %s", err.msg);
 		else
 			call_status(c, 400, "BadRequest", "%s", err.msg);
 		return CHANGE_ANSWERED;
@@ -341,7 +353,8 @@ static enum change patch_change(struct call *c)
 		call_status(c, 422, "Invalid", "the patch does not leave an object");
 		return CHANGE_ANSWERED;
 	}
-	if (!streq(api_get_str(obj, "kind"), c->res->kind->kind) || !streq(api_get_str(obj, "apiVersion"), c->res->api_version)) {
+	if (!streq(api_get_str(obj, "kind"), c->res->kind->kind) ||
+	    !streq(api_get_str(obj, "apiVersion"), c->res->api_version)) {
 		json_decref(obj);
 		call_status(c, 400, "BadRequest", "a patch may not change kind or apiVersion");
 		return CHANGE_ANSWERED;

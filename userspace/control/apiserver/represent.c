@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forms of an answer: JSON as stored, Table and PartialObjectMetadata as kubectl and metadata clients ask for them, YAML. */
+/*
+ * Forms of an answer: JSON as stored, Table and PartialObjectMetadata as kubectl and metadata clients ask for them,
+ * YAML.
+ */
 #include "apiserver-internal.h"
 
 #include <errno.h>
@@ -78,8 +81,10 @@ int call_negotiate(struct call *c)
 			return 0;
 		}
 	}
-	call_status(c, 406, "NotAcceptable", "only the following media types are accepted: application/json, application/yaml, "
-		    "application/json;as=Table;v=v1;g=meta.k8s.io, application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io");
+	call_status(
+		c, 406, "NotAcceptable",
+		"only the following media types are accepted: application/json, application/yaml, "
+		"application/json;as=Table;v=v1;g=meta.k8s.io, application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io");
 	return -1;
 }
 
@@ -215,7 +220,8 @@ static json_t *parse_items(struct http_buf *const *items, size_t n, bool partial
 	return array;
 }
 
-void call_list(struct call *c, struct http_buf *const *items, size_t n, int64_t rev, const char *cont, int64_t remaining)
+void call_list(struct call *c, struct http_buf *const *items, size_t n, int64_t rev, const char *cont,
+	       int64_t remaining)
 {
 	json_t *meta = list_meta(rev, cont, remaining), *array, *list;
 
@@ -246,8 +252,8 @@ void call_list(struct call *c, struct http_buf *const *items, size_t n, int64_t 
 		return;
 	}
 	if (c->repr == REPR_META) {
-		list = json_pack("{s:s,s:s,s:o,s:o}", "kind", "PartialObjectMetadataList", "apiVersion", META_V1, "metadata", meta,
-				 "items", array);
+		list = json_pack("{s:s,s:s,s:o,s:o}", "kind", "PartialObjectMetadataList", "apiVersion", META_V1,
+				 "metadata", meta, "items", array);
 		call_json(c, 200, list);
 		return;
 	}
@@ -255,8 +261,8 @@ void call_list(struct call *c, struct http_buf *const *items, size_t n, int64_t 
 		char kind[128];
 
 		snprintf(kind, sizeof(kind), "%sList", c->res->kind->kind);
-		list = json_pack("{s:s,s:s,s:o,s:o}", "kind", kind, "apiVersion", c->res->api_version, "metadata", meta, "items",
-				 array);
+		list = json_pack("{s:s,s:s,s:o,s:o}", "kind", kind, "apiVersion", c->res->api_version, "metadata", meta,
+				 "items", array);
 	}
 	if (list)
 		respond_yaml(c, 200, list);

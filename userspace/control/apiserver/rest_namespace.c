@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Namespaces: born with the finalizer `kubernetes` in spec.finalizers, which the namespace controller takes away through /finalize
- * once everything in them is gone; always labelled with their own name.
+ * Namespaces: born with the finalizer `kubernetes` in spec.finalizers, which the namespace controller takes away
+ * through /finalize once everything in them is gone; always labelled with their own name.
  */
 #include "apiserver-internal.h"
 
@@ -47,7 +47,9 @@ static enum change finalize_change(struct call *c)
 		return CHANGE_ANSWERED;
 	}
 	if (c->want_rev && c->want_rev != c->old_rev) {
-		call_conflict(c, "the object has been modified; please apply your changes to the latest version and try again");
+		call_conflict(
+			c,
+			"the object has been modified; please apply your changes to the latest version and try again");
 		return CHANGE_ANSWERED;
 	}
 	c->obj = json_deep_copy(c->old);
@@ -69,11 +71,13 @@ void namespace_finalize(struct call *c)
 	name = api_get_str(c->body, "metadata.name");
 	rv = api_get_str(c->body, "metadata.resourceVersion");
 	if (!streq(name, c->name)) {
-		call_status(c, 400, "BadRequest", "the name of the object does not match the name on the URL (%s)", c->name);
+		call_status(c, 400, "BadRequest", "the name of the object does not match the name on the URL (%s)",
+			    c->name);
 		return;
 	}
 	if (rv && *rv && str_to_i64(rv, 0, INT64_MAX, &c->want_rev) < 0) {
-		call_invalid1(c, API_C_INVALID, "metadata.resourceVersion", "Invalid value: \"%.64s\": must be a decimal number", rv);
+		call_invalid1(c, API_C_INVALID, "metadata.resourceVersion",
+			      "Invalid value: \"%.64s\": must be a decimal number", rv);
 		return;
 	}
 	c->change = finalize_change;

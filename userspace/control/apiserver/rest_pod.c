@@ -25,7 +25,7 @@ static void qos_of(const json_t *containers, bool *guaranteed, bool *any)
 	json_t *ct;
 	size_t i;
 
-	json_array_foreach(containers, i, ct) {
+	json_array_foreach (containers, i, ct) {
 		for (size_t n = 0; n < 2; n++) {
 			json_t *req = json_object_get(api_get(ct, "resources.requests"), names[n]);
 			json_t *lim = json_object_get(api_get(ct, "resources.limits"), names[n]);
@@ -54,7 +54,7 @@ static bool tolerates(const json_t *tolerations, const char *key)
 	json_t *t;
 	size_t i;
 
-	json_array_foreach(tolerations, i, t) {
+	json_array_foreach (tolerations, i, t) {
 		const char *k = api_get_str(t, "key"), *effect = api_get_str(t, "effect");
 
 		if ((!k || !*k || streq(k, key)) && (!effect || !*effect || streq(effect, "NoExecute")))
@@ -74,8 +74,9 @@ static int add_tolerations(json_t *pod)
 	list = api_get(pod, "spec.tolerations");
 	for (size_t i = 0; i < 2; i++)
 		if (!tolerates(list, keys[i]) &&
-		    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:i}", "key", keys[i], "operator", "Exists", "effect",
-							  "NoExecute", "tolerationSeconds", TOLERATION_S)) < 0)
+		    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:i}", "key", keys[i], "operator", "Exists",
+							  "effect", "NoExecute", "tolerationSeconds", TOLERATION_S)) <
+			    0)
 			return -1;
 	return 0;
 }
@@ -92,7 +93,7 @@ int pod_prepare_create(struct call *c, json_t *obj)
 	return 0;
 }
 
-/* --- binding ------------------------------------------------------------------------------------------------------------------------- */
+/* --- binding ------------------------------------------------------------------------------------------------------ */
 
 static enum change binding_change(struct call *c)
 {
@@ -127,7 +128,7 @@ static enum change binding_change(struct call *c)
 	obj_set_str(c->obj, "spec.nodeName", node);
 	obj_now(now);
 	conditions = api_get(c->obj, "status.conditions");
-	json_array_foreach(conditions, i, cond)
+	json_array_foreach (conditions, i, cond)
 		if (streq(api_get_str(cond, "type"), "PodScheduled")) {
 			json_array_remove(conditions, i);
 			break;
@@ -136,8 +137,10 @@ static enum change binding_change(struct call *c)
 		(void)api_set(c->obj, "status.conditions", json_array());
 		conditions = api_get(c->obj, "status.conditions");
 	}
-	json_array_append_new(conditions, json_pack("{s:s,s:s,s:s}", "type", "PodScheduled", "status", "True", "lastTransitionTime", now));
-	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:i}", "kind", "Status", "apiVersion", "v1", "metadata", "status", "Success", "code", 201);
+	json_array_append_new(conditions, json_pack("{s:s,s:s,s:s}", "type", "PodScheduled", "status", "True",
+						    "lastTransitionTime", now));
+	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:i}", "kind", "Status", "apiVersion", "v1", "metadata", "status",
+			     "Success", "code", 201);
 	return CHANGE_WRITE;
 }
 
@@ -177,7 +180,7 @@ void pod_binding(struct call *c)
 	registry_mutate(c);
 }
 
-/* --- eviction: a delete whose options come in an Eviction object -------------------------------------------------------------------- */
+/* --- eviction: a delete whose options come in an Eviction object -------------------------------------------------- */
 
 static enum change eviction_change(struct call *c)
 {
@@ -186,7 +189,8 @@ static enum change eviction_change(struct call *c)
 	if (ch == CHANGE_ANSWERED)
 		return ch;
 	json_decref(c->reply);
-	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:i}", "kind", "Status", "apiVersion", "v1", "metadata", "status", "Success", "code", 201);
+	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:i}", "kind", "Status", "apiVersion", "v1", "metadata", "status",
+			     "Success", "code", 201);
 	return ch;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* autoscaling/v1 Scale of what has spec.replicas: read, replaced or patched as an object of its own, written into its owner. */
+/*
+ * autoscaling/v1 Scale of what has spec.replicas: read, replaced or patched as an object of its own, written into its
+ * owner.
+ */
 #include "apiserver-internal.h"
 
 #include <stdio.h>
@@ -16,9 +19,9 @@ static void selector_text(const json_t *selector, struct strbuf *out)
 	const char *key;
 	size_t i, j;
 
-	json_object_foreach(json_object_get(selector, "matchLabels"), key, v)
+	json_object_foreach (json_object_get(selector, "matchLabels"), key, v)
 		strbuf_addf(out, "%s%s=%s", out->len ? "," : "", key, json_string_value(v) ? json_string_value(v) : "");
-	json_array_foreach(json_object_get(selector, "matchExpressions"), i, v) {
+	json_array_foreach (json_object_get(selector, "matchExpressions"), i, v) {
 		const char *k = api_get_str(v, "key"), *op = api_get_str(v, "operator");
 
 		if (!k || !op)
@@ -30,7 +33,7 @@ static void selector_text(const json_t *selector, struct strbuf *out)
 			strbuf_addf(out, "!%s", k);
 		} else {
 			strbuf_addf(out, "%s %s (", k, streq(op, "In") ? "in" : "notin");
-			json_array_foreach(json_object_get(v, "values"), j, x)
+			json_array_foreach (json_object_get(v, "values"), j, x)
 				strbuf_addf(out, "%s%s", j ? "," : "", json_string_value(x));
 			strbuf_addc(out, ')');
 		}
@@ -43,10 +46,11 @@ static json_t *scale_of(const json_t *obj)
 	json_t *scale;
 
 	selector_text(api_get(obj, "spec.selector"), &sel);
-	scale = json_pack("{s:s,s:s,s:{s:s?,s:s?,s:s?,s:s?,s:s?},s:{s:I},s:{s:I,s:s}}", "kind", "Scale", "apiVersion", "autoscaling/v1",
-			  "metadata", "name", api_get_str(obj, "metadata.name"), "namespace", api_get_str(obj, "metadata.namespace"),
-			  "uid", api_get_str(obj, "metadata.uid"), "resourceVersion", api_get_str(obj, "metadata.resourceVersion"),
-			  "creationTimestamp", api_get_str(obj, "metadata.creationTimestamp"), "spec", "replicas",
+	scale = json_pack("{s:s,s:s,s:{s:s?,s:s?,s:s?,s:s?,s:s?},s:{s:I},s:{s:I,s:s}}", "kind", "Scale", "apiVersion",
+			  "autoscaling/v1", "metadata", "name", api_get_str(obj, "metadata.name"), "namespace",
+			  api_get_str(obj, "metadata.namespace"), "uid", api_get_str(obj, "metadata.uid"),
+			  "resourceVersion", api_get_str(obj, "metadata.resourceVersion"), "creationTimestamp",
+			  api_get_str(obj, "metadata.creationTimestamp"), "spec", "replicas",
 			  (json_int_t)api_get_int(obj, "spec.replicas", 1), "status", "replicas",
 			  (json_int_t)api_get_int(obj, "status.replicas", 0), "selector", sel.buf);
 	return scale;
@@ -76,7 +80,8 @@ static int patched(struct call *c, const json_t *scale, json_t **ret)
 	int r;
 
 	if (type && !strncasecmp(type, "application/json-patch+json", 27))
-		r = json_is_array(c->body) ? api_patch_json(scale, c->body, ret, &err) : err_set(&err, 22, "a JSON patch is an array");
+		r = json_is_array(c->body) ? api_patch_json(scale, c->body, ret, &err)
+					   : err_set(&err, 22, "a JSON patch is an array");
 	else
 		r = json_is_object(c->body) ? api_patch_merge(scale, c->body, ret, &err)
 					    : err_set(&err, 22, "a merge patch is an object");
@@ -110,16 +115,20 @@ static enum change scale_change(struct call *c)
 		want = json_incref(c->body);
 	}
 	replicas = api_get(want, "spec.replicas");
-	if (replicas && (!json_is_integer(replicas) || json_integer_value(replicas) < 0 || json_integer_value(replicas) > INT32_MAX)) {
-		call_status(c, json_is_integer(replicas) ? 422 : 400, json_is_integer(replicas) ? "Invalid" : "BadRequest",
-			    "Scale.autoscaling \"%s\" is invalid: spec.replicas: Invalid value: must be a whole number from 0 to 2147483647",
-			    c->name);
+	if (replicas && (!json_is_integer(replicas) || json_integer_value(replicas) < 0 ||
+			 json_integer_value(replicas) > INT32_MAX)) {
+		call_status(
+			c, json_is_integer(replicas) ? 422 : 400, json_is_integer(replicas) ? "Invalid" : "BadRequest",
+			"Scale.autoscaling \"%s\" is invalid: spec.replicas: Invalid value: must be a whole number from 0 to 2147483647",
+			c->name);
 		json_decref(want);
 		return CHANGE_ANSWERED;
 	}
 	rv = api_get_str(want, "metadata.resourceVersion");
 	if (rv && *rv && !streq(rv, api_get_str(c->old, "metadata.resourceVersion"))) {
-		call_conflict(c, "the object has been modified; please apply your changes to the latest version and try again");
+		call_conflict(
+			c,
+			"the object has been modified; please apply your changes to the latest version and try again");
 		json_decref(want);
 		return CHANGE_ANSWERED;
 	}
@@ -151,7 +160,8 @@ void scale_handle(struct call *c)
 		const char *type = http_req_header(c->req, "content-type");
 
 		if (type && !strncasecmp(type, "application/apply-patch", 23)) {
-			call_status(c, 415, "UnsupportedMediaType", "server-side apply is not available on this server");
+			call_status(c, 415, "UnsupportedMediaType",
+				    "server-side apply is not available on this server");
 			return;
 		}
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services' addresses: which families a service gets, its clusterIPs given or taken as asked, and how they are kept through
- * updates. Addresses are reserved in memory by the call that decides and released when its write is over; by then the cache has
- * them, because the cache learns of a write before its caller may ask again.
+ * Services' addresses: which families a service gets, its clusterIPs given or taken as asked, and how they are kept
+ * through updates. Addresses are reserved in memory by the call that decides and released when its write is over; by
+ * then the cache has them, because the cache learns of a write before its caller may ask again.
  */
 #include "apiserver-internal.h"
 
@@ -32,7 +32,7 @@ static void for_ips(const struct object *o, void (*fn)(struct ipalloc *a, const 
 
 	if (!o || api_json_parse(o->json->data, o->json->len, &obj, NULL, NULL) < 0)
 		return;
-	json_array_foreach(api_get(obj, "spec.clusterIPs"), i, v)
+	json_array_foreach (api_get(obj, "spec.clusterIPs"), i, v)
 		if (json_is_string(v) && !streq(json_string_value(v), "None"))
 			fn(a, json_string_value(v));
 	json_decref(obj);
@@ -112,15 +112,21 @@ static void refuse_ip(struct call *c, const char *ip, int family, int r, size_t 
 
 	snprintf(field, sizeof(field), "spec.clusterIPs[%zu]", i);
 	if (r == -EADDRINUSE)
-		call_invalid1(c, API_C_INVALID, "spec.clusterIPs",
-			      "Invalid value: [\"%.64s\"]: failed to allocate IP %.64s: provided IP is already allocated", ip, ip);
+		call_invalid1(
+			c, API_C_INVALID, "spec.clusterIPs",
+			"Invalid value: [\"%.64s\"]: failed to allocate IP %.64s: provided IP is already allocated", ip,
+			ip);
 	else if (r == -ERANGE)
-		call_invalid1(c, API_C_INVALID, "spec.clusterIPs",
-			      "Invalid value: [\"%.64s\"]: failed to allocate IP %.64s: the provided IP (%.64s) is not in the valid range. "
-			      "The range of valid IPs is %s", ip, ip, ip, ipalloc_cidr_text(c->s->ips, family));
+		call_invalid1(
+			c, API_C_INVALID, "spec.clusterIPs",
+			"Invalid value: [\"%.64s\"]: failed to allocate IP %.64s: the provided IP (%.64s) is not in the valid range. "
+			"The range of valid IPs is %s",
+			ip, ip, ip, ipalloc_cidr_text(c->s->ips, family));
 	else
-		call_invalid1(c, API_C_INVALID, field, "Invalid value: \"%.64s\": must be a valid IP address of a family that the cluster "
-			      "serves", ip);
+		call_invalid1(c, API_C_INVALID, field,
+			      "Invalid value: \"%.64s\": must be a valid IP address of a family that the cluster "
+			      "serves",
+			      ip);
 }
 
 /* Families in order: what is asked by ipFamilies, by static addresses, by policy. -1: answered. */
@@ -137,21 +143,23 @@ static int choose_families(struct call *c, json_t *spec, int families[2])
 		call_invalid1(c, API_C_INVALID, "spec.ipFamilies", "Invalid value: may only hold up to 2 values");
 		return -1;
 	}
-	json_array_foreach(asked, i, v) {
+	json_array_foreach (asked, i, v) {
 		int f = family_of_name(json_string_value(v));
 
 		if (!f || !ipalloc_cidr_text(a, f)) {
-			call_invalid1(c, API_C_INVALID, "spec.ipFamilies", "Invalid value: \"%.16s\": not configured on this cluster",
+			call_invalid1(c, API_C_INVALID, "spec.ipFamilies",
+				      "Invalid value: \"%.16s\": not configured on this cluster",
 				      json_string_value(v) ? json_string_value(v) : "");
 			return -1;
 		}
 		if (n && families[0] == f) {
-			call_invalid1(c, API_C_DUPLICATE, "spec.ipFamilies[1]", "Duplicate value: \"%s\"", family_name(f));
+			call_invalid1(c, API_C_DUPLICATE, "spec.ipFamilies[1]", "Duplicate value: \"%s\"",
+				      family_name(f));
 			return -1;
 		}
 		families[n++] = f;
 	}
-	json_array_foreach(ips, i, v) {
+	json_array_foreach (ips, i, v) {
 		const char *ip = json_string_value(v);
 		int f;
 
@@ -159,9 +167,10 @@ static int choose_families(struct call *c, json_t *spec, int families[2])
 			continue;
 		f = strchr(ip, ':') ? AF_INET6 : AF_INET;
 		if (i < (size_t)n && families[i] != f) {
-			call_invalid1(c, API_C_INVALID, "spec.clusterIPs",
-				      "Invalid value: \"%.64s\": expected an %s value as indicated by `ipFamilies[%zu]`", ip,
-				      family_name(families[i]), i);
+			call_invalid1(
+				c, API_C_INVALID, "spec.clusterIPs",
+				"Invalid value: \"%.64s\": expected an %s value as indicated by `ipFamilies[%zu]`", ip,
+				family_name(families[i]), i);
 			return -1;
 		}
 		if (i == (size_t)n && n < 2)
@@ -180,8 +189,9 @@ static int choose_families(struct call *c, json_t *spec, int families[2])
 		if (ipalloc_cidr_text(a, other)) {
 			families[n++] = other;
 		} else if (streq(policy, "RequireDualStack")) {
-			call_invalid1(c, API_C_INVALID, "spec.ipFamilyPolicy",
-				      "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services");
+			call_invalid1(
+				c, API_C_INVALID, "spec.ipFamilyPolicy",
+				"Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services");
 			return -1;
 		}
 	}
@@ -231,7 +241,8 @@ static int allocate(struct call *c, json_t *spec, const json_t *kept)
 		} else {
 			r = ipalloc_take_any(c->s->ips, families[i], text);
 			if (r < 0) {
-				call_status(c, 500, "InternalError", "Internal error occurred: failed to allocate a serviceIP: range is full");
+				call_status(c, 500, "InternalError",
+					    "Internal error occurred: failed to allocate a serviceIP: range is full");
 				goto fail;
 			}
 		}

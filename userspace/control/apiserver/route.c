@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a request line to the function that answers it: who asks, what for (verb, resource, name, subresource), may they, and in
- * which form. Everything here happens before the first look at the body.
+ * From a request line to the function that answers it: who asks, what for (verb, resource, name, subresource), may
+ * they, and in which form. Everything here happens before the first look at the body.
  */
 #include "apiserver-internal.h"
 
@@ -13,10 +13,10 @@
 #include "../../lib/base/str.h"
 
 #define LOAD_TIMEOUT_MS 5000
-#define MAX_CALLS 20000	/* in flight, watches included */
+#define MAX_CALLS	20000 /* in flight, watches included */
 
 struct path {
-	const char *seg[10];	/* further ones stay in the last */
+	const char *seg[10]; /* further ones stay in the last */
 	size_t n;
 };
 
@@ -119,7 +119,8 @@ static void forbid(struct call *c, const char *path)
 	char where[320] = "";
 
 	if (path) {
-		call_status(c, 403, "Forbidden", "forbidden: User \"%s\" cannot %s path \"%s\"", c->who.user, c->verb, path);
+		call_status(c, 403, "Forbidden", "forbidden: User \"%s\" cannot %s path \"%s\"", c->who.user, c->verb,
+			    path);
 		return;
 	}
 	if (c->ns[0])
@@ -131,17 +132,23 @@ static void forbid(struct call *c, const char *path)
 
 		call_resource_name(c, resource, sizeof(resource));
 		call_status(c, 403, "Forbidden",
-			    "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group \"%s\"%s", resource,
-			    c->name[0] ? " \"" : "", c->name, c->name[0] ? "\"" : "", c->who.user, c->verb, c->resource, sep, c->sub,
-			    group, where);
+			    "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group \"%s\"%s",
+			    resource, c->name[0] ? " \"" : "", c->name, c->name[0] ? "\"" : "", c->who.user, c->verb,
+			    c->resource, sep, c->sub, group, where);
 	}
 }
 
 static bool allowed(struct call *c, const char *path)
 {
 	struct authz_request a = {
-		.who = &c->who, .verb = c->verb, .group = c->group, .resource = c->resource, .sub = c->sub, .ns = c->ns,
-		.name = c->name, .path = path,
+		.who = &c->who,
+		.verb = c->verb,
+		.group = c->group,
+		.resource = c->resource,
+		.sub = c->sub,
+		.ns = c->ns,
+		.name = c->name,
+		.path = path,
 	};
 
 	return authz_decide(&a) == AUTHZ_ALLOW;
@@ -220,9 +227,12 @@ static void dispatch(struct call *c)
 		call_fn *fn;
 		bool named;
 	} table[] = {
-		{ "get", registry_get, true },		 { "list", registry_list, false },
-		{ "create", registry_create, false },	 { "update", registry_update, true },
-		{ "patch", registry_patch, true },	 { "delete", registry_delete, true },
+		{ "get", registry_get, true },
+		{ "list", registry_list, false },
+		{ "create", registry_create, false },
+		{ "update", registry_update, true },
+		{ "patch", registry_patch, true },
+		{ "delete", registry_delete, true },
 		{ "deletecollection", registry_delete_collection, false },
 	};
 
@@ -301,7 +311,8 @@ static void route_resource(struct call *c, const char *method)
 		const char *dry = call_query(c, "dryRun");
 
 		if (dry && *dry && !streq(dry, "All")) {
-			call_status(c, 422, "Invalid", "dryRun: Unsupported value: \"%.100s\": supported values: \"All\"", dry);
+			call_status(c, 422, "Invalid",
+				    "dryRun: Unsupported value: \"%.100s\": supported values: \"All\"", dry);
 			return;
 		}
 		c->dry_run = dry && *dry;

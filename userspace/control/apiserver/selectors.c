@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What list, watch and deletecollection choose by: label and field selectors, the namespace, a name, resourceVersion. */
+/*
+ * What list, watch and deletecollection choose by: label and field selectors, the namespace, a name, resourceVersion.
+ */
 #include "apiserver-internal.h"
 
 #include <errno.h>
@@ -63,7 +65,8 @@ int call_resource_version(struct call *c, int64_t *ret_rev, bool *ret_zero)
 	if (!rv || !*rv)
 		return 0;
 	if (str_to_i64(rv, 0, INT64_MAX, ret_rev) < 0) {
-		call_invalid1(c, API_C_INVALID, "resourceVersion", "Invalid value: \"%.64s\": must be a decimal number", rv);
+		call_invalid1(c, API_C_INVALID, "resourceVersion", "Invalid value: \"%.64s\": must be a decimal number",
+			      rv);
 		return -1;
 	}
 	*ret_zero = *ret_rev == 0;

@@ -14,10 +14,10 @@
 #include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
 
-#define COMPACT_S 300
-#define HEALTH_MS 5000
-#define FIRST_PASSED_FD 3	/* sd_listen_fds(3) */
-#define ETCD_PREFIX "/registry"
+#define COMPACT_S	300
+#define HEALTH_MS	5000
+#define FIRST_PASSED_FD 3 /* sd_listen_fds(3) */
+#define ETCD_PREFIX	"/registry"
 
 static void on_compact(struct loop_timer *timer);
 static void on_health(struct loop_timer *timer);
@@ -28,15 +28,19 @@ static void make_metrics(struct apiserver *s)
 	static struct metric *requests, *seconds, *watchers, *store, *objects, *events;
 
 	if (!requests) {
-		requests = metric_new(METRIC_COUNTER, "apiserver_request_total", "Requests answered, by verb, resource and code.",
-				      "verb,resource,code", NULL, 0);
+		requests = metric_new(METRIC_COUNTER, "apiserver_request_total",
+				      "Requests answered, by verb, resource and code.", "verb,resource,code", NULL, 0);
 		seconds = metric_new(METRIC_HISTOGRAM, "apiserver_request_duration_seconds",
-				     "Time from a complete request to its answer, watches apart.", "verb,resource", NULL, 0);
-		watchers = metric_new(METRIC_GAUGE, "apiserver_registered_watchers", "Open watches.", "resource", NULL, 0);
-		store = metric_new(METRIC_HISTOGRAM, "apiserver_store_write_duration_seconds", "Time of a durable write.", "operation",
-				   NULL, 0);
-		objects = metric_new(METRIC_GAUGE, "apiserver_storage_objects", "Objects in the cache.", "resource", NULL, 0);
-		events = metric_new(METRIC_COUNTER, "apiserver_watch_events_total", "Events sent to watchers.", "resource", NULL, 0);
+				     "Time from a complete request to its answer, watches apart.", "verb,resource",
+				     NULL, 0);
+		watchers = metric_new(METRIC_GAUGE, "apiserver_registered_watchers", "Open watches.", "resource", NULL,
+				      0);
+		store = metric_new(METRIC_HISTOGRAM, "apiserver_store_write_duration_seconds",
+				   "Time of a durable write.", "operation", NULL, 0);
+		objects = metric_new(METRIC_GAUGE, "apiserver_storage_objects", "Objects in the cache.", "resource",
+				     NULL, 0);
+		events = metric_new(METRIC_COUNTER, "apiserver_watch_events_total", "Events sent to watchers.",
+				    "resource", NULL, 0);
 	}
 	s->m_requests = requests;
 	s->m_seconds = seconds;
@@ -86,7 +90,10 @@ static int listen_passed(struct apiserver *s, struct err *err)
 	return (int)n;
 }
 
-/* Passed sockets queue connections by themselves: nobody is served, and nobody refused, before there is something to serve from. */
+/*
+ * Passed sockets queue connections by themselves: nobody is served, and nobody refused, before there is something to
+ * serve from.
+ */
 void apiserver_serve_passed(struct apiserver *s)
 {
 	struct err err = ERR_INIT;
@@ -130,8 +137,10 @@ static int start_listening(struct apiserver *s, struct err *err)
 static int copy_config(struct apiserver *s)
 {
 	/* what outlives the caller's strings */
-	const char **strings[] = { &s->config.advertise, &s->config.service_cidrs, &s->config.store, &s->config.kubelet.ca_file,
-				   &s->config.kubelet.cert_file, &s->config.kubelet.key_file };
+	const char **strings[] = {
+		&s->config.advertise,	    &s->config.service_cidrs,	  &s->config.store,
+		&s->config.kubelet.ca_file, &s->config.kubelet.cert_file, &s->config.kubelet.key_file
+	};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		if (*strings[i] && !(*strings[i] = strdup(*strings[i])))
@@ -174,7 +183,8 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	s->compact_timer.arg = s;
 	s->health_timer.fn = on_health;
 	s->health_timer.arg = s;
-	(void)loop_timer_set(loop, &s->compact_timer, (config->compact_interval_s ? config->compact_interval_s : COMPACT_S) * 1000);
+	(void)loop_timer_set(loop, &s->compact_timer,
+			     (config->compact_interval_s ? config->compact_interval_s : COMPACT_S) * 1000);
 	(void)loop_timer_set(loop, &s->health_timer, HEALTH_MS);
 	cache_start(s);
 	*ret = s;
@@ -258,7 +268,8 @@ static void on_compact(struct loop_timer *timer)
 	service_sweep(s);
 	for (size_t i = 0; i < s->n_resources; i++)
 		metric_set(s->m_objects, (double)s->resources[i].n, s->resources[i].kind->plural);
-	(void)loop_timer_set(s->loop, timer, (s->config.compact_interval_s ? s->config.compact_interval_s : COMPACT_S) * 1000);
+	(void)loop_timer_set(s->loop, timer,
+			     (s->config.compact_interval_s ? s->config.compact_interval_s : COMPACT_S) * 1000);
 }
 
 static void on_probe(void *arg, int r, const struct store_range *range, const struct err *err)

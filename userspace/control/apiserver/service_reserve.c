@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Service addresses among several servers on one store. Before a service is written, each address it takes gets a key of its own,
- * which only one server can make: "<time> <namespace>/<name>". A reservation whose service does not have the address is void
- * once the write it was made for must be over; voids are taken over when needed and swept now and then.
+ * Service addresses among several servers on one store. Before a service is written, each address it takes gets a key
+ * of its own, which only one server can make: "<time> <namespace>/<name>". A reservation whose service does not have
+ * the address is void once the write it was made for must be over; voids are taken over when needed and swept now and
+ * then.
  */
 #include "apiserver-internal.h"
 
@@ -14,9 +15,9 @@
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 
-#define PREFIX "/skep/serviceips/"
-#define VOID_AFTER_MS 15000	/* longer than a write may take */
-#define MAX_TRIES 5
+#define PREFIX	      "/skep/serviceips/"
+#define VOID_AFTER_MS 15000 /* longer than a write may take */
+#define MAX_TRIES     5
 
 static void reserve_next(struct call *c);
 
@@ -41,7 +42,7 @@ static bool holds(struct apiserver *s, const char *ip, const char *value, size_t
 	o = cache_get(cache_resource(s, "", "services"), NULL, who);
 	if (!o || api_json_parse(o->json->data, o->json->len, &obj, NULL, NULL) < 0)
 		return false;
-	json_array_foreach(api_get(obj, "spec.clusterIPs"), i, v)
+	json_array_foreach (api_get(obj, "spec.clusterIPs"), i, v)
 		found = found || streq(json_string_value(v), ip);
 	json_decref(obj);
 	return found;
@@ -78,8 +79,8 @@ static void on_reserved(void *arg, int r, const struct store_txn_result *res, co
 		mutate_decide(c);
 	} else {
 		call_invalid1(c, API_C_INVALID, "spec.clusterIPs",
-			      "Invalid value: [\"%s\"]: failed to allocate IP %s: provided IP is already allocated", c->held[c->n_reserved],
-			      c->held[c->n_reserved]);
+			      "Invalid value: [\"%s\"]: failed to allocate IP %s: provided IP is already allocated",
+			      c->held[c->n_reserved], c->held[c->n_reserved]);
 	}
 	call_unref(c);
 }
@@ -125,5 +126,6 @@ void service_sweep(struct apiserver *s)
 	char end[sizeof(PREFIX) + 2];
 
 	if (!s->single_writer && s->loaded)
-		s->store->ops->range(s->store, PREFIX, store_prefix_end(PREFIX, end), 0, 1000, false, on_reservations, s);
+		s->store->ops->range(s->store, PREFIX, store_prefix_end(PREFIX, end), 0, 1000, false, on_reservations,
+				     s);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watches. A watcher goes through up to three stages: the objects there are (if it asked for no revision), what the ring holds
- * after its revision, then live. In the first two it is paced by its connection; live events are written as they come, and a
- * reader slower than the server's max_pending is cut off by it. An event is encoded once and its bytes shared by all watchers.
+ * Watches. A watcher goes through up to three stages: the objects there are (if it asked for no revision), what the
+ * ring holds after its revision, then live. In the first two it is paced by its connection; live events are written
+ * as they come, and a reader slower than the server's max_pending is cut off by it. An event is encoded once and its
+ * bytes shared by all watchers.
  */
 #include "apiserver-internal.h"
 
@@ -15,16 +16,16 @@
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 
-#define CATCH_UP_BYTES (256u << 10)	/* queued at most on a connection that catches up */
-#define TIMEOUT_MIN_S 1800		/* when the client sets none: 30 to 60 minutes, as Kubernetes */
-#define BOOKMARK_S 60
+#define CATCH_UP_BYTES (256u << 10) /* queued at most on a connection that catches up */
+#define TIMEOUT_MIN_S  1800	    /* when the client sets none: 30 to 60 minutes, as Kubernetes */
+#define BOOKMARK_S     60
 
 struct watcher {
-	struct list link;	/* in its resource */
+	struct list link; /* in its resource */
 	struct call *c;
 	struct object **initial; /* stage 1: what was there, from `pos` on */
 	size_t n_initial, pos;
-	int64_t rev;		/* everything up to here has been sent or is not wanted */
+	int64_t rev; /* everything up to here has been sent or is not wanted */
 	bool live;
 	bool bookmarks, end_mark; /* end_mark: say when the initial events are out */
 	bool table_columns_sent;
@@ -72,8 +73,9 @@ void registry_watch(struct call *c)
 		const char *match = call_query(c, "resourceVersionMatch");
 
 		if (!streq(match, "NotOlderThan")) {
-			call_invalid1(c, API_C_FORBIDDEN, "resourceVersionMatch",
-				      "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+			call_invalid1(
+				c, API_C_FORBIDDEN, "resourceVersionMatch",
+				"Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
 			return;
 		}
 		if (rev)
@@ -113,7 +115,8 @@ static void watch_start(struct call *c)
 	int64_t s = 0;
 
 	if (timeout && *timeout && str_to_i64(timeout, 0, INT32_MAX, &s) < 0) {
-		call_status(c, 400, "BadRequest", "timeoutSeconds: Invalid value: \"%.64s\": must be a number of seconds", timeout);
+		call_status(c, 400, "BadRequest",
+			    "timeoutSeconds: Invalid value: \"%.64s\": must be a number of seconds", timeout);
 		return;
 	}
 	if (!initial && c->want_rev < c->res->ring_from) {
@@ -150,11 +153,12 @@ static void watch_start(struct call *c)
 	if (http_stream_start(c->req, 200, "application/json") < 0)
 		return; /* on_close follows */
 	(void)loop_timer_set(c->s->loop, &w->timer,
-			     (w->bookmarks && w->bookmark_ms < w->ends_ms ? w->bookmark_ms : w->ends_ms) - clock_mono_ms());
+			     (w->bookmarks && w->bookmark_ms < w->ends_ms ? w->bookmark_ms : w->ends_ms) -
+				     clock_mono_ms());
 	pump(w);
 }
 
-/* --- events ------------------------------------------------------------------------------------------------------------------------ */
+/* --- events ------------------------------------------------------------------------------------------------------- */
 
 static int write_json(struct watcher *w, json_t *object, const char *type)
 {
@@ -187,7 +191,8 @@ static int write_other(struct watcher *w, struct http_buf *json, const char *typ
 
 		items = json_pack("[O]", obj);
 		out = items ? api_table(w->c->res->kind, items,
-					include && (streq(include, "None") || streq(include, "Object")) ? include : "Metadata",
+					include && (streq(include, "None") || streq(include, "Object")) ? include
+													: "Metadata",
 					clock_real_ms())
 			    : NULL;
 		json_decref(items);
@@ -253,8 +258,9 @@ static void write_bookmark(struct watcher *w, int64_t rev, bool initial_end)
 	json_t *obj;
 
 	snprintf(rv, sizeof(rv), "%lld", (long long)rev);
-	obj = json_pack("{s:s,s:s,s:{s:s,s:n}}", "kind", w->c->repr == REPR_META ? "PartialObjectMetadata" : w->c->res->kind->kind,
-			"apiVersion", w->c->repr == REPR_META ? "meta.k8s.io/v1" : w->c->res->api_version, "metadata",
+	obj = json_pack("{s:s,s:s,s:{s:s,s:n}}", "kind",
+			w->c->repr == REPR_META ? "PartialObjectMetadata" : w->c->res->kind->kind, "apiVersion",
+			w->c->repr == REPR_META ? "meta.k8s.io/v1" : w->c->res->api_version, "metadata",
 			"resourceVersion", rv, "creationTimestamp");
 	if (obj && initial_end)
 		json_object_set_new(json_object_get(obj, "metadata"), "annotations",
@@ -310,7 +316,10 @@ static void pump(struct watcher *w)
 		if (http_stream_pending(req) > CATCH_UP_BYTES)
 			goto later;
 		write_event(w, ev);
-		/* Events of one revision (none of ours has two per kind, but etcd's may) must not be split by a pause. */
+		/*
+		 * Events of one revision (none of ours has two per kind, but etcd's may) must not be split by a
+		 * pause.
+		 */
 		if (i + 1 == r->ring_n || ring_at(r, i + 1)->rev != ev->rev)
 			w->rev = ev->rev;
 	}
@@ -332,7 +341,7 @@ static void on_drain(struct http_req *req, void *data)
 
 void watch_dispatch(struct resource *r, struct event *ev)
 {
-	list_for_each_safe(pos, tmp, &r->watchers) {
+	list_for_each_safe (pos, tmp, &r->watchers) {
 		struct watcher *w = list_entry(pos, struct watcher, link);
 
 		if (w->live && ev->rev > w->rev)
@@ -362,6 +371,6 @@ static void on_timer(struct loop_timer *timer)
 void watch_end_all(struct apiserver *s)
 {
 	for (size_t i = 0; i < s->n_resources; i++)
-		list_for_each_safe(pos, tmp, &s->resources[i].watchers)
+		list_for_each_safe (pos, tmp, &s->resources[i].watchers)
 			end(list_entry(pos, struct watcher, link));
 }

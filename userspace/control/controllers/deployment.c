@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deployment controller: finds or makes the ReplicaSet of the present template, sizes all of them by deployment_plan(), and reports status
- * and conditions. A template's ReplicaSet is named by a hash of it, so that a repeated creation meets AlreadyExists, not a twin.
+ * Deployment controller: finds or makes the ReplicaSet of the present template, sizes all of them by
+ * deployment_plan(), and reports status and conditions. A template's ReplicaSet is named by a hash of it, so that a
+ * repeated creation meets AlreadyExists, not a twin.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,11 +13,12 @@
 #include "base/str.h"
 #include "deployment_plan.h"
 
-#define REVISION "deployment.kubernetes.io/revision"
-#define DESIRED "deployment.kubernetes.io/desired-replicas"
+#define REVISION   "deployment.kubernetes.io/revision"
+#define DESIRED	   "deployment.kubernetes.io/desired-replicas"
 #define HASH_LABEL "pod-template-hash"
 
-static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old, struct informer_item *new)
+static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
+		      struct informer_item *new)
 {
 	const struct informer_item *it = new ? new : old;
 	char key[600];
@@ -75,15 +77,19 @@ static int64_t revision_of(const struct api_meta *m)
 
 static int by_age(const void *va, const void *vb)
 {
-	const struct api_meta *a = &((const struct dp_set *)va)->rs->metadata, *b = &((const struct dp_set *)vb)->rs->metadata;
-	int c = strcmp(a->creation_timestamp ? a->creation_timestamp : "", b->creation_timestamp ? b->creation_timestamp : "");
+	const struct api_meta *a = &((const struct dp_set *)va)->rs->metadata,
+			      *b = &((const struct dp_set *)vb)->rs->metadata;
+	int c = strcmp(a->creation_timestamp ? a->creation_timestamp : "",
+		       b->creation_timestamp ? b->creation_timestamp : "");
 
 	return c ? c : strcmp(a->name, b->name);
 }
 
-static size_t collect(struct controller *c, const struct informer_item *item, const json_t *tmpl, struct dp_set *sets, bool *ret_old_pods)
+static size_t collect(struct controller *c, const struct informer_item *item, const json_t *tmpl, struct dp_set *sets,
+		      bool *ret_old_pods)
 {
-	struct informer *inf = manager_informer(c->m, &api_kind_replica_set), *pods = manager_informer(c->m, &api_kind_pod);
+	struct informer *inf = manager_informer(c->m, &api_kind_replica_set),
+			*pods = manager_informer(c->m, &api_kind_pod);
 	size_t n = 0, newest = SIZE_MAX;
 
 	*ret_old_pods = false;
@@ -91,11 +97,15 @@ static size_t collect(struct controller *c, const struct informer_item *item, co
 		const struct api_replica_set *rs = (const struct api_replica_set *)it.item->obj;
 		json_t *theirs;
 
-		if (!streq(rs->metadata.namespace_, item->obj->metadata.namespace_) || !owned_by(&rs->metadata, item->obj->metadata.uid))
+		if (!streq(rs->metadata.namespace_, item->obj->metadata.namespace_) ||
+		    !owned_by(&rs->metadata, item->obj->metadata.uid))
 			continue;
 		theirs = template_without_hash(it.item->json);
-		sets[n] = (struct dp_set){ .rs = rs, .is_new = json_equal(theirs, tmpl), .replicas = rs->spec.replicas.set ? rs->spec.replicas.v : 1,
-					   .available = rs->status.available_replicas, .ready = rs->status.ready_replicas,
+		sets[n] = (struct dp_set){ .rs = rs,
+					   .is_new = json_equal(theirs, tmpl),
+					   .replicas = rs->spec.replicas.set ? rs->spec.replicas.v : 1,
+					   .available = rs->status.available_replicas,
+					   .ready = rs->status.ready_replicas,
 					   .current = rs->status.replicas };
 		n++;
 		json_decref(theirs);
@@ -113,7 +123,8 @@ static size_t collect(struct controller *c, const struct informer_item *item, co
 		const struct api_pod *p = (const struct api_pod *)it.item->obj;
 
 		for (size_t i = 0; !*ret_old_pods && i < n; i++)
-			*ret_old_pods = !sets[i].is_new && owned_by(&p->metadata, sets[i].rs->metadata.uid) && !pod_terminated(p);
+			*ret_old_pods = !sets[i].is_new && owned_by(&p->metadata, sets[i].rs->metadata.uid) &&
+					!pod_terminated(p);
 	}
 	return n;
 }
@@ -132,14 +143,15 @@ static void scaled(void *arg, const struct kube_result *r)
 
 	if (kube_ok(r))
 		kube_event(s->c->m->recorder, &api_kind_deployment, s->d->obj, "Normal", "ScalingReplicaSet",
-			   "Scaled %s replica set %s from %lld to %lld", s->to > s->from ? "up" : "down", s->set, (long long)s->from,
-			   (long long)s->to);
+			   "Scaled %s replica set %s from %lld to %lld", s->to > s->from ? "up" : "down", s->set,
+			   (long long)s->from, (long long)s->to);
 	batch_result(s->b, r);
 	informer_item_unref(s->d);
 	free(s);
 }
 
-static struct scaling *scaling_new(struct controller *c, struct batch *b, struct informer_item *d, const char *set, int64_t from, int64_t to)
+static struct scaling *scaling_new(struct controller *c, struct batch *b, struct informer_item *d, const char *set,
+				   int64_t from, int64_t to)
 {
 	struct scaling *s = calloc(1, sizeof(*s));
 
@@ -169,15 +181,18 @@ static void resize(struct controller *c, struct batch *b, struct informer_item *
 	if (!s)
 		return;
 	snprintf(desired, sizeof(desired), "%lld", (long long)(d->spec.replicas.set ? d->spec.replicas.v : 1));
-	patch = json_pack("{s:{s:s,s:s,s:{s:s}},s:{s:I}}", "metadata", "uid", m->uid, "resourceVersion", m->resource_version, "annotations",
-			  DESIRED, desired, "spec", "replicas", (json_int_t)set->want);
+	patch = json_pack("{s:{s:s,s:s,s:{s:s}},s:{s:I}}", "metadata", "uid", m->uid, "resourceVersion",
+			  m->resource_version, "annotations", DESIRED, desired, "spec", "replicas",
+			  (json_int_t)set->want);
 	if (set->want == set->replicas) {
 		/* Only the note of the deployment's size: no event. */
-		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_replica_set, m->namespace_, m->name, NULL, KUBE_PATCH_MERGE, patch, batch_result, b));
+		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_replica_set, m->namespace_, m->name, NULL,
+					 KUBE_PATCH_MERGE, patch, batch_result, b));
 		batch_give(b, 0);
 		informer_item_unref(s->d);
 		free(s);
-	} else if (kube_patch(c->m->kube, &api_kind_replica_set, m->namespace_, m->name, NULL, KUBE_PATCH_MERGE, patch, scaled, s) < 0) {
+	} else if (kube_patch(c->m->kube, &api_kind_replica_set, m->namespace_, m->name, NULL, KUBE_PATCH_MERGE, patch,
+			      scaled, s) < 0) {
 		scaling_failed(s);
 	}
 	json_decref(patch);
@@ -189,22 +204,26 @@ static void made(void *arg, const struct kube_result *r)
 	struct scaling *s = arg;
 
 	if (r->status == 409 && streq(r->reason, "AlreadyExists")) {
-		struct informer_item *have = informer_get(manager_informer(s->c->m, &api_kind_replica_set), s->d->obj->metadata.namespace_, s->set);
+		struct informer_item *have = informer_get(manager_informer(s->c->m, &api_kind_replica_set),
+							  s->d->obj->metadata.namespace_, s->set);
 		const struct api_deployment *d = (const struct api_deployment *)s->d->obj;
 
 		if (have && !owned_by(&have->obj->metadata, d->metadata.uid)) {
-			json_t *patch = json_pack("{s:{s:I}}", "status", "collisionCount",
-						  (json_int_t)((d->status.collision_count.set ? d->status.collision_count.v : 0) + 1));
+			json_t *patch = json_pack(
+				"{s:{s:I}}", "status", "collisionCount",
+				(json_int_t)((d->status.collision_count.set ? d->status.collision_count.v : 0) + 1));
 
-			BATCH_CALL(s->b, kube_patch(s->c->m->kube, &api_kind_deployment, d->metadata.namespace_, d->metadata.name, "status",
-						    KUBE_PATCH_MERGE, patch, batch_result, s->b));
+			BATCH_CALL(s->b,
+				   kube_patch(s->c->m->kube, &api_kind_deployment, d->metadata.namespace_,
+					      d->metadata.name, "status", KUBE_PATCH_MERGE, patch, batch_result, s->b));
 			json_decref(patch);
 		}
 	}
 	scaled(arg, r);
 }
 
-static void make_set(struct controller *c, struct batch *b, struct informer_item *item, const json_t *tmpl, int64_t revision, int64_t replicas)
+static void make_set(struct controller *c, struct batch *b, struct informer_item *item, const json_t *tmpl,
+		     int64_t revision, int64_t replicas)
 {
 	const struct api_deployment *d = (const struct api_deployment *)item->obj;
 	json_t *rs = NULL, *t = json_deep_copy(tmpl), *sel = json_deep_copy(api_get(item->json, "spec.selector"));
@@ -218,10 +237,12 @@ static void make_set(struct controller *c, struct batch *b, struct informer_item
 	snprintf(desired, sizeof(desired), "%lld", (long long)(d->spec.replicas.set ? d->spec.replicas.v : 1));
 	api_set(t, "metadata.labels." HASH_LABEL, json_string(hash));
 	api_set(sel, "matchLabels." HASH_LABEL, json_string(hash));
-	rs = json_pack("{s:s,s:s,s:{s:s,s:s,s:O,s:[o],s:{}},s:{s:I,s:I,s:O,s:O}}", "apiVersion", "apps/v1", "kind", "ReplicaSet", "metadata",
-		       "name", name, "namespace", d->metadata.namespace_, "labels", api_get(t, "metadata.labels"), "ownerReferences",
-		       owner_reference(&api_kind_deployment, item->obj), "annotations", "spec", "replicas", (json_int_t)replicas,
-		       "minReadySeconds", (json_int_t)d->spec.min_ready_seconds, "selector", sel, "template", t);
+	rs = json_pack("{s:s,s:s,s:{s:s,s:s,s:O,s:[o],s:{}},s:{s:I,s:I,s:O,s:O}}", "apiVersion", "apps/v1", "kind",
+		       "ReplicaSet", "metadata", "name", name, "namespace", d->metadata.namespace_, "labels",
+		       api_get(t, "metadata.labels"), "ownerReferences",
+		       owner_reference(&api_kind_deployment, item->obj), "annotations", "spec", "replicas",
+		       (json_int_t)replicas, "minReadySeconds", (json_int_t)d->spec.min_ready_seconds, "selector", sel,
+		       "template", t);
 	if (!rs)
 		goto out;
 	json_object_set_new(api_get(rs, "metadata.annotations"), REVISION, json_string(rev));
@@ -235,7 +256,7 @@ out:
 	json_decref(sel);
 }
 
-/* --- status -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- status ------------------------------------------------------------------------------------------------------- */
 
 static const struct api_deployment_condition *condition(const struct api_deployment *d, const char *type)
 {
@@ -246,17 +267,19 @@ static const struct api_deployment_condition *condition(const struct api_deploym
 }
 
 /* now is kept as update time only if something changed: a status that says the same is not written. */
-static json_t *make_condition(const struct api_deployment *d, const char *type, const char *status, const char *reason, const char *message,
-			      bool progressed)
+static json_t *make_condition(const struct api_deployment *d, const char *type, const char *status, const char *reason,
+			      const char *message, bool progressed)
 {
 	const struct api_deployment_condition *old = condition(d, type);
-	bool same = old && streq(old->status, status) && streq(old->reason, reason) && streq(old->message, message) && !progressed;
+	bool same = old && streq(old->status, status) && streq(old->reason, reason) && streq(old->message, message) &&
+		    !progressed;
 	char now[CLOCK_RFC3339_SIZE];
 
 	clock_rfc3339(clock_real_ms(), now);
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "type", type, "status", status, "reason", reason, "message", message, "lastUpdateTime",
-			 same && old->last_update_time ? old->last_update_time : now, "lastTransitionTime",
-			 old && streq(old->status, status) && old->last_transition_time ? old->last_transition_time : now);
+	return json_pack(
+		"{s:s,s:s,s:s,s:s,s:s,s:s}", "type", type, "status", status, "reason", reason, "message", message,
+		"lastUpdateTime", same && old->last_update_time ? old->last_update_time : now, "lastTransitionTime",
+		old && streq(old->status, status) && old->last_transition_time ? old->last_transition_time : now);
 }
 
 static bool status_equal(const struct api_deployment *d, const json_t *status)
@@ -268,7 +291,8 @@ static bool status_equal(const struct api_deployment *d, const json_t *status)
 	b = old ? old : json_object();
 	json_object_del(b, "collisionCount");
 	/* Counters of zero are absent in what is encoded. */
-	static const char *const counters[] = { "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas" };
+	static const char *const counters[] = { "replicas", "updatedReplicas", "readyReplicas", "availableReplicas",
+						"unavailableReplicas" };
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
 		if (!json_integer_value(json_object_get(a, counters[i])))
 			json_object_del(a, counters[i]);
@@ -288,11 +312,12 @@ static int64_t since_ms(const char *time, int64_t now_ms)
 	return time && !clock_rfc3339_parse(time, &t) ? now_ms - t : 0;
 }
 
-static json_t *progressing(const struct api_deployment *d, const struct dp_set *sets, size_t n, int64_t updated, int64_t available,
-			   int64_t total, int64_t want, int64_t *ret_wake_ms)
+static json_t *progressing(const struct api_deployment *d, const struct dp_set *sets, size_t n, int64_t updated,
+			   int64_t available, int64_t total, int64_t want, int64_t *ret_wake_ms)
 {
 	const struct api_deployment_condition *old = condition(d, "Progressing");
-	int64_t limit = (d->spec.progress_deadline_seconds.set ? d->spec.progress_deadline_seconds.v : 600) * 1000, waited;
+	int64_t limit = (d->spec.progress_deadline_seconds.set ? d->spec.progress_deadline_seconds.v : 600) * 1000,
+		waited;
 	const char *name = d->metadata.name;
 	char text[400];
 	bool moved;
@@ -308,7 +333,9 @@ static json_t *progressing(const struct api_deployment *d, const struct dp_set *
 	}
 	if (d->spec.paused)
 		return make_condition(d, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", false);
-	waited = old && !moved && !streq(old->reason, "NewReplicaSetAvailable") ? since_ms(old->last_update_time, clock_real_ms()) : 0;
+	waited = old && !moved && !streq(old->reason, "NewReplicaSetAvailable")
+			 ? since_ms(old->last_update_time, clock_real_ms())
+			 : 0;
 	if (old && (waited >= limit || (streq(old->reason, "ProgressDeadlineExceeded") && !moved &&
 					d->status.observed_generation >= d->metadata.generation))) {
 		snprintf(text, sizeof(text), "ReplicaSet \"%s\" has timed out progressing.", name);
@@ -319,7 +346,8 @@ static json_t *progressing(const struct api_deployment *d, const struct dp_set *
 	return make_condition(d, "Progressing", "True", "ReplicaSetUpdated", text, moved);
 }
 
-static void write_status(struct controller *c, struct batch *b, const struct api_deployment *d, const struct dp_set *sets, size_t n)
+static void write_status(struct controller *c, struct batch *b, const struct api_deployment *d,
+			 const struct dp_set *sets, size_t n)
 {
 	int64_t want = d->spec.replicas.set ? d->spec.replicas.v : 1, surge, unavailable, wake_ms = 0;
 	int64_t total = 0, updated = 0, ready = 0, available = 0;
@@ -333,28 +361,32 @@ static void write_status(struct controller *c, struct batch *b, const struct api
 			updated = sets[i].current;
 	}
 	deployment_bounds(d, &surge, &unavailable);
-	status = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:[o,o]}", "observedGeneration", (json_int_t)d->metadata.generation, "replicas",
-			   (json_int_t)total, "updatedReplicas", (json_int_t)updated, "readyReplicas", (json_int_t)ready, "availableReplicas",
-			   (json_int_t)available, "unavailableReplicas",
-			   (json_int_t)((total > want ? total : want) - available > 0 ? (total > want ? total : want) - available : 0),
-			   "conditions", progressing(d, sets, n, updated, available, total, want, &wake_ms),
-			   available >= want - unavailable ?
-				   make_condition(d, "Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", false) :
-				   make_condition(d, "Available", "False", "MinimumReplicasUnavailable",
-						  "Deployment does not have minimum availability.", false));
+	status = json_pack(
+		"{s:I,s:I,s:I,s:I,s:I,s:I,s:[o,o]}", "observedGeneration", (json_int_t)d->metadata.generation,
+		"replicas", (json_int_t)total, "updatedReplicas", (json_int_t)updated, "readyReplicas",
+		(json_int_t)ready, "availableReplicas", (json_int_t)available, "unavailableReplicas",
+		(json_int_t)((total > want ? total : want) - available > 0 ? (total > want ? total : want) - available
+									   : 0),
+		"conditions", progressing(d, sets, n, updated, available, total, want, &wake_ms),
+		available >= want - unavailable
+			? make_condition(d, "Available", "True", "MinimumReplicasAvailable",
+					 "Deployment has minimum availability.", false)
+			: make_condition(d, "Available", "False", "MinimumReplicasUnavailable",
+					 "Deployment does not have minimum availability.", false));
 	if (wake_ms > 0)
 		enqueue_after(c, b->key, wake_ms);
 	if (status && !status_equal(d, status)) {
 		patch = json_pack("{s:O}", "status", status);
-		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_deployment, d->metadata.namespace_, d->metadata.name, "status", KUBE_PATCH_MERGE,
-					 patch, batch_result, b));
+		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_deployment, d->metadata.namespace_, d->metadata.name,
+					 "status", KUBE_PATCH_MERGE, patch, batch_result, b));
 		json_decref(patch);
 	}
 	json_decref(status);
 }
 
 /* The deployment carries the revision of its present set. */
-static void note_revision(struct controller *c, struct batch *b, const struct api_meta *m, const struct api_kind *kind, int64_t revision)
+static void note_revision(struct controller *c, struct batch *b, const struct api_meta *m, const struct api_kind *kind,
+			  int64_t revision)
 {
 	char text[24];
 	json_t *patch;
@@ -363,7 +395,8 @@ static void note_revision(struct controller *c, struct batch *b, const struct ap
 		return;
 	snprintf(text, sizeof(text), "%lld", (long long)revision);
 	patch = json_pack("{s:{s:{s:s}}}", "metadata", "annotations", REVISION, text);
-	BATCH_CALL(b, kube_patch(c->m->kube, kind, m->namespace_, m->name, NULL, KUBE_PATCH_MERGE, patch, batch_result, b));
+	BATCH_CALL(b, kube_patch(c->m->kube, kind, m->namespace_, m->name, NULL, KUBE_PATCH_MERGE, patch, batch_result,
+				 b));
 	json_decref(patch);
 }
 
@@ -419,7 +452,8 @@ static void reconcile(struct controller *c, const char *key)
 			if (sets[i].remove) {
 				json_t *options = delete_options(m->uid, NULL);
 
-				BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_replica_set, m->namespace_, m->name, options, batch_result, b));
+				BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_replica_set, m->namespace_, m->name,
+							  options, batch_result, b));
 				json_decref(options);
 				continue;
 			}

@@ -60,7 +60,8 @@ static int64_t grow_new(const struct api_deployment *d, int64_t have, int64_t to
 /* Old sets shrink: first pods that are not available anyway, then as many as minimum availability spares. */
 static void shrink_old(const struct api_deployment *d, struct dp_set *sets, size_t n, const struct dp_set *newest)
 {
-	int64_t want = d->spec.replicas.set ? d->spec.replicas.v : 1, surge, unavailable, total = 0, available = 0, spare, down;
+	int64_t want = d->spec.replicas.set ? d->spec.replicas.v : 1, surge, unavailable, total = 0, available = 0,
+		spare, down;
 
 	deployment_bounds(d, &surge, &unavailable);
 	for (size_t i = 0; i < n; i++) {
@@ -143,7 +144,8 @@ static void trim_history(const struct api_deployment *d, struct dp_set *sets, si
 	}
 }
 
-void deployment_plan(const struct api_deployment *d, struct dp_set *sets, size_t n, bool old_pods_remain, struct dp_plan *ret)
+void deployment_plan(const struct api_deployment *d, struct dp_set *sets, size_t n, bool old_pods_remain,
+		     struct dp_plan *ret)
 {
 	int64_t want = d->spec.replicas.set ? d->spec.replicas.v : 1, surge, unavailable, total = 0, old_total = 0;
 	struct dp_set *newest = NULL;
@@ -165,7 +167,10 @@ void deployment_plan(const struct api_deployment *d, struct dp_set *sets, size_t
 			resized = true;
 	}
 	if (d->spec.paused || resized) {
-		/* No progress of the rollout, only size: a finished one by its active set, an unfinished one in proportion. */
+		/*
+		 * No progress of the rollout, only size: a finished one by its active set, an unfinished one in
+		 * proportion.
+		 */
 		if (active == 1) {
 			for (size_t i = 0; i < n; i++)
 				if (sets[i].replicas)

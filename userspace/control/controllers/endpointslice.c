@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * EndpointSlice controller (discovery.k8s.io/v1): for each Service with a selector, per address family and set of resolved ports, slices
- * of at most 100 endpoints. plan() says what slices there should be; slices that say so already are left alone, others
+ * EndpointSlice controller (discovery.k8s.io/v1): for each Service with a selector, per address family and set of
+ * resolved ports, slices of at most 100 endpoints. plan() says what slices there should be; slices that say so
+ * already are left alone, others
  * are rewritten in place, so that a change costs one write.
  */
 #include <arpa/inet.h>
@@ -14,8 +15,8 @@
 
 enum { MAX_ENDPOINTS = 100 };
 
-#define MANAGED_BY "endpointslice.kubernetes.io/managed-by"
-#define MANAGER "endpointslice-controller.k8s.io"
+#define MANAGED_BY   "endpointslice.kubernetes.io/managed-by"
+#define MANAGER	     "endpointslice-controller.k8s.io"
 #define SERVICE_NAME "kubernetes.io/service-name"
 
 static void service_key(const struct api_meta *m, const char *name, char *buf)
@@ -32,13 +33,15 @@ static void pod_services(struct controller *c, const struct api_pod *p)
 		bool match = s->spec.selector.n && streq(s->metadata.namespace_, p->metadata.namespace_);
 
 		for (size_t i = 0; match && i < s->spec.selector.n; i++)
-			match = streq(api_map_get(&p->metadata.labels, s->spec.selector.v[i].key), s->spec.selector.v[i].value);
+			match = streq(api_map_get(&p->metadata.labels, s->spec.selector.v[i].key),
+				      s->spec.selector.v[i].value);
 		if (match)
 			enqueue(c, it.item->key);
 	}
 }
 
-static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old, struct informer_item *new)
+static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
+		      struct informer_item *new)
 {
 	const struct informer_item *it = new ? new : old;
 	const char *service;
@@ -91,8 +94,8 @@ static json_t *ports_for(const struct api_service *s, const struct api_pod *p)
 
 		if (!port)
 			continue;
-		one = json_pack("{s:s,s:s,s:I}", "name", sp->name ? sp->name : "", "protocol", sp->protocol ? sp->protocol : "TCP", "port",
-				(json_int_t)port);
+		one = json_pack("{s:s,s:s,s:I}", "name", sp->name ? sp->name : "", "protocol",
+				sp->protocol ? sp->protocol : "TCP", "port", (json_int_t)port);
 		if (sp->app_protocol)
 			json_object_set_new(one, "appProtocol", json_string(sp->app_protocol));
 		json_array_append_new(out, one);
@@ -110,7 +113,8 @@ static const char *address_of(const struct api_pod *p, const char *family)
 		if (ip && inet_pton(streq(family, "IPv6") ? AF_INET6 : AF_INET, ip, buf) == 1)
 			return ip;
 	}
-	if (!p->status.n_pod_ips && p->status.pod_ip && inet_pton(streq(family, "IPv6") ? AF_INET6 : AF_INET, p->status.pod_ip, buf) == 1)
+	if (!p->status.n_pod_ips && p->status.pod_ip &&
+	    inet_pton(streq(family, "IPv6") ? AF_INET6 : AF_INET, p->status.pod_ip, buf) == 1)
 		return p->status.pod_ip;
 	return NULL;
 }
@@ -119,9 +123,9 @@ static json_t *endpoint_for(const struct api_service *s, const struct api_pod *p
 {
 	bool terminating = meta_deleting(&p->metadata), serving = pod_ready(p);
 	bool ready = s->spec.publish_not_ready_addresses || (serving && !terminating);
-	json_t *e = json_pack("{s:[s],s:{s:b,s:b,s:b},s:{s:s,s:s,s:s,s:s}}", "addresses", ip, "conditions", "ready", ready, "serving", serving,
-			      "terminating", terminating, "targetRef", "kind", "Pod", "namespace", p->metadata.namespace_, "name",
-			      p->metadata.name, "uid", p->metadata.uid);
+	json_t *e = json_pack("{s:[s],s:{s:b,s:b,s:b},s:{s:s,s:s,s:s,s:s}}", "addresses", ip, "conditions", "ready",
+			      ready, "serving", serving, "terminating", terminating, "targetRef", "kind", "Pod",
+			      "namespace", p->metadata.namespace_, "name", p->metadata.name, "uid", p->metadata.uid);
 
 	if (p->spec.node_name)
 		json_object_set_new(e, "nodeName", json_string(p->spec.node_name));
@@ -137,7 +141,10 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*x)->metadata.name, (*y)->metadata.name);
 }
 
-/* Slices wanted for one family: [{addressType, ports, endpoints}], grouped by the ports the pods resolve to, sorted by pod. */
+/*
+ * Slices wanted for one family: [{addressType, ports, endpoints}], grouped by the ports the pods resolve to, sorted
+ * by pod.
+ */
 static json_t *plan_family(const struct api_service *s, const struct api_pod *const *pods, size_t n, const char *family)
 {
 	json_t *slices = json_array(), *slice;
@@ -150,7 +157,7 @@ static json_t *plan_family(const struct api_service *s, const struct api_pod *co
 		if (!ip || pod_terminated(pods[i]))
 			continue;
 		ports = ports_for(s, pods[i]);
-		json_array_foreach(slices, k, slice)
+		json_array_foreach (slices, k, slice)
 			if (json_equal(json_object_get(slice, "ports"), ports) &&
 			    json_array_size(json_object_get(slice, "endpoints")) < MAX_ENDPOINTS)
 				into = slice;
@@ -165,7 +172,8 @@ static json_t *plan_family(const struct api_service *s, const struct api_pod *co
 	if (!json_array_size(slices)) {
 		json_t *ports = json_array();
 
-		json_array_append_new(slices, json_pack("{s:s,s:o,s:[]}", "addressType", family, "ports", ports, "endpoints"));
+		json_array_append_new(slices,
+				      json_pack("{s:s,s:o,s:[]}", "addressType", family, "ports", ports, "endpoints"));
 	}
 	return slices;
 }
@@ -190,7 +198,7 @@ static json_t *content(const struct api_endpoint_slice *es)
 	json_t *out;
 	size_t i;
 
-	json_array_foreach(ports, i, e)
+	json_array_foreach (ports, i, e)
 		if (!json_object_get(e, "name"))
 			json_object_set_new(e, "name", json_string(""));
 	out = json_pack("{s:s}", "addressType", es->address_type ? es->address_type : "");
@@ -207,16 +215,18 @@ static json_t *slice_object(const struct informer_item *service, const json_t *w
 	json_t *obj;
 
 	snprintf(generate, sizeof(generate), "%.240s-", m->name);
-	obj = json_pack("{s:s,s:s,s:{s:s,s:s,s:{s:s,s:s},s:[o]}}", "apiVersion", "discovery.k8s.io/v1", "kind", "EndpointSlice", "metadata",
-			"generateName", generate, "namespace", m->namespace_, "labels", SERVICE_NAME, m->name, MANAGED_BY, MANAGER,
-			"ownerReferences", owner_reference(&api_kind_service, service->obj));
+	obj = json_pack("{s:s,s:s,s:{s:s,s:s,s:{s:s,s:s},s:[o]}}", "apiVersion", "discovery.k8s.io/v1", "kind",
+			"EndpointSlice", "metadata", "generateName", generate, "namespace", m->namespace_, "labels",
+			SERVICE_NAME, m->name, MANAGED_BY, MANAGER, "ownerReferences",
+			owner_reference(&api_kind_service, service->obj));
 	if (headless)
 		json_object_set_new(api_get(obj, "metadata.labels"), "service.kubernetes.io/headless", json_string(""));
 	json_object_update(obj, (json_t *)want);
 	return obj;
 }
 
-static void sync_slices(struct controller *c, struct batch *b, const struct informer_item *service, const json_t *wanted)
+static void sync_slices(struct controller *c, struct batch *b, const struct informer_item *service,
+			const json_t *wanted)
 {
 	struct informer *slices = manager_informer(c->m, &api_kind_endpoint_slice);
 	const struct api_meta *m = &service->obj->metadata;
@@ -237,7 +247,8 @@ static void sync_slices(struct controller *c, struct batch *b, const struct info
 		json_t *now;
 		bool keep = false;
 
-		if (!streq(es->metadata.namespace_, m->namespace_) || !streq(api_map_get(&es->metadata.labels, SERVICE_NAME), m->name) ||
+		if (!streq(es->metadata.namespace_, m->namespace_) ||
+		    !streq(api_map_get(&es->metadata.labels, SERVICE_NAME), m->name) ||
 		    !streq(api_map_get(&es->metadata.labels, MANAGED_BY), MANAGER) || meta_deleting(&es->metadata))
 			continue;
 		now = content(es);
@@ -258,7 +269,8 @@ static void sync_slices(struct controller *c, struct batch *b, const struct info
 		obj = slice_object(service, want, headless);
 		/* addressType cannot change: a slice of the same family is rewritten, else a new one is made. */
 		for (k = 0; k < n_have; k++)
-			if (have[k] && streq(((const struct api_endpoint_slice *)have[k]->obj)->address_type, api_get_str(want, "addressType")))
+			if (have[k] && streq(((const struct api_endpoint_slice *)have[k]->obj)->address_type,
+					     api_get_str(want, "addressType")))
 				break;
 		if (k < n_have) {
 			const struct api_meta *old = &have[k]->obj->metadata;
@@ -266,10 +278,12 @@ static void sync_slices(struct controller *c, struct batch *b, const struct info
 			json_object_del(json_object_get(obj, "metadata"), "generateName");
 			api_set(obj, "metadata.name", json_string(old->name));
 			api_set(obj, "metadata.resourceVersion", json_string(old->resource_version));
-			BATCH_CALL(b, kube_update(c->m->kube, &api_kind_endpoint_slice, m->namespace_, old->name, NULL, obj, batch_result, b));
+			BATCH_CALL(b, kube_update(c->m->kube, &api_kind_endpoint_slice, m->namespace_, old->name, NULL,
+						  obj, batch_result, b));
 			have[k] = NULL;
 		} else {
-			BATCH_CALL(b, kube_create(c->m->kube, &api_kind_endpoint_slice, m->namespace_, NULL, NULL, obj, batch_result, b));
+			BATCH_CALL(b, kube_create(c->m->kube, &api_kind_endpoint_slice, m->namespace_, NULL, NULL, obj,
+						  batch_result, b));
 		}
 		json_decref(obj);
 	}
@@ -279,7 +293,8 @@ static void sync_slices(struct controller *c, struct batch *b, const struct info
 		if (!have[i])
 			continue;
 		options = delete_options(have[i]->obj->metadata.uid, NULL);
-		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_endpoint_slice, m->namespace_, have[i]->obj->metadata.name, options, batch_result, b));
+		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_endpoint_slice, m->namespace_,
+					  have[i]->obj->metadata.name, options, batch_result, b));
 		json_decref(options);
 	}
 	free(have);
@@ -312,7 +327,8 @@ static void reconcile(struct controller *c, const char *key)
 		bool match = streq(p->metadata.namespace_, s->metadata.namespace_);
 
 		for (size_t i = 0; match && i < s->spec.selector.n; i++)
-			match = streq(api_map_get(&p->metadata.labels, s->spec.selector.v[i].key), s->spec.selector.v[i].value);
+			match = streq(api_map_get(&p->metadata.labels, s->spec.selector.v[i].key),
+				      s->spec.selector.v[i].value);
 		if (match)
 			mine[n++] = p;
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Garbage collection by owner references. An object all of whose owners are gone is deleted; one that still has an owner loses only the
- * references to those that are gone. An owner being deleted in the foreground is held by its finalizer until no dependent blocks it; one
- * being orphaned, until its dependents no longer refer to it. That an owner is gone is never believed of the cache: it is asked for.
+ * Garbage collection by owner references. An object all of whose owners are gone is deleted; one that still has an
+ * owner loses only the references to those that are gone. An owner being deleted in the foreground is held by its
+ * finalizer until no dependent blocks it; one being orphaned, until its dependents no longer refer to it. That an
+ * owner is gone is never believed of the cache: it is asked for.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,12 +13,22 @@
 #include "manager.h"
 
 #define FOREGROUND "foregroundDeletion"
-#define ORPHAN "orphan"
+#define ORPHAN	   "orphan"
 
 static const struct api_kind *const kinds[] = {
-	&api_kind_pod,	      &api_kind_replica_set,	 &api_kind_deployment, &api_kind_service,	 &api_kind_endpoint_slice,
-	&api_kind_config_map, &api_kind_secret,		 &api_kind_lease,      &api_kind_service_account, &api_kind_network_policy,
-	&api_kind_node,	      &api_kind_namespace,	 NULL,
+	&api_kind_pod,
+	&api_kind_replica_set,
+	&api_kind_deployment,
+	&api_kind_service,
+	&api_kind_endpoint_slice,
+	&api_kind_config_map,
+	&api_kind_secret,
+	&api_kind_lease,
+	&api_kind_service_account,
+	&api_kind_network_policy,
+	&api_kind_node,
+	&api_kind_namespace,
+	NULL,
 };
 
 static size_t kind_index(const struct api_kind *kind)
@@ -55,7 +66,8 @@ static bool refers_to(const struct api_meta *m, const char *uid)
 }
 
 /* Calls fn for every cached object that has an owner of this uid. */
-static void each_dependent(struct controller *c, const char *uid, void (*fn)(void *arg, size_t kind, struct informer_item *it), void *arg)
+static void each_dependent(struct controller *c, const char *uid,
+			   void (*fn)(void *arg, size_t kind, struct informer_item *it), void *arg)
 {
 	for (size_t k = 0; kinds[k]; k++) {
 		struct informer *inf = manager_informer(c->m, kinds[k]);
@@ -71,7 +83,8 @@ static void enqueue_dependent(void *arg, size_t kind, struct informer_item *it)
 	enqueue_item(arg, kind, it->key);
 }
 
-static struct informer_item *find_owner(struct controller *c, const struct api_owner_ref *ref, const char *ns, const struct api_kind **ret_kind)
+static struct informer_item *find_owner(struct controller *c, const struct api_owner_ref *ref, const char *ns,
+					const struct api_kind **ret_kind)
 {
 	const char *slash = ref->api_version ? strchr(ref->api_version, '/') : NULL;
 	char group[256];
@@ -79,8 +92,13 @@ static struct informer_item *find_owner(struct controller *c, const struct api_o
 	struct informer *inf;
 	struct informer_item *it;
 
-	snprintf(group, sizeof(group), "%.*s", slash ? (int)(slash - ref->api_version) : 0, ref->api_version ? ref->api_version : "");
-	kind = api_kind_by_name(group, slash ? slash + 1 : ref->api_version ? ref->api_version : "", ref->kind ? ref->kind : "");
+	snprintf(group, sizeof(group), "%.*s", slash ? (int)(slash - ref->api_version) : 0,
+		 ref->api_version ? ref->api_version : "");
+	kind = api_kind_by_name(group,
+				slash		   ? slash + 1
+				: ref->api_version ? ref->api_version
+						   : "",
+				ref->kind ? ref->kind : "");
 	*ret_kind = kind;
 	inf = kind ? manager_informer(c->m, kind) : NULL;
 	if (!inf)
@@ -89,19 +107,22 @@ static struct informer_item *find_owner(struct controller *c, const struct api_o
 	return it && streq(it->obj->metadata.uid, ref->uid) ? it : NULL;
 }
 
-static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old, struct informer_item *new)
+static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
+		      struct informer_item *new)
 {
 	const struct informer_item *it = new ? new : old;
 	const struct api_meta *m = &it->obj->metadata;
 	const struct api_kind *owner_kind;
 
-	if (new && (m->n_owner_references || (meta_deleting(m) && (has_finalizer(m, FOREGROUND) || has_finalizer(m, ORPHAN)))))
+	if (new &&
+	    (m->n_owner_references || (meta_deleting(m) && (has_finalizer(m, FOREGROUND) || has_finalizer(m, ORPHAN)))))
 		enqueue_item(c, kind_index(kind), it->key);
 	if (!new) {
 		each_dependent(c, m->uid, enqueue_dependent, c);
 		/* An owner may be waiting for this dependent to go. */
 		for (size_t i = 0; i < m->n_owner_references; i++) {
-			struct informer_item *owner = find_owner(c, &m->owner_references[i], m->namespace_, &owner_kind);
+			struct informer_item *owner = find_owner(c, &m->owner_references[i], m->namespace_,
+								 &owner_kind);
 
 			if (owner && meta_deleting(&owner->obj->metadata))
 				enqueue_item(c, kind_index(owner_kind), owner->key);
@@ -109,7 +130,7 @@ static void on_change(struct controller *c, const struct api_kind *kind, struct 
 	}
 }
 
-/* --- owners in deletion ----------------------------------------------------------------------------------------------------------------------- */
+/* --- owners in deletion ------------------------------------------------------------------------------------------- */
 
 struct holding {
 	struct controller *c;
@@ -125,27 +146,30 @@ static void hold(void *arg, size_t kind, struct informer_item *it)
 	const struct api_meta *m = &it->obj->metadata;
 
 	if (h->orphan) {
-		json_t *patch = json_pack("{s:{s:s,s:[{s:s,s:s}]}}", "metadata", "uid", m->uid, "ownerReferences", "$patch", "delete", "uid",
-					  h->owner->obj->metadata.uid);
+		json_t *patch = json_pack("{s:{s:s,s:[{s:s,s:s}]}}", "metadata", "uid", m->uid, "ownerReferences",
+					  "$patch", "delete", "uid", h->owner->obj->metadata.uid);
 
 		h->blocking++;
-		BATCH_CALL(h->b, kube_patch(h->c->m->kube, kinds[kind], m->namespace_, m->name, NULL, KUBE_PATCH_STRATEGIC, patch, batch_result,
-					    h->b));
+		BATCH_CALL(h->b, kube_patch(h->c->m->kube, kinds[kind], m->namespace_, m->name, NULL,
+					    KUBE_PATCH_STRATEGIC, patch, batch_result, h->b));
 		json_decref(patch);
 		return;
 	}
 	for (size_t i = 0; i < m->n_owner_references; i++)
-		if (streq(m->owner_references[i].uid, h->owner->obj->metadata.uid) && m->owner_references[i].block_owner_deletion.v)
+		if (streq(m->owner_references[i].uid, h->owner->obj->metadata.uid) &&
+		    m->owner_references[i].block_owner_deletion.v)
 			h->blocking++;
 	if (!meta_deleting(m)) {
 		json_t *options = delete_options(m->uid, "Foreground");
 
-		BATCH_CALL(h->b, kube_delete(h->c->m->kube, kinds[kind], m->namespace_, m->name, options, batch_result, h->b));
+		BATCH_CALL(h->b, kube_delete(h->c->m->kube, kinds[kind], m->namespace_, m->name, options, batch_result,
+					     h->b));
 		json_decref(options);
 	}
 }
 
-static void drop_finalizer(struct controller *c, struct batch *b, const struct api_kind *kind, const struct informer_item *it, const char *name)
+static void drop_finalizer(struct controller *c, struct batch *b, const struct api_kind *kind,
+			   const struct informer_item *it, const char *name)
 {
 	const struct api_meta *m = &it->obj->metadata;
 	json_t *keep = json_array(), *patch;
@@ -153,19 +177,21 @@ static void drop_finalizer(struct controller *c, struct batch *b, const struct a
 	for (size_t i = 0; i < m->n_finalizers; i++)
 		if (!streq(m->finalizers[i], name))
 			json_array_append_new(keep, json_string(m->finalizers[i]));
-	patch = json_pack("{s:{s:s,s:s,s:o}}", "metadata", "uid", m->uid, "resourceVersion", m->resource_version, "finalizers", keep);
-	BATCH_CALL(b, kube_patch(c->m->kube, kind, m->namespace_, m->name, NULL, KUBE_PATCH_MERGE, patch, batch_result, b));
+	patch = json_pack("{s:{s:s,s:s,s:o}}", "metadata", "uid", m->uid, "resourceVersion", m->resource_version,
+			  "finalizers", keep);
+	BATCH_CALL(b, kube_patch(c->m->kube, kind, m->namespace_, m->name, NULL, KUBE_PATCH_MERGE, patch, batch_result,
+				 b));
 	json_decref(patch);
 }
 
-/* --- dependents ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- dependents --------------------------------------------------------------------------------------------------- */
 
 struct check {
 	struct controller *c;
 	struct batch *b;
 	struct informer_item *it;
 	size_t kind;
-	size_t at;		/* owner being asked for */
+	size_t at; /* owner being asked for */
 	size_t gone, alive;
 	bool *is_gone;
 };
@@ -180,17 +206,19 @@ static void conclude(struct check *ch)
 	if (ch->gone && !ch->alive) {
 		json_t *options = delete_options(m->uid, "Background");
 
-		BATCH_CALL(ch->b, kube_delete(c->m->kube, kinds[ch->kind], m->namespace_, m->name, options, batch_result, ch->b));
+		BATCH_CALL(ch->b, kube_delete(c->m->kube, kinds[ch->kind], m->namespace_, m->name, options,
+					      batch_result, ch->b));
 		json_decref(options);
 	} else if (ch->gone) {
 		json_t *refs = json_array(), *patch;
 
 		for (size_t i = 0; i < m->n_owner_references; i++)
 			if (ch->is_gone[i])
-				json_array_append_new(refs, json_pack("{s:s,s:s}", "$patch", "delete", "uid", m->owner_references[i].uid));
+				json_array_append_new(refs, json_pack("{s:s,s:s}", "$patch", "delete", "uid",
+								      m->owner_references[i].uid));
 		patch = json_pack("{s:{s:s,s:o}}", "metadata", "uid", m->uid, "ownerReferences", refs);
-		BATCH_CALL(ch->b, kube_patch(c->m->kube, kinds[ch->kind], m->namespace_, m->name, NULL, KUBE_PATCH_STRATEGIC, patch, batch_result,
-					     ch->b));
+		BATCH_CALL(ch->b, kube_patch(c->m->kube, kinds[ch->kind], m->namespace_, m->name, NULL,
+					     KUBE_PATCH_STRATEGIC, patch, batch_result, ch->b));
 		json_decref(patch);
 	}
 	batch_give(ch->b, 0);
@@ -231,7 +259,8 @@ static void next_owner(struct check *ch)
 			ch->alive++; /* a kind that we do not serve is not ours to judge */
 			continue;
 		}
-		if (kube_get(ch->c->m->kube, kind, kind->namespaced ? m->namespace_ : NULL, ref->name, NULL, asked, ch) < 0) {
+		if (kube_get(ch->c->m->kube, kind, kind->namespaced ? m->namespace_ : NULL, ref->name, NULL, asked,
+			     ch) < 0) {
 			ch->alive++;
 			continue;
 		}

@@ -36,7 +36,8 @@ static void usage(FILE *out)
 	      "  --node-cidr-mask-size=N   prefix length of a node's IPv4 range (default 24)\n"
 	      "  --node-cidr-mask-size-ipv6=N  of its IPv6 range (default 64)\n"
 	      "  --node-monitor-grace=TIME a node silent for so long is unreachable (default 40s)\n"
-	      "  --pod-eviction=TIME       its pods are deleted after this, unless they say otherwise (default 5m)\n", out);
+	      "  --pod-eviction=TIME       its pods are deleted after this, unless they say otherwise (default 5m)\n",
+	      out);
 }
 
 static void http(struct http_req *req, void *arg)
@@ -88,17 +89,23 @@ static void terminated(struct loop_signal *s, int sig)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "kubeconfig", required_argument, NULL, 'k' },	  { "metrics-listen", required_argument, NULL, 'm' },
-		{ "leader-elect", required_argument, NULL, 'l' }, { "cluster-cidrs", required_argument, NULL, 'c' },
-		{ "service-cidrs", required_argument, NULL, 's' },	  { "node-cidr-mask-size", required_argument, NULL, '4' },
+		{ "kubeconfig", required_argument, NULL, 'k' },
+		{ "metrics-listen", required_argument, NULL, 'm' },
+		{ "leader-elect", required_argument, NULL, 'l' },
+		{ "cluster-cidrs", required_argument, NULL, 'c' },
+		{ "service-cidrs", required_argument, NULL, 's' },
+		{ "node-cidr-mask-size", required_argument, NULL, '4' },
 		{ "node-cidr-mask-size-ipv6", required_argument, NULL, '6' },
-		{ "node-monitor-grace", required_argument, NULL, 'g' }, { "pod-eviction", required_argument, NULL, 'e' },
-		{ "help", no_argument, NULL, 'h' },		  { NULL, 0, NULL, 0 },
+		{ "node-monitor-grace", required_argument, NULL, 'g' },
+		{ "pod-eviction", required_argument, NULL, 'e' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	static const int sigs[] = { SIGTERM, SIGINT };
 	const char *kubeconfig = NULL, *listen = NULL;
 	struct program p = { .elect = true,
-			     .config = { "10.0.0.0/8,fd00:10::/48", "10.96.0.0/12,fd00:10:96::/112", 24, 64, 40000, 300000 } };
+			     .config = { "10.0.0.0/8,fd00:10::/48", "10.96.0.0/12,fd00:10:96::/112", 24, 64, 40000,
+					 300000 } };
 	struct loop_signal sig = { .fn = terminated, .arg = &p };
 	struct http_server_config hc = { .handler = http, .arg = &p };
 	struct http_server *server = NULL;
@@ -152,7 +159,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind < argc || !kubeconfig) {
-		log_error(kubeconfig ? "unexpected argument '%s'; see --help" : "--kubeconfig is missing; see --help", argv[optind]);
+		log_error(kubeconfig ? "unexpected argument '%s'; see --help" : "--kubeconfig is missing; see --help",
+			  argv[optind]);
 		return 2;
 	}
 	p.loop = loop_new();
@@ -161,8 +169,10 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	loop_signal_add(p.loop, &sig, sigs, 2);
-	if (kubeconfig_load(kubeconfig, NULL, &kc, &err) < 0 || kube_new(p.loop, &kc, "skep-controller-manager/" SKEP_VERSION, &p.kube, &err) < 0 ||
-	    (listen && (http_server_new(p.loop, &hc, &server, &err) < 0 || http_server_listen(server, listen, NULL, &err) < 0))) {
+	if (kubeconfig_load(kubeconfig, NULL, &kc, &err) < 0 ||
+	    kube_new(p.loop, &kc, "skep-controller-manager/" SKEP_VERSION, &p.kube, &err) < 0 ||
+	    (listen &&
+	     (http_server_new(p.loop, &hc, &server, &err) < 0 || http_server_listen(server, listen, NULL, &err) < 0))) {
 		log_error("%s", err.msg);
 		kubeconfig_done(&kc);
 		return 1;
@@ -170,8 +180,12 @@ int main(int argc, char **argv)
 	if (p.elect) {
 		gethostname(host, sizeof(host));
 		snprintf(identity, sizeof(identity), "%s_%s", host, str_uuid(uuid));
-		struct leader_config lc = { .namespace_ = "kube-system", .name = "skep-controller-manager", .identity = identity,
-					    .on_elected = elected, .on_lost = lost, .arg = &p };
+		struct leader_config lc = { .namespace_ = "kube-system",
+					    .name = "skep-controller-manager",
+					    .identity = identity,
+					    .on_elected = elected,
+					    .on_lost = lost,
+					    .arg = &p };
 		p.leader = leader_new(p.kube, &lc);
 		if (!p.leader || leader_start(p.leader) < 0)
 			log_error("out of memory");

@@ -20,8 +20,9 @@ struct watched {
 };
 
 static const struct controller_ops *const all[] = {
-	&node_ipam_controller,	   &namespace_controller, &service_account_controller, &replicaset_controller, &deployment_controller,
-	&endpointslice_controller, &gc_controller,	  &node_lifecycle_controller,
+	&node_ipam_controller,	&namespace_controller,	    &service_account_controller,
+	&replicaset_controller, &deployment_controller,	    &endpointslice_controller,
+	&gc_controller,		&node_lifecycle_controller,
 };
 
 static struct metric *m_total, *m_errors, *m_depth;
@@ -62,7 +63,8 @@ static void synced(struct informer *inf, void *arg)
 		for (struct informer_iter it = { 0 }; informer_next(m->watched[i].informer, &it);)
 			for (size_t k = 0; k < m->n_controllers; k++)
 				if (wants(m->controllers[k].ops, m->watched[i].kind))
-					m->controllers[k].ops->on_change(&m->controllers[k], m->watched[i].kind, it.item, it.item);
+					m->controllers[k].ops->on_change(&m->controllers[k], m->watched[i].kind,
+									 it.item, it.item);
 }
 
 const char *manager_ready(void *manager)
@@ -108,7 +110,8 @@ static void scrape(void *arg)
 static int watch_kind(struct manager *m, const struct api_kind *kind, struct err *err)
 {
 	static const struct informer_ops ops = { changed, synced };
-	struct informer_config config = { .kind = kind, .keep_json = kind == &api_kind_deployment || kind == &api_kind_replica_set };
+	struct informer_config config = { .kind = kind,
+					  .keep_json = kind == &api_kind_deployment || kind == &api_kind_replica_set };
 	struct watched *w;
 
 	w = &m->watched[m->n_watched];
@@ -120,7 +123,8 @@ static int watch_kind(struct manager *m, const struct api_kind *kind, struct err
 	return 0;
 }
 
-int manager_new(struct loop *loop, struct kube *kube, const struct manager_config *config, struct manager **ret, struct err *err)
+int manager_new(struct loop *loop, struct kube *kube, const struct manager_config *config, struct manager **ret,
+		struct err *err)
 {
 	struct manager *m = calloc(1, sizeof(*m));
 	size_t n_kinds;
@@ -136,9 +140,10 @@ int manager_new(struct loop *loop, struct kube *kube, const struct manager_confi
 	m->recorder = kube_recorder_new(kube, "skep-controller-manager", NULL);
 	if (!m->recorder)
 		goto oom;
-	m_total = metric_new(METRIC_COUNTER, "skep_controller_reconcile_total", "Reconciliations begun.", "controller", NULL, 0);
-	m_errors = metric_new(METRIC_COUNTER, "skep_controller_reconcile_errors_total", "Reconciliations to be tried again.", "controller",
-			      NULL, 0);
+	m_total = metric_new(METRIC_COUNTER, "skep_controller_reconcile_total", "Reconciliations begun.", "controller",
+			     NULL, 0);
+	m_errors = metric_new(METRIC_COUNTER, "skep_controller_reconcile_errors_total",
+			      "Reconciliations to be tried again.", "controller", NULL, 0);
 	m_depth = metric_new(METRIC_GAUGE, "skep_controller_queue_depth", "Keys waiting.", "controller", NULL, 0);
 	metrics_on_scrape(scrape, m);
 	for (size_t i = 0; !r && i < sizeof(all) / sizeof(all[0]); i++) {
@@ -199,7 +204,7 @@ struct informer *manager_informer(struct manager *m, const struct api_kind *kind
 	return NULL;
 }
 
-/* --- batches ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- batches ------------------------------------------------------------------------------------------------------ */
 
 struct batch *batch_new(struct controller *c, const char *key)
 {
@@ -246,7 +251,7 @@ void batch_result(void *batch, const struct kube_result *r)
 	batch_give(b, -EAGAIN);
 }
 
-/* --- objects ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- objects ------------------------------------------------------------------------------------------------------ */
 
 void key_split(const char *key, char *ns, char *name)
 {
@@ -331,8 +336,8 @@ json_t *owner_reference(const struct api_kind *kind, const struct api_object *ow
 	char version[300];
 
 	api_kind_api_version(kind, version, sizeof(version));
-	return json_pack("{s:s,s:s,s:s,s:s,s:b,s:b}", "apiVersion", version, "kind", kind->kind, "name", owner->metadata.name, "uid",
-			 owner->metadata.uid, "controller", 1, "blockOwnerDeletion", 1);
+	return json_pack("{s:s,s:s,s:s,s:s,s:b,s:b}", "apiVersion", version, "kind", kind->kind, "name",
+			 owner->metadata.name, "uid", owner->metadata.uid, "controller", 1, "blockOwnerDeletion", 1);
 }
 
 json_t *delete_options(const char *uid, const char *propagation)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Namespaces: a terminating one is emptied, kind by kind, and lets go by its finalizer only when nothing is left. Also the default service
- * account that every namespace has.
+ * Namespaces: a terminating one is emptied, kind by kind, and lets go by its finalizer only when nothing is left.
+ * Also the default service account that every namespace has.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +14,8 @@ struct emptying {
 	struct controller *c;
 	struct batch *b;
 	char name[256];
-	size_t at;		/* of api_kinds() */
-	size_t left;		/* objects still there */
+	size_t at;   /* of api_kinds() */
+	size_t left; /* objects still there */
 };
 
 static void next_kind(struct emptying *e);
@@ -25,7 +25,10 @@ static void finish(struct emptying *e)
 	struct informer_item *item = informer_get_key(manager_informer(e->c->m, &api_kind_namespace), e->name);
 
 	if (e->left) {
-		/* Finalizers and grace periods take their time; each deletion wakes us, this is for what has no informer here. */
+		/*
+		 * Finalizers and grace periods take their time; each deletion wakes us, this is for what has no
+		 * informer here.
+		 */
 		enqueue_after(e->c, e->name, 1000);
 	} else if (item) {
 		json_t *obj = api_encode(&api_type_namespace, item->obj);
@@ -33,7 +36,8 @@ static void finish(struct emptying *e)
 		api_set(obj, "spec", json_pack("{s:[]}", "finalizers"));
 		api_set(obj, "apiVersion", json_string("v1"));
 		api_set(obj, "kind", json_string("Namespace"));
-		BATCH_CALL(e->b, kube_update(e->c->m->kube, &api_kind_namespace, NULL, e->name, "finalize", obj, batch_result, e->b));
+		BATCH_CALL(e->b, kube_update(e->c->m->kube, &api_kind_namespace, NULL, e->name, "finalize", obj,
+					     batch_result, e->b));
 		json_decref(obj);
 	}
 	batch_give(e->b, 0);
@@ -53,13 +57,14 @@ static void listed(void *arg, const struct kube_result *r)
 		batch_result(e->b, r);
 		e->left++;
 	}
-	json_array_foreach(json_object_get(r->obj, "items"), i, item) {
+	json_array_foreach (json_object_get(r->obj, "items"), i, item) {
 		e->left++;
 		if (api_get_str(item, "metadata.deletionTimestamp"))
 			continue;
 		json_t *options = delete_options(api_get_str(item, "metadata.uid"), "Background");
 
-		BATCH_CALL(e->b, kube_delete(e->c->m->kube, kind, e->name, api_get_str(item, "metadata.name"), options, batch_result, e->b));
+		BATCH_CALL(e->b, kube_delete(e->c->m->kube, kind, e->name, api_get_str(item, "metadata.name"), options,
+					     batch_result, e->b));
 		json_decref(options);
 	}
 	e->at++;
@@ -85,15 +90,17 @@ static void next_kind(struct emptying *e)
 	}
 }
 
-static void ns_changed(struct controller *c, const struct api_kind *kind, struct informer_item *old, struct informer_item *new)
+static void ns_changed(struct controller *c, const struct api_kind *kind, struct informer_item *old,
+		       struct informer_item *new)
 {
 	const struct informer_item *it = new ? new : old;
 
 	if (kind == &api_kind_namespace) {
-		if (new && meta_deleting(&new->obj->metadata))
+		if (new &&meta_deleting(&new->obj->metadata))
 			enqueue(c, it->key);
 	} else if (!new) {
-		struct informer_item *ns = informer_get_key(manager_informer(c->m, &api_kind_namespace), it->obj->metadata.namespace_);
+		struct informer_item *ns = informer_get_key(manager_informer(c->m, &api_kind_namespace),
+							    it->obj->metadata.namespace_);
 
 		if (ns && meta_deleting(&ns->obj->metadata))
 			enqueue(c, ns->key);
@@ -133,13 +140,14 @@ const struct controller_ops namespace_controller = {
 	.reconcile = ns_reconcile,
 };
 
-/* --- default service accounts ---------------------------------------------------------------------------------------------------------------- */
+/* --- default service accounts ------------------------------------------------------------------------------------- */
 
-static void sa_changed(struct controller *c, const struct api_kind *kind, struct informer_item *old, struct informer_item *new)
+static void sa_changed(struct controller *c, const struct api_kind *kind, struct informer_item *old,
+		       struct informer_item *new)
 {
 	if (kind == &api_kind_namespace && new)
 		enqueue(c, new->key);
-	else if (kind == &api_kind_service_account && !new && streq(old->obj->metadata.name, "default"))
+	else if (kind == &api_kind_service_account && !new &&streq(old->obj->metadata.name, "default"))
 		enqueue(c, old->obj->metadata.namespace_);
 }
 
@@ -149,14 +157,16 @@ static void sa_reconcile(struct controller *c, const char *key)
 	struct batch *b;
 	json_t *sa;
 
-	if (!ns || meta_deleting(&ns->obj->metadata) || informer_get(manager_informer(c->m, &api_kind_service_account), key, "default")) {
+	if (!ns || meta_deleting(&ns->obj->metadata) ||
+	    informer_get(manager_informer(c->m, &api_kind_service_account), key, "default")) {
 		done(c, key, 0);
 		return;
 	}
 	b = batch_new(c, key);
 	if (!b)
 		return;
-	sa = json_pack("{s:s,s:s,s:{s:s,s:s}}", "apiVersion", "v1", "kind", "ServiceAccount", "metadata", "name", "default", "namespace", key);
+	sa = json_pack("{s:s,s:s,s:{s:s,s:s}}", "apiVersion", "v1", "kind", "ServiceAccount", "metadata", "name",
+		       "default", "namespace", key);
 	BATCH_CALL(b, kube_create(c->m->kube, &api_kind_service_account, key, NULL, NULL, sa, batch_result, b));
 	json_decref(sa);
 	batch_give(b, 0);

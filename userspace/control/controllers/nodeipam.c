@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pod address ranges of nodes: one range per family out of the cluster's, never overlapping and never inside the service ranges. What is
- * given out is read from the nodes themselves, so that nothing can be lost. Keys are handled one at a time in effect: a range given in
- * this process but not yet seen in the cache is remembered.
+ * Pod address ranges of nodes: one range per family out of the cluster's, never overlapping and never inside the
+ * service ranges. What is given out is read from the nodes themselves, so that nothing can be lost. Keys are handled
+ * one at a time in effect: a range given in this process but not yet seen in the cache is remembered.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,12 +17,12 @@
 struct range {
 	int family;
 	unsigned char base[16];
-	int len;	/* bits */
+	int len; /* bits */
 	size_t bytes;
 };
 
 struct ipam {
-	struct strmap *given;	/* node name -> its ranges as text, until the cache shows them */
+	struct strmap *given; /* node name -> its ranges as text, until the cache shows them */
 };
 
 static bool parse_range(const char *text, size_t n, struct range *r)
@@ -146,7 +146,8 @@ static bool find_in(void *arg, const struct range *parent)
 		}
 	}
 	inet_ntop(r.family, r.base, text, sizeof(text));
-	snprintf(s->out + strlen(s->out), sizeof(s->out) - strlen(s->out), "%s%s/%d", s->out[0] ? "," : "", text, r.len);
+	snprintf(s->out + strlen(s->out), sizeof(s->out) - strlen(s->out), "%s%s/%d", s->out[0] ? "," : "", text,
+		 r.len);
 	return true;
 }
 
@@ -173,7 +174,8 @@ static void ipam_free(struct controller *c)
 	free(ipam);
 }
 
-static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old, struct informer_item *new)
+static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
+		      struct informer_item *new)
 {
 	struct ipam *ipam = c->data;
 	const struct informer_item *it = new ? new : old;
@@ -204,9 +206,10 @@ static void reconcile(struct controller *c, const char *key)
 	} else {
 		each_range(c->m->config.cluster_cidrs, find_in, &s);
 		if (s.exhausted) {
-			kube_event(c->m->recorder, &api_kind_node, item->obj, "Warning", "CIDRNotAvailable",
-				   "No pod range is left in %s: use a wider --cluster-cidrs or a longer --node-cidr-mask-size",
-				   c->m->config.cluster_cidrs);
+			kube_event(
+				c->m->recorder, &api_kind_node, item->obj, "Warning", "CIDRNotAvailable",
+				"No pod range is left in %s: use a wider --cluster-cidrs or a longer --node-cidr-mask-size",
+				c->m->config.cluster_cidrs);
 			done(c, key, -ENOSPC);
 			return;
 		}
@@ -222,12 +225,13 @@ static void reconcile(struct controller *c, const char *key)
 		json_array_append_new(cidrs, json_stringn(p, n));
 		p += n + (p[n] == ',');
 	}
-	patch = json_pack("{s:{s:s},s:{s:O,s:o}}", "metadata", "uid", item->obj->metadata.uid, "spec", "podCIDR", json_array_get(cidrs, 0),
-			  "podCIDRs", cidrs);
+	patch = json_pack("{s:{s:s},s:{s:O,s:o}}", "metadata", "uid", item->obj->metadata.uid, "spec", "podCIDR",
+			  json_array_get(cidrs, 0), "podCIDRs", cidrs);
 	b = batch_new(c, key);
 	if (b) {
 		log_info("node %s: pod ranges %s", key, s.out);
-		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_node, NULL, item->obj->metadata.name, NULL, KUBE_PATCH_MERGE, patch, batch_result, b));
+		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_node, NULL, item->obj->metadata.name, NULL,
+					 KUBE_PATCH_MERGE, patch, batch_result, b));
 		batch_give(b, 0);
 	}
 	json_decref(patch);

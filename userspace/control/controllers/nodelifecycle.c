@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Node lifecycle: a node whose lease is older than the grace period is Unknown and tainted unreachable, one whose agent says NotReady is
- * tainted not-ready; both taints go when it is well again. Pods that do not tolerate a NoExecute taint (or not for ever) are deleted
- * when their time is up. Pods bound to nodes that no longer exist are removed: nobody else would.
+ * Node lifecycle: a node whose lease is older than the grace period is Unknown and tainted unreachable, one whose
+ * agent says NotReady is tainted not-ready; both taints go when it is well again. Pods that do not tolerate a
+ * NoExecute taint (or not for ever) are deleted when their time is up. Pods bound to nodes that no longer exist are
+ * removed: nobody else would.
  *
  * Clocks of other machines are not trusted: a lease is as old as the time since we last saw it change.
  */
@@ -17,12 +18,12 @@
 #include "manager.h"
 
 #define UNREACHABLE "node.kubernetes.io/unreachable"
-#define NOT_READY "node.kubernetes.io/not-ready"
+#define NOT_READY   "node.kubernetes.io/not-ready"
 
 struct seen {
 	char renew[64];
-	int64_t at_ms;		/* when renew changed, monotonic */
-	int64_t tainted_ms;	/* since when the node has a NoExecute taint of ours; 0: none */
+	int64_t at_ms;	    /* when renew changed, monotonic */
+	int64_t tainted_ms; /* since when the node has a NoExecute taint of ours; 0: none */
 };
 
 static int init(struct controller *c)
@@ -56,7 +57,8 @@ static struct seen *get_seen(struct controller *c, const char *node)
 	return s;
 }
 
-static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old, struct informer_item *new)
+static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
+		      struct informer_item *new)
 {
 	const struct informer_item *it = new ? new : old;
 
@@ -108,7 +110,8 @@ static json_t *new_taints(const struct api_node *n, const char *want)
 		char now[CLOCK_RFC3339_SIZE];
 
 		clock_rfc3339(clock_real_ms(), now);
-		json_array_append_new(out, json_pack("{s:s,s:s,s:s}", "key", want, "effect", effects[e], "timeAdded", now));
+		json_array_append_new(out,
+				      json_pack("{s:s,s:s,s:s}", "key", want, "effect", effects[e], "timeAdded", now));
 	}
 	return out;
 }
@@ -119,17 +122,19 @@ static void mark_unknown(struct controller *c, struct batch *b, const struct api
 	json_t *patch;
 
 	clock_rfc3339(clock_real_ms(), now);
-	patch = json_pack("{s:{s:[{s:s,s:s,s:s,s:s,s:s}]}}", "status", "conditions", "type", "Ready", "status", "Unknown", "reason",
-			  "NodeStatusUnknown", "message", "The agent stopped posting node status.", "lastTransitionTime", now);
-	kube_event(c->m->recorder, &api_kind_node, &n->object, "Normal", "NodeNotReady", "Node %s status is now: NodeNotReady",
-		   n->metadata.name);
-	BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_node, NULL, n->metadata.name, "status", KUBE_PATCH_STRATEGIC, patch, batch_result, b));
+	patch = json_pack("{s:{s:[{s:s,s:s,s:s,s:s,s:s}]}}", "status", "conditions", "type", "Ready", "status",
+			  "Unknown", "reason", "NodeStatusUnknown", "message", "The agent stopped posting node status.",
+			  "lastTransitionTime", now);
+	kube_event(c->m->recorder, &api_kind_node, &n->object, "Normal", "NodeNotReady",
+		   "Node %s status is now: NodeNotReady", n->metadata.name);
+	BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_node, NULL, n->metadata.name, "status", KUBE_PATCH_STRATEGIC,
+				 patch, batch_result, b));
 	json_decref(patch);
 }
 
 /*
- * How long a pod may stay under a NoExecute taint: -1 for ever, else milliseconds. Without a toleration of its own a pod has that of
- * Kubernetes' admission, not at once.
+ * How long a pod may stay under a NoExecute taint: -1 for ever, else milliseconds. Without a toleration of its own a
+ * pod has that of Kubernetes' admission, not at once.
  */
 static int64_t tolerated_ms(const struct api_pod *p, const char *key, int64_t dflt_ms)
 {
@@ -173,10 +178,11 @@ static void evict(struct controller *c, struct batch *b, const char *node, const
 				soonest = left;
 			continue;
 		}
-		kube_event(c->m->recorder, &api_kind_pod, &p->object, "Normal", "TaintManagerEviction", "Marking for deletion Pod %s/%s",
-			   p->metadata.namespace_, p->metadata.name);
+		kube_event(c->m->recorder, &api_kind_pod, &p->object, "Normal", "TaintManagerEviction",
+			   "Marking for deletion Pod %s/%s", p->metadata.namespace_, p->metadata.name);
 		options = delete_options(p->metadata.uid, NULL);
-		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_pod, p->metadata.namespace_, p->metadata.name, options, batch_result, b));
+		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_pod, p->metadata.namespace_, p->metadata.name, options,
+					  batch_result, b));
 		json_decref(options);
 	}
 	if (soonest)
@@ -196,7 +202,8 @@ static void remove_orphans(struct controller *c, struct batch *b, const char *no
 			continue;
 		options = delete_options(p->metadata.uid, NULL);
 		json_object_set_new(options, "gracePeriodSeconds", json_integer(0));
-		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_pod, p->metadata.namespace_, p->metadata.name, options, batch_result, b));
+		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_pod, p->metadata.namespace_, p->metadata.name, options,
+					  batch_result, b));
 		json_decref(options);
 	}
 }
@@ -214,10 +221,11 @@ static void mark_pods(struct controller *c, struct batch *b, const char *node)
 
 		if (!streq(p->spec.node_name, node) || !pod_ready(p) || pod_terminated(p))
 			continue;
-		patch = json_pack("{s:{s:s},s:{s:[{s:s,s:s,s:s,s:s}]}}", "metadata", "uid", p->metadata.uid, "status", "conditions", "type",
-				  "Ready", "status", "False", "reason", "NodeNotReady", "lastTransitionTime", now);
-		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_pod, p->metadata.namespace_, p->metadata.name, "status", KUBE_PATCH_STRATEGIC,
-					 patch, batch_result, b));
+		patch = json_pack("{s:{s:s},s:{s:[{s:s,s:s,s:s,s:s}]}}", "metadata", "uid", p->metadata.uid, "status",
+				  "conditions", "type", "Ready", "status", "False", "reason", "NodeNotReady",
+				  "lastTransitionTime", now);
+		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_pod, p->metadata.namespace_, p->metadata.name, "status",
+					 KUBE_PATCH_STRATEGIC, patch, batch_result, b));
 		json_decref(patch);
 	}
 }
@@ -266,11 +274,12 @@ static void reconcile(struct controller *c, const char *key)
 	}
 	taints = new_taints(n, taint);
 	if (taints) {
-		json_t *patch = json_pack("{s:{s:s,s:s},s:{s:o}}", "metadata", "uid", n->metadata.uid, "resourceVersion",
-					  n->metadata.resource_version, "spec", "taints", taints);
+		json_t *patch = json_pack("{s:{s:s,s:s},s:{s:o}}", "metadata", "uid", n->metadata.uid,
+					  "resourceVersion", n->metadata.resource_version, "spec", "taints", taints);
 
 		log_info("node %s: %s", key, taint ? taint : "well again, taints removed");
-		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_node, NULL, key, NULL, KUBE_PATCH_MERGE, patch, batch_result, b));
+		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_node, NULL, key, NULL, KUBE_PATCH_MERGE, patch,
+					 batch_result, b));
 		json_decref(patch);
 	}
 	if (!taint)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ReplicaSet controller: does what rs_plan() says. Since the cache lags behind our own writes, expectations count the creations and
- * deletions not yet seen; while any is open the set is left alone (at most 5 minutes), so that no pod is made twice.
+ * ReplicaSet controller: does what rs_plan() says. Since the cache lags behind our own writes, expectations count the
+ * creations and deletions not yet seen; while any is open the set is left alone (at most 5 minutes), so that no pod
+ * is made twice.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ enum { EXPECT_TTL_MS = 300000, BURST = 500 };
 struct expectation {
 	int adds, dels;
 	int64_t at_ms;
-	int64_t slow_start;	/* size of the next batch of creations: 1, 2, 4... while they succeed */
+	int64_t slow_start; /* size of the next batch of creations: 1, 2, 4... while they succeed */
 };
 
 static struct expectation *expect(struct controller *c, const char *key)
@@ -59,13 +60,14 @@ static void pod_changed(struct controller *c, struct informer_item *old, struct 
 	struct expectation *e;
 	char key[600];
 
-	if (old && new && owner_key(&old->obj->metadata, "ReplicaSet", key))
+	if (old && new &&owner_key(&old->obj->metadata, "ReplicaSet", key))
 		enqueue(c, key); /* it may have left its set */
 	if (owner_key(&obj->metadata, "ReplicaSet", key)) {
 		e = strmap_get(c->data, key);
 		if (e && !old && e->adds > 0)
 			e->adds--;
-		if (e && e->dels > 0 && (!new || (old && !meta_deleting(&old->obj->metadata) && meta_deleting(&new->obj->metadata))))
+		if (e && e->dels > 0 &&
+		    (!new || (old && !meta_deleting(&old->obj->metadata) && meta_deleting(&new->obj->metadata))))
 			e->dels--;
 		enqueue(c, key);
 		return;
@@ -82,7 +84,8 @@ static void pod_changed(struct controller *c, struct informer_item *old, struct 
 	}
 }
 
-static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old, struct informer_item *new)
+static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
+		      struct informer_item *new)
 {
 	if (kind == &api_kind_pod) {
 		pod_changed(c, old, new);
@@ -107,14 +110,15 @@ static void created(void *arg, const struct kube_result *r)
 	struct expectation *e = strmap_get(cr->c->data, cr->rs->key);
 
 	if (kube_ok(r)) {
-		kube_event(cr->c->m->recorder, &api_kind_replica_set, cr->rs->obj, "Normal", "SuccessfulCreate", "Created pod: %s",
-			   api_get_str(r->obj, "metadata.name"));
+		kube_event(cr->c->m->recorder, &api_kind_replica_set, cr->rs->obj, "Normal", "SuccessfulCreate",
+			   "Created pod: %s", api_get_str(r->obj, "metadata.name"));
 	} else {
 		if (e && e->adds > 0)
 			e->adds--;
 		if (e)
 			e->slow_start = 1;
-		kube_event(cr->c->m->recorder, &api_kind_replica_set, cr->rs->obj, "Warning", "FailedCreate", "Error creating: %s", r->message);
+		kube_event(cr->c->m->recorder, &api_kind_replica_set, cr->rs->obj, "Warning", "FailedCreate",
+			   "Error creating: %s", r->message);
 	}
 	batch_result(cr->b, r);
 	informer_item_unref(cr->rs);
@@ -139,7 +143,8 @@ static json_t *pod_from_template(const struct informer_item *item)
 	json_object_del(meta, "creationTimestamp");
 	snprintf(generate, sizeof(generate), "%.240s-", item->obj->metadata.name);
 	json_object_set_new(meta, "generateName", json_string(generate));
-	json_object_set_new(meta, "ownerReferences", json_pack("[o]", owner_reference(&api_kind_replica_set, item->obj)));
+	json_object_set_new(meta, "ownerReferences",
+			    json_pack("[o]", owner_reference(&api_kind_replica_set, item->obj)));
 	return pod;
 }
 
@@ -157,7 +162,8 @@ static void create_pods(struct controller *c, struct batch *b, struct informer_i
 	if (e->slow_start < 1)
 		e->slow_start = 1;
 	if (n > e->slow_start)
-		n = e->slow_start; /* the others follow when these are seen: a template that cannot be made costs one try */
+		n = e->slow_start; /* the others follow when these are seen: a template that cannot be made costs one
+				      try */
 	e->slow_start = e->slow_start * 2 > BURST ? BURST : e->slow_start * 2;
 	e->at_ms = clock_mono_ms();
 	for (int64_t i = 0; i < n; i++) {
@@ -168,7 +174,8 @@ static void create_pods(struct controller *c, struct batch *b, struct informer_i
 		*cr = (struct creation){ b, c, informer_item_ref(rs) };
 		e->adds++;
 		batch_take(b);
-		if (kube_create(c->m->kube, &api_kind_pod, rs->obj->metadata.namespace_, NULL, NULL, pod, created, cr) < 0) {
+		if (kube_create(c->m->kube, &api_kind_pod, rs->obj->metadata.namespace_, NULL, NULL, pod, created, cr) <
+		    0) {
 			e->adds--;
 			informer_item_unref(rs);
 			free(cr);
@@ -189,8 +196,8 @@ static void deleted(void *arg, const struct kube_result *r)
 	struct expectation *e = strmap_get(d->base.c->data, d->base.rs->key);
 
 	if (kube_ok(r))
-		kube_event(d->base.c->m->recorder, &api_kind_replica_set, d->base.rs->obj, "Normal", "SuccessfulDelete", "Deleted pod: %s",
-			   d->pod);
+		kube_event(d->base.c->m->recorder, &api_kind_replica_set, d->base.rs->obj, "Normal", "SuccessfulDelete",
+			   "Deleted pod: %s", d->pod);
 	else if (e && e->dels > 0)
 		e->dels--;
 	batch_result(d->base.b, r);
@@ -216,7 +223,8 @@ static void delete_pods(struct controller *c, struct batch *b, struct informer_i
 		e->dels++;
 		e->at_ms = clock_mono_ms();
 		batch_take(b);
-		if (kube_delete(c->m->kube, &api_kind_pod, pod->metadata.namespace_, pod->metadata.name, options, deleted, d) < 0) {
+		if (kube_delete(c->m->kube, &api_kind_pod, pod->metadata.namespace_, pod->metadata.name, options,
+				deleted, d) < 0) {
 			e->dels--;
 			informer_item_unref(rs);
 			free(d);
@@ -227,7 +235,8 @@ static void delete_pods(struct controller *c, struct batch *b, struct informer_i
 }
 
 /* Adopting and releasing are patches of ownerReferences, guarded by the pod's uid. */
-static void patch_owner(struct controller *c, struct batch *b, struct informer_item *rs, const struct api_pod *pod, bool adopt)
+static void patch_owner(struct controller *c, struct batch *b, struct informer_item *rs, const struct api_pod *pod,
+			bool adopt)
 {
 	json_t *ref, *patch;
 
@@ -236,12 +245,13 @@ static void patch_owner(struct controller *c, struct batch *b, struct informer_i
 	else
 		ref = json_pack("{s:s,s:s}", "$patch", "delete", "uid", rs->obj->metadata.uid);
 	patch = json_pack("{s:{s:s,s:[o]}}", "metadata", "uid", pod->metadata.uid, "ownerReferences", ref);
-	BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_pod, pod->metadata.namespace_, pod->metadata.name, NULL, KUBE_PATCH_STRATEGIC, patch,
-				 batch_result, b));
+	BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_pod, pod->metadata.namespace_, pod->metadata.name, NULL,
+				 KUBE_PATCH_STRATEGIC, patch, batch_result, b));
 	json_decref(patch);
 }
 
-static void write_status(struct controller *c, struct batch *b, const struct api_replica_set *rs, const struct rs_plan *p)
+static void write_status(struct controller *c, struct batch *b, const struct api_replica_set *rs,
+			 const struct rs_plan *p)
 {
 	const struct api_replica_set_status *s = &rs->status;
 	json_t *patch;
@@ -249,11 +259,12 @@ static void write_status(struct controller *c, struct batch *b, const struct api
 	if (s->replicas == p->replicas && s->fully_labeled_replicas == p->labeled && s->ready_replicas == p->ready &&
 	    s->available_replicas == p->available && s->observed_generation == rs->metadata.generation)
 		return;
-	patch = json_pack("{s:{s:I,s:I,s:I,s:I,s:I}}", "status", "replicas", (json_int_t)p->replicas, "fullyLabeledReplicas",
-			  (json_int_t)p->labeled, "readyReplicas", (json_int_t)p->ready, "availableReplicas", (json_int_t)p->available,
-			  "observedGeneration", (json_int_t)rs->metadata.generation);
-	BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_replica_set, rs->metadata.namespace_, rs->metadata.name, "status", KUBE_PATCH_MERGE,
-				 patch, batch_result, b));
+	patch = json_pack("{s:{s:I,s:I,s:I,s:I,s:I}}", "status", "replicas", (json_int_t)p->replicas,
+			  "fullyLabeledReplicas", (json_int_t)p->labeled, "readyReplicas", (json_int_t)p->ready,
+			  "availableReplicas", (json_int_t)p->available, "observedGeneration",
+			  (json_int_t)rs->metadata.generation);
+	BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_replica_set, rs->metadata.namespace_, rs->metadata.name,
+				 "status", KUBE_PATCH_MERGE, patch, batch_result, b));
 	json_decref(patch);
 }
 
@@ -283,7 +294,8 @@ static void reconcile(struct controller *c, const char *key)
 		const struct api_pod *pod = (const struct api_pod *)it.item->obj;
 
 		if (streq(pod->metadata.namespace_, rs->metadata.namespace_) &&
-		    (owned_by(&pod->metadata, rs->metadata.uid) || api_label_selector_matches(rs->spec.selector, &pod->metadata.labels)))
+		    (owned_by(&pod->metadata, rs->metadata.uid) ||
+		     api_label_selector_matches(rs->spec.selector, &pod->metadata.labels)))
 			mine[n++] = pod;
 	}
 	e = strmap_get(c->data, key);

@@ -11,8 +11,8 @@
 
 struct ranked {
 	const struct api_pod *pod;
-	size_t same_node;	/* active pods of the set on its node */
-	int64_t cost;		/* controller.kubernetes.io/pod-deletion-cost */
+	size_t same_node; /* active pods of the set on its node */
+	int64_t cost;	  /* controller.kubernetes.io/pod-deletion-cost */
 	int64_t ready_ms, created_ms;
 	int64_t restarts;
 };
@@ -23,8 +23,8 @@ static int phase_rank(const struct api_pod *p)
 }
 
 /*
- * Kubernetes' order of deletion, first to go first: unassigned, pending, not ready, lower deletion cost, on a node with more of its
- * kind, ready for a shorter time, more restarts, younger.
+ * Kubernetes' order of deletion, first to go first: unassigned, pending, not ready, lower deletion cost, on a node
+ * with more of its kind, ready for a shorter time, more restarts, younger.
  */
 static int compare(const void *va, const void *vb)
 {
@@ -95,9 +95,11 @@ void rs_plan_done(struct rs_plan *p)
 	*p = (struct rs_plan){ 0 };
 }
 
-int rs_plan(const struct api_replica_set *rs, const struct api_pod *const *pods, size_t n, int64_t now_ms, struct rs_plan *ret)
+int rs_plan(const struct api_replica_set *rs, const struct api_pod *const *pods, size_t n, int64_t now_ms,
+	    struct rs_plan *ret)
 {
-	struct rs_plan p = { .adopt = calloc(n + 1, sizeof(void *)), .release = calloc(n + 1, sizeof(void *)),
+	struct rs_plan p = { .adopt = calloc(n + 1, sizeof(void *)),
+			     .release = calloc(n + 1, sizeof(void *)),
 			     .delete = calloc(n + 1, sizeof(void *)) };
 	struct ranked *active = calloc(n + 1, sizeof(*active));
 	int64_t want = rs->spec.replicas.set ? rs->spec.replicas.v : 1;
@@ -121,7 +123,8 @@ int rs_plan(const struct api_replica_set *rs, const struct api_pod *const *pods,
 				p.release[p.n_release++] = pod;
 			continue;
 		}
-		if (!owner && (!match || meta_deleting(&rs->metadata) || meta_deleting(&pod->metadata) || pod_terminated(pod)))
+		if (!owner &&
+		    (!match || meta_deleting(&rs->metadata) || meta_deleting(&pod->metadata) || pod_terminated(pod)))
 			continue;
 		if (!owner)
 			p.adopt[p.n_adopt++] = pod;

@@ -18,9 +18,9 @@ struct etcd_store {
 	size_t prefix_len;
 	struct http_client *endpoints[ETCD_MAX_ENDPOINTS];
 	char *urls[ETCD_MAX_ENDPOINTS];
-	unsigned n_endpoints, current;	/* current: where operations go first */
-	int64_t seen_rev;		/* highest revision any answer told of */
-	struct list running, waiting;	/* operations */
+	unsigned n_endpoints, current; /* current: where operations go first */
+	int64_t seen_rev;	       /* highest revision any answer told of */
+	struct list running, waiting;  /* operations */
 	unsigned n_running, n_waiting;
 	struct list watches;
 };
@@ -33,8 +33,8 @@ void etcd_note_header(struct etcd_store *s, const Etcdpb__ResponseHeader *header
 /* kv's key without prefix goes to keys, which must not move any more before out is used: reserve it first. */
 void etcd_kv(struct etcd_store *s, const Etcdpb__KeyValue *kv, struct strbuf *keys, struct store_kv *out);
 
-struct store_watch *etcd_watch(struct store *base, const char *start, const char *end, int64_t from_rev, store_watch_fn *fn,
-			       void *arg);
+struct store_watch *etcd_watch(struct store *base, const char *start, const char *end, int64_t from_rev,
+			       store_watch_fn *fn, void *arg);
 void etcd_unwatch(struct store_watch *w);
 void etcd_watches_free(struct etcd_store *s);
 

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store on etcd v3, spoken natively (gRPC). Every operation has a short deadline: one sent to a follower during an election
- * would hang. Reads are tried at each endpoint in turn. A transaction is sent again only if the first endpoint cannot have
- * seen it; otherwise its outcome is unknown, which -EAGAIN says: the caller reads, and its comparison makes a second try safe.
+ * The store on etcd v3, spoken natively (gRPC). Every operation has a short deadline: one sent to a follower during
+ * an election would hang. Reads are tried at each endpoint in turn. A transaction is sent again only if the first
+ * endpoint cannot have seen it; otherwise its outcome is unknown, which -EAGAIN says: the caller reads, and its
+ * comparison makes a second try safe.
  */
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 #include "etcd-internal.h"
 
-#define MAX_RUNNING 64u			/* also bounds the connections where each call needs its own */
-#define MAX_WAITING 65536u
-#define TIMEOUT_MS 5000
+#define MAX_RUNNING	    64u /* also bounds the connections where each call needs its own */
+#define MAX_WAITING	    65536u
+#define TIMEOUT_MS	    5000
 #define BIG_READ_TIMEOUT_MS 30000
 
 enum op_type { OP_RANGE, OP_PUT, OP_DEL, OP_COMPACT, OP_GRANT, OP_KEEPALIVE };
 
 struct etcd_op {
 	struct etcd_store *s;
-	struct list node;		/* in running, or waiting */
+	struct list node; /* in running, or waiting */
 	enum op_type type;
-	char *key, *end;		/* with prefix */
+	char *key, *end; /* with prefix */
 	void *value;
 	size_t value_len, limit;
-	int64_t expect, rev, lease;	/* lease: id, or ttl to grant */
+	int64_t expect, rev, lease; /* lease: id, or ttl to grant */
 	bool keys_only;
 	union {
 		store_range_fn *range;
@@ -32,9 +33,9 @@ struct etcd_op {
 	} to;
 	void *arg;
 	struct grpc_call *call;
-	struct loop_timer timer;	/* a refusal to be told on the next turn; a keep-alive's deadline */
+	struct loop_timer timer; /* a refusal to be told on the next turn; a keep-alive's deadline */
 	unsigned endpoint, tries;
-	bool started;			/* counts in n_running */
+	bool started; /* counts in n_running */
 	int r;
 	char *msg;
 	int64_t kept_ttl_s;
@@ -114,7 +115,7 @@ static struct etcd_store *of(struct store *base)
 	return container_of(base, struct etcd_store, base);
 }
 
-/* --- starting ---------------------------------------------------------------------------------------------------------- */
+/* --- starting ----------------------------------------------------------------------------------------------------- */
 
 static void op_free(struct etcd_op *op)
 {
@@ -157,7 +158,8 @@ static void do_range(struct store *base, const char *start, const char *end, int
 	submit(op);
 }
 
-static struct etcd_op *txn_new(struct store *base, enum op_type type, const char *key, int64_t expect, store_txn_fn *fn, void *arg)
+static struct etcd_op *txn_new(struct store *base, enum op_type type, const char *key, int64_t expect, store_txn_fn *fn,
+			       void *arg)
 {
 	struct etcd_op *op = op_new(base, type, key, arg);
 
@@ -174,7 +176,8 @@ static void do_put(struct store *base, const char *key, int64_t expect, const vo
 
 	op->lease = lease;
 	if (!op->r && len > STORE_MAX_VALUE) {
-		op->r = store_fail(&op->msg, EMSGSIZE, "value of '%s' has %zu bytes, more than %u", key, len, STORE_MAX_VALUE);
+		op->r = store_fail(&op->msg, EMSGSIZE, "value of '%s' has %zu bytes, more than %u", key, len,
+				   STORE_MAX_VALUE);
 	} else if (len) {
 		op->value = malloc(len);
 		if (!op->value)
@@ -199,7 +202,8 @@ static void do_compact(struct store *base, int64_t rev, void (*fn)(void *arg, in
 	submit(op);
 }
 
-static void do_lease_grant(struct store *base, int64_t ttl_s, void (*fn)(void *, int, int64_t, const struct err *), void *arg)
+static void do_lease_grant(struct store *base, int64_t ttl_s, void (*fn)(void *, int, int64_t, const struct err *),
+			   void *arg)
 {
 	struct etcd_op *op = op_new(base, OP_GRANT, NULL, arg);
 
@@ -218,7 +222,7 @@ static void do_lease_keepalive(struct store *base, int64_t lease, void (*fn)(voi
 	submit(op);
 }
 
-/* --- ending ------------------------------------------------------------------------------------------------------------- */
+/* --- ending ------------------------------------------------------------------------------------------------------- */
 
 static void tell_failure(struct etcd_op *op)
 {
@@ -381,7 +385,8 @@ static int tell_range(struct etcd_op *op, const Etcdpb__RangeResponse *rsp)
 static int tell_txn(struct etcd_op *op, const Etcdpb__TxnResponse *rsp)
 {
 	cleanup(strbuf_done) struct strbuf key = STRBUF_INIT;
-	struct store_txn_result result = { .succeeded = rsp->succeeded, .rev = rsp->header ? rsp->header->revision : 0 };
+	struct store_txn_result result = { .succeeded = rsp->succeeded,
+					   .rev = rsp->header ? rsp->header->revision : 0 };
 	const Etcdpb__ResponseOp *r = rsp->n_responses ? rsp->responses[0] : NULL;
 	const Etcdpb__KeyValue *kv = NULL;
 	struct store_kv current;
@@ -423,7 +428,8 @@ static int tell(struct etcd_op *op, const ProtobufCMessage *msg)
 		break;
 	}
 	detach(op);
-	op->to.lease(op->arg, 0, op->type == OP_GRANT ? ((const Etcdpb__LeaseGrantResponse *)msg)->id : op->kept_ttl_s, NULL);
+	op->to.lease(op->arg, 0, op->type == OP_GRANT ? ((const Etcdpb__LeaseGrantResponse *)msg)->id : op->kept_ttl_s,
+		     NULL);
 	return 0;
 }
 
@@ -465,7 +471,7 @@ static void on_done(void *arg, const struct grpc_status *status, const ProtobufC
 		op_free(op);
 }
 
-/* --- requests ------------------------------------------------------------------------------------------------------------ */
+/* --- requests ----------------------------------------------------------------------------------------------------- */
 
 static struct grpc_call *send_range(struct etcd_op *op, struct http_client *c)
 {
@@ -485,13 +491,14 @@ static struct grpc_call *send_txn(struct etcd_op *op, struct http_client *c)
 {
 	Etcdpb__TxnRequest q = ETCDPB__TXN_REQUEST__INIT;
 	Etcdpb__Compare compare = ETCDPB__COMPARE__INIT, *compares = &compare;
-	Etcdpb__RequestOp yes = ETCDPB__REQUEST_OP__INIT, no = ETCDPB__REQUEST_OP__INIT, *success = &yes, *failure = &no;
+	Etcdpb__RequestOp yes = ETCDPB__REQUEST_OP__INIT, no = ETCDPB__REQUEST_OP__INIT, *success = &yes,
+			  *failure = &no;
 	Etcdpb__PutRequest put = ETCDPB__PUT_REQUEST__INIT;
 	Etcdpb__DeleteRangeRequest del = ETCDPB__DELETE_RANGE_REQUEST__INIT;
 	Etcdpb__RangeRequest get = ETCDPB__RANGE_REQUEST__INIT;
 	ProtobufCBinaryData key = etcd_bytes(op->key, strlen(op->key));
 
-	compare.target = 2;	/* mod_revision; result 0: equal */
+	compare.target = 2; /* mod_revision; result 0: equal */
 	compare.key = key;
 	compare.target_union_case = ETCDPB__COMPARE__TARGET_UNION_MOD_REVISION;
 	compare.mod_revision = op->expect;
@@ -514,7 +521,8 @@ static struct grpc_call *send_txn(struct etcd_op *op, struct http_client *c)
 	q.compare = &compares;
 	q.success = &success;
 	q.failure = &failure;
-	return grpc_unary(c, "/etcdserverpb.KV/Txn", &q.base, &etcdpb__txn_response__descriptor, TIMEOUT_MS, on_done, op);
+	return grpc_unary(c, "/etcdserverpb.KV/Txn", &q.base, &etcdpb__txn_response__descriptor, TIMEOUT_MS, on_done,
+			  op);
 }
 
 static void on_kept(struct grpc_call *call, void *arg, const ProtobufCMessage *msg)
@@ -553,8 +561,8 @@ static struct grpc_call *send_keepalive(struct etcd_op *op, struct http_client *
 	op->timer.fn = on_keepalive_timeout;
 	if (loop_timer_set(op->s->loop, &op->timer, TIMEOUT_MS) < 0)
 		return NULL;
-	return grpc_stream(c, "/etcdserverpb.Lease/LeaseKeepAlive", &q.base, false, &etcdpb__lease_keep_alive_response__descriptor,
-			   &stream, op);
+	return grpc_stream(c, "/etcdserverpb.Lease/LeaseKeepAlive", &q.base, false,
+			   &etcdpb__lease_keep_alive_response__descriptor, &stream, op);
 }
 
 static struct grpc_call *send(struct etcd_op *op, struct http_client *c)
@@ -570,12 +578,12 @@ static struct grpc_call *send(struct etcd_op *op, struct http_client *c)
 		return send_txn(op, c);
 	case OP_COMPACT:
 		compact.revision = op->rev;
-		return grpc_unary(c, "/etcdserverpb.KV/Compact", &compact.base, &etcdpb__compaction_response__descriptor,
-				  BIG_READ_TIMEOUT_MS, on_done, op);
+		return grpc_unary(c, "/etcdserverpb.KV/Compact", &compact.base,
+				  &etcdpb__compaction_response__descriptor, BIG_READ_TIMEOUT_MS, on_done, op);
 	case OP_GRANT:
 		grant.ttl = op->lease;
-		return grpc_unary(c, "/etcdserverpb.Lease/LeaseGrant", &grant.base, &etcdpb__lease_grant_response__descriptor,
-				  TIMEOUT_MS, on_done, op);
+		return grpc_unary(c, "/etcdserverpb.Lease/LeaseGrant", &grant.base,
+				  &etcdpb__lease_grant_response__descriptor, TIMEOUT_MS, on_done, op);
 	case OP_KEEPALIVE:
 		return send_keepalive(op, c);
 	}
@@ -601,7 +609,7 @@ static void attempt(struct etcd_op *op)
 	}
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------------------------ */
 
 static void cancel_all(struct list *l)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watches on etcd: a stream each, opened again at another endpoint from the first undelivered revision when it breaks, so that
- * its owner sees neither gap nor repetition, only delay. A watch "from the next revision" starts behind what any answer to
- * this store has told of, so that it cannot miss a write whose acknowledgement came before it.
+ * Watches on etcd: a stream each, opened again at another endpoint from the first undelivered revision when it
+ * breaks, so that its owner sees neither gap nor repetition, only delay. A watch "from the next revision" starts
+ * behind what any answer to this store has told of, so that it cannot miss a write whose acknowledgement came before
+ * it.
  */
 #include "../../lib/base/cleanup.h"
 #include "etcd-internal.h"
@@ -13,16 +14,16 @@
 struct store_watch {
 	struct etcd_store *s;
 	struct list node;
-	char *start, *end;		/* with prefix; end NULL: start only */
-	int64_t next_rev;		/* first one not delivered; 0: whatever comes next */
+	char *start, *end; /* with prefix; end NULL: start only */
+	int64_t next_rev;  /* first one not delivered; 0: whatever comes next */
 	store_watch_fn *fn;
 	void *arg;
-	struct grpc_call *call;		/* NULL: waiting to connect, or ended */
+	struct grpc_call *call; /* NULL: waiting to connect, or ended */
 	unsigned endpoint;
 	struct loop_timer timer;
 	int backoff_ms;
-	unsigned depth;			/* callbacks on the stack */
-	bool dead;			/* unwatched in one of them */
+	unsigned depth; /* callbacks on the stack */
+	bool dead;	/* unwatched in one of them */
 };
 
 static void connect_later(struct store_watch *w);
@@ -40,8 +41,8 @@ static void watch_free(struct store_watch *w)
 
 static void connect_now(struct store_watch *w);
 
-struct store_watch *etcd_watch(struct store *base, const char *start, const char *end, int64_t from_rev, store_watch_fn *fn,
-			       void *arg)
+struct store_watch *etcd_watch(struct store *base, const char *start, const char *end, int64_t from_rev,
+			       store_watch_fn *fn, void *arg)
 {
 	struct etcd_store *s = container_of(base, struct etcd_store, base);
 	struct store_watch *w = calloc(1, sizeof(*w));

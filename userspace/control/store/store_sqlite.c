@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The embedded store, on the loop's side: operations go into the writer's or the readers' queue and come back through the list
- * of completions, which an eventfd announces. See sqlite-internal.h for the whole.
+ * The embedded store, on the loop's side: operations go into the writer's or the readers' queue and come back through
+ * the list of completions, which an eventfd announces. See sqlite-internal.h for the whole.
  */
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -41,7 +41,8 @@ static int take_lock(struct sqlite_store *s, const char *dir, struct err *err)
 		n = read(s->lock_fd, text, sizeof(text) - 1);
 		text[n > 0 ? n : 0] = '\0';
 		text[strcspn(text, "\n")] = '\0';
-		return err_set(err, EBUSY, "store '%s': in use by another process (%s)", dir, text[0] ? text : "pid unknown");
+		return err_set(err, EBUSY, "store '%s': in use by another process (%s)", dir,
+			       text[0] ? text : "pid unknown");
 	}
 	n = snprintf(text, sizeof(text), "pid %d\n", getpid());
 	if (ftruncate(s->lock_fd, 0) < 0 || pwrite(s->lock_fd, text, (size_t)n, 0) != n)
@@ -142,7 +143,7 @@ int store_sqlite_open(struct loop *loop, const char *path, struct store **ret, s
 	return 0;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------ */
+/* --- operations --------------------------------------------------------------------------------------------------- */
 
 struct sq_op *sq_op_new(enum sq_type type, const char *key, const char *end, const void *value, size_t len)
 {
@@ -284,8 +285,8 @@ static struct sqlite_store *of(struct store *base)
 }
 
 /*
- * Out of memory before there is an operation that could carry the news. An operation must end with its callback, and not before
- * its starting function returned; with not even 200 bytes left there is no honest way on.
+ * Out of memory before there is an operation that could carry the news. An operation must end with its callback, and
+ * not before its starting function returned; with not even 200 bytes left there is no honest way on.
  */
 static struct sq_op *op_or_die(struct sq_op *op)
 {
@@ -321,7 +322,8 @@ static void txn(struct store *base, enum sq_type type, const char *key, int64_t 
 	op->arg = arg;
 	op->r = store_check_key(key, &op->msg);
 	if (!op->r && big)
-		op->r = store_fail(&op->msg, EMSGSIZE, "value of '%s' has %zu bytes, more than %u", key, len, STORE_MAX_VALUE);
+		op->r = store_fail(&op->msg, EMSGSIZE, "value of '%s' has %zu bytes, more than %u", key, len,
+				   STORE_MAX_VALUE);
 	if (op->r)
 		refuse(s, op);
 	else
@@ -362,7 +364,8 @@ static void lease_op(struct store *base, enum sq_type type, int64_t v,
 	sq_submit(s, &s->writes, op);
 }
 
-static void do_lease_grant(struct store *base, int64_t ttl_s, void (*fn)(void *, int, int64_t, const struct err *), void *arg)
+static void do_lease_grant(struct store *base, int64_t ttl_s, void (*fn)(void *, int, int64_t, const struct err *),
+			   void *arg)
 {
 	lease_op(base, SQ_GRANT, ttl_s, fn, arg);
 }
@@ -373,7 +376,7 @@ static void do_lease_keepalive(struct store *base, int64_t lease, void (*fn)(voi
 	lease_op(base, SQ_KEEPALIVE, lease, fn, arg);
 }
 
-/* --- completions ------------------------------------------------------------------------------------------------------ */
+/* --- completions -------------------------------------------------------------------------------------------------- */
 
 static void tell_range(struct sq_op *op, const struct err *err)
 {
@@ -474,11 +477,11 @@ static void on_progress(struct loop_timer *timer)
 	(void)loop_timer_set(s->loop, timer, STORE_PROGRESS_MS);
 }
 
-/* --- the end ---------------------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------------------------------ */
 
 static void cancel_queue(struct sqlite_store *s, struct sq_queue *q)
 {
-	list_for_each(n, &q->ops) {
+	list_for_each (n, &q->ops) {
 		struct sq_op *op = list_entry(n, struct sq_op, node);
 
 		op->r = store_fail(&op->msg, ECANCELED, "the store is closed");

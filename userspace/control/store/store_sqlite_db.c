@@ -3,9 +3,9 @@
 #include "../../lib/base/str.h"
 #include "sqlite-internal.h"
 
-#define APPLICATION_ID 0x534b4550	/* "SKEP" */
-#define SCHEMA_VERSION 1
-#define CHECK_MAX_PAGES 16384		/* verify at start what takes a fraction of a second */
+#define APPLICATION_ID	0x534b4550 /* "SKEP" */
+#define SCHEMA_VERSION	1
+#define CHECK_MAX_PAGES 16384 /* verify at start what takes a fraction of a second */
 
 static const char schema[] =
 	"BEGIN IMMEDIATE;"
@@ -27,7 +27,8 @@ static const char *const sql[SQ_N_STMTS] = {
 	[SQ_S_BEGIN] = "BEGIN IMMEDIATE",
 	[SQ_S_COMMIT] = "COMMIT",
 	[SQ_S_ROLLBACK] = "ROLLBACK",
-	[SQ_S_GET] = "SELECT r.rev, r.create_rev, r.version, r.value FROM cur c JOIN rev r ON r.rev = c.rev WHERE c.key = ?1",
+	[SQ_S_GET] =
+		"SELECT r.rev, r.create_rev, r.version, r.value FROM cur c JOIN rev r ON r.rev = c.rev WHERE c.key = ?1",
 	[SQ_S_INSERT] = "INSERT INTO rev VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[SQ_S_SET_CUR] = "INSERT INTO cur VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET rev = ?2, lease = ?3",
 	[SQ_S_DEL_CUR] = "DELETE FROM cur WHERE key = ?1",
@@ -44,11 +45,13 @@ static const char *const sql[SQ_N_STMTS] = {
 	[SQ_S_REV] = "SELECT max(rev) FROM rev",
 	[SQ_S_META] = "SELECT value FROM meta WHERE name = ?1",
 	/* The CASE keeps values that nobody asked for from being read. */
-	[SQ_S_RANGE] = "SELECT c.key, r.rev, r.create_rev, r.version, CASE WHEN ?4 THEN NULL ELSE r.value END"
-		       " FROM cur c JOIN rev r ON r.rev = c.rev WHERE c.key >= ?1 AND c.key < ?2 ORDER BY c.key LIMIT ?3",
-	[SQ_S_RANGE_AT] = "SELECT m.key, r.rev, r.create_rev, r.version, CASE WHEN ?4 THEN NULL ELSE r.value END FROM"
-			  " (SELECT key, max(rev) AS rev FROM rev WHERE key >= ?1 AND key < ?2 AND rev <= ?5 GROUP BY key) m"
-			  " JOIN rev r ON r.rev = m.rev WHERE NOT r.deleted ORDER BY m.key LIMIT ?3",
+	[SQ_S_RANGE] =
+		"SELECT c.key, r.rev, r.create_rev, r.version, CASE WHEN ?4 THEN NULL ELSE r.value END"
+		" FROM cur c JOIN rev r ON r.rev = c.rev WHERE c.key >= ?1 AND c.key < ?2 ORDER BY c.key LIMIT ?3",
+	[SQ_S_RANGE_AT] =
+		"SELECT m.key, r.rev, r.create_rev, r.version, CASE WHEN ?4 THEN NULL ELSE r.value END FROM"
+		" (SELECT key, max(rev) AS rev FROM rev WHERE key >= ?1 AND key < ?2 AND rev <= ?5 GROUP BY key) m"
+		" JOIN rev r ON r.rev = m.rev WHERE NOT r.deleted ORDER BY m.key LIMIT ?3",
 	[SQ_S_COUNT] = "SELECT count(*) FROM cur WHERE key >= ?1 AND key < ?2",
 	[SQ_S_COUNT_AT] = "SELECT count(*) FROM"
 			  " (SELECT max(rev) AS rev FROM rev WHERE key >= ?1 AND key < ?2 AND rev <= ?5 GROUP BY key) m"
@@ -66,16 +69,18 @@ static int fail(struct sq_conn *c, const char *path, struct err *err)
 
 int sq_conn_open(struct sq_conn *c, const char *path, bool writer, struct err *err)
 {
-	if (sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | (writer ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX,
+	if (sqlite3_open_v2(path, &c->db,
+			    SQLITE_OPEN_READWRITE | (writer ? SQLITE_OPEN_CREATE : 0) | SQLITE_OPEN_NOMUTEX,
 			    NULL) != SQLITE_OK)
 		return fail(c, path, err);
 	sqlite3_extended_result_codes(c->db, 1);
 	sqlite3_busy_timeout(c->db, 5000);
-	if (sqlite3_exec(c->db,
-			 writer ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 2000;"
-				  "PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
-				: "PRAGMA query_only = 1; PRAGMA temp_store = MEMORY;",
-			 NULL, NULL, NULL) != SQLITE_OK)
+	if (sqlite3_exec(
+		    c->db,
+		    writer ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 2000;"
+			     "PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY;"
+			   : "PRAGMA query_only = 1; PRAGMA temp_store = MEMORY;",
+		    NULL, NULL, NULL) != SQLITE_OK)
 		return fail(c, path, err);
 	return 0;
 }
@@ -127,8 +132,8 @@ int sq_schema(struct sq_conn *c, const char *path, struct err *err)
 {
 	int64_t tables, app, version;
 
-	if (get_int(c, "SELECT count(*) FROM sqlite_master", &tables) < 0 || get_int(c, "PRAGMA application_id", &app) < 0 ||
-	    get_int(c, "PRAGMA user_version", &version) < 0)
+	if (get_int(c, "SELECT count(*) FROM sqlite_master", &tables) < 0 ||
+	    get_int(c, "PRAGMA application_id", &app) < 0 || get_int(c, "PRAGMA user_version", &version) < 0)
 		return fail(c, path, err);
 	if (!tables) {
 		if (sqlite3_exec(c->db, schema, NULL, NULL, NULL) != SQLITE_OK)
@@ -138,8 +143,8 @@ int sq_schema(struct sq_conn *c, const char *path, struct err *err)
 	if (app != APPLICATION_ID)
 		return err_set(err, EINVAL, "store '%s': a database of another program", path);
 	if (version != SCHEMA_VERSION)
-		return err_set(err, EINVAL, "store '%s': schema version %lld, this program knows %d", path, (long long)version,
-			       SCHEMA_VERSION);
+		return err_set(err, EINVAL, "store '%s': schema version %lld, this program knows %d", path,
+			       (long long)version, SCHEMA_VERSION);
 	return quick_check(c, path, err);
 }
 
@@ -196,7 +201,8 @@ int sq_meta(struct sq_conn *c, const char *name, int64_t *ret)
 {
 	sqlite3_stmt *stmt = sq_stmt(c, SQ_S_META);
 
-	if (!stmt || sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC) != SQLITE_OK || sqlite3_step(stmt) != SQLITE_ROW)
+	if (!stmt || sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_step(stmt) != SQLITE_ROW)
 		return sq_errno(c);
 	*ret = sqlite3_column_int64(stmt, 0);
 	sqlite3_reset(stmt);

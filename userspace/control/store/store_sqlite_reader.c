@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reading threads: ranges and history for watches, each in one read transaction on a connection of its own, so that nobody
- * who reads waits for the disk to sync. SQLite's WAL shows them every commit made before they began, and so every write that
- * was acknowledged.
+ * The reading threads: ranges and history for watches, each in one read transaction on a connection of its own, so
+ * that nobody who reads waits for the disk to sync. SQLite's WAL shows them every commit made before they began, and
+ * so every write that was acknowledged.
  */
 #include "sqlite-internal.h"
 
-#define HISTORY_ROWS 1000
+#define HISTORY_ROWS  1000
 #define HISTORY_BYTES (4u << 20)
 
 static int db_fail(struct sqlite_store *s, struct sq_conn *c, struct sq_op *op)
@@ -31,7 +31,8 @@ static char *end_of(const struct sq_op *op)
 
 static int compacted(struct sq_op *op, int64_t rev, int64_t oldest)
 {
-	return store_fail(&op->msg, ESTALE, "revision %lld is compacted, the oldest is %lld", (long long)rev, (long long)oldest);
+	return store_fail(&op->msg, ESTALE, "revision %lld is compacted, the oldest is %lld", (long long)rev,
+			  (long long)oldest);
 }
 
 static int column(struct sq_op *op, sqlite3_stmt *stmt, int col, size_t *ret_off, size_t *ret_len)
@@ -103,8 +104,8 @@ static int do_range(struct sqlite_store *s, struct sq_conn *c, struct sq_op *op,
 	int r;
 
 	if (op->rev < 0 || op->rev > now)
-		return store_fail(&op->msg, ERANGE, "revision %lld is in the future, the store is at %lld", (long long)op->rev,
-				  (long long)now);
+		return store_fail(&op->msg, ERANGE, "revision %lld is in the future, the store is at %lld",
+				  (long long)op->rev, (long long)now);
 	if (op->rev && op->rev < oldest)
 		return compacted(op, op->rev, oldest);
 	old = op->rev && op->rev != now;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watches of the embedded store, on the loop. A watch is live when it has been given everything up to the committed revision;
- * then it is fed from the writer's batches as they are acknowledged. One that starts in the past reads the table in pieces,
- * each from where the last ended, until it has caught up. A piece may run ahead of what the loop has been told: next_rev keeps
- * the batches from repeating it.
+ * Watches of the embedded store, on the loop. A watch is live when it has been given everything up to the committed
+ * revision; then it is fed from the writer's batches as they are acknowledged. One that starts in the past reads the
+ * table in pieces, each from where the last ended, until it has caught up. A piece may run ahead of what the loop has
+ * been told: next_rev keeps the batches from repeating it.
  */
 #include "../../lib/base/cleanup.h"
 #include "sqlite-internal.h"
@@ -11,20 +11,20 @@
 struct store_watch {
 	struct sqlite_store *s;
 	struct list node;
-	char *start, *end;		/* end "": start only */
-	int64_t next_rev;		/* first one not delivered */
-	int64_t told_rev;		/* of the last event or progress */
+	char *start, *end; /* end "": start only */
+	int64_t next_rev;  /* first one not delivered */
+	int64_t told_rev;  /* of the last event or progress */
 	store_watch_fn *fn;
 	void *arg;
-	struct sq_op *reading;		/* the piece being read; NULL: live */
-	bool ended;			/* failed: silent until its owner unwatches it */
-	bool dead;			/* unwatched: to be freed when nobody walks the list */
+	struct sq_op *reading; /* the piece being read; NULL: live */
+	bool ended;	       /* failed: silent until its owner unwatches it */
+	bool dead;	       /* unwatched: to be freed when nobody walks the list */
 };
 
 static void read_more(struct store_watch *w);
 
-struct store_watch *sq_watch(struct store *base, const char *start, const char *end, int64_t from_rev, store_watch_fn *fn,
-			     void *arg)
+struct store_watch *sq_watch(struct store *base, const char *start, const char *end, int64_t from_rev,
+			     store_watch_fn *fn, void *arg)
 {
 	struct sqlite_store *s = container_of(base, struct sqlite_store, base);
 	struct store_watch *w = calloc(1, sizeof(*w));
@@ -79,7 +79,7 @@ void sq_watches_leave(struct sqlite_store *s)
 {
 	if (--s->dispatching)
 		return;
-	list_for_each_safe(n, tmp, &s->watches) {
+	list_for_each_safe (n, tmp, &s->watches) {
 		struct store_watch *w = list_entry(n, struct store_watch, node);
 
 		if (w->dead)
@@ -138,7 +138,7 @@ void sq_watches_event(struct sqlite_store *s, const struct sq_op *op)
 		ev.prev_mod_rev = op->rows[0].mod_rev;
 	}
 	s->dispatching++;
-	list_for_each(n, &s->watches) {
+	list_for_each (n, &s->watches) {
 		struct store_watch *w = list_entry(n, struct store_watch, node);
 
 		if (w->dead || w->ended || w->reading || op->rev < w->next_rev)
@@ -193,7 +193,7 @@ void sq_watch_history(struct sqlite_store *s, struct sq_op *op)
 void sq_watches_progress(struct sqlite_store *s)
 {
 	s->dispatching++;
-	list_for_each(n, &s->watches) {
+	list_for_each (n, &s->watches) {
 		struct store_watch *w = list_entry(n, struct store_watch, node);
 
 		if (w->dead || w->ended || w->reading || w->told_rev >= s->committed || w->next_rev <= s->committed)

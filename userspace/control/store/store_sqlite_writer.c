@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The writing thread. What has queued up while the disk was busy is done in one transaction (group commit): one fsync for many
- * writers, each with a revision of its own, all acknowledged once it is durable. Leases live here, too: their deadlines are
- * kept in memory only and start anew with the process, as etcd's do with a new leader.
+ * The writing thread. What has queued up while the disk was busy is done in one transaction (group commit): one fsync
+ * for many writers, each with a revision of its own, all acknowledged once it is durable. Leases live here, too:
+ * their deadlines are kept in memory only and start anew with the process, as etcd's do with a new leader.
  */
 #include <sys/random.h>
 #include <time.h>
@@ -10,24 +10,24 @@
 #include "../../lib/base/clock.h"
 #include "sqlite-internal.h"
 
-#define BATCH_OPS 512
+#define BATCH_OPS   512
 #define BATCH_BYTES (8u << 20)
-#define PURGE_STEP 1000			/* revisions of a compaction done with one batch */
-#define MAX_LEASES 100000u
-#define MAX_TTL_S (1000 * 24 * 3600)
-#define RETRY_MS 1000			/* after an expiry could not be written */
+#define PURGE_STEP  1000 /* revisions of a compaction done with one batch */
+#define MAX_LEASES  100000u
+#define MAX_TTL_S   (1000 * 24 * 3600)
+#define RETRY_MS    1000 /* after an expiry could not be written */
 
 /* What the batch in hand changes besides the database; taken back if it fails. */
 struct batch {
-	struct list ops;		/* in order, expiries first */
+	struct list ops; /* in order, expiries first */
 	int64_t rev, compact_rev, compact_done;
-	size_t n_due;			/* leases that expire with it: the first of due[] */
+	size_t n_due; /* leases that expire with it: the first of due[] */
 	int64_t due[64];
 };
 
 static void run_batch(struct sqlite_store *s, struct list *ops);
 
-/* --- leases ------------------------------------------------------------------------------------------------------------ */
+/* --- leases ------------------------------------------------------------------------------------------------------- */
 
 static struct sq_lease *lease_find(struct sqlite_store *s, int64_t id)
 {
@@ -86,12 +86,13 @@ int sq_writer_init(struct sqlite_store *s, struct err *err)
 		r = rc == SQLITE_ROW ? lease_insert(s, sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1))
 				     : sq_errno(&s->wconn);
 	if (r)
-		r = err_set(err, -r, "store '%s': %s", s->path, r == -ENOMEM ? "out of memory" : sqlite3_errmsg(s->wconn.db));
+		r = err_set(err, -r, "store '%s': %s", s->path,
+			    r == -ENOMEM ? "out of memory" : sqlite3_errmsg(s->wconn.db));
 	sqlite3_finalize(stmt);
 	return r;
 }
 
-/* --- the thread --------------------------------------------------------------------------------------------------------- */
+/* --- the thread --------------------------------------------------------------------------------------------------- */
 
 /* Waits for something to do; takes it into ops. Returns false at the end. */
 static bool wait_for_work(struct sqlite_store *s, struct list *ops)
@@ -137,7 +138,7 @@ void *sq_writer_main(void *store)
 	return NULL;
 }
 
-/* --- one operation -------------------------------------------------------------------------------------------------------- */
+/* --- one operation ------------------------------------------------------------------------------------------------ */
 
 /* A failure of the database, not of the request: the whole batch fails with it. */
 static int db_fail(struct sqlite_store *s, struct sq_op *op)
@@ -251,13 +252,13 @@ static int set_meta(struct sqlite_store *s, const char *name, int64_t v)
 static int do_compact(struct sqlite_store *s, struct batch *b, struct sq_op *op)
 {
 	if (op->rev > b->rev) {
-		op->r = store_fail(&op->msg, ERANGE, "revision %lld is in the future, the store is at %lld", (long long)op->rev,
-				   (long long)b->rev);
+		op->r = store_fail(&op->msg, ERANGE, "revision %lld is in the future, the store is at %lld",
+				   (long long)op->rev, (long long)b->rev);
 		return 0;
 	}
 	if (op->rev <= b->compact_rev) {
-		op->r = store_fail(&op->msg, ESTALE, "revision %lld is compacted, the oldest is %lld", (long long)op->rev,
-				   (long long)b->compact_rev);
+		op->r = store_fail(&op->msg, ESTALE, "revision %lld is compacted, the oldest is %lld",
+				   (long long)op->rev, (long long)b->compact_rev);
 		return 0;
 	}
 	if (set_meta(s, "compact_rev", op->rev) < 0)
@@ -313,7 +314,7 @@ static void do_keepalive(struct sqlite_store *s, struct batch *b, struct sq_op *
 	op->lease = l->ttl_s;
 }
 
-/* --- expiry, compaction --------------------------------------------------------------------------------------------------- */
+/* --- expiry, compaction ------------------------------------------------------------------------------------------- */
 
 /* Deletions of the lease's keys go to the front of the batch, as operations nobody asked for. */
 static int expire(struct sqlite_store *s, int64_t id, struct list *out)
@@ -383,13 +384,13 @@ static int purge(struct sqlite_store *s, struct batch *b)
 	return set_meta(s, "compact_done", to);
 }
 
-/* --- the batch ------------------------------------------------------------------------------------------------------------- */
+/* --- the batch ---------------------------------------------------------------------------------------------------- */
 
 static int do_ops(struct sqlite_store *s, struct batch *b)
 {
 	int r = 0;
 
-	list_for_each(n, &b->ops) {
+	list_for_each (n, &b->ops) {
 		struct sq_op *op = list_entry(n, struct sq_op, node);
 
 		switch (op->type) {
@@ -417,14 +418,17 @@ static int do_ops(struct sqlite_store *s, struct batch *b)
 	return 0;
 }
 
-/* Nothing of the batch happened. Every operation ends with the cause; a failed sync leaves it open whether it will be there. */
+/*
+ * Nothing of the batch happened. Every operation ends with the cause; a failed sync leaves it open whether it will be
+ * there.
+ */
 static void undo(struct sqlite_store *s, struct batch *b, int r)
 {
 	char *text = strdup(sqlite3_errmsg(s->wconn.db));
 
 	if (!sqlite3_get_autocommit(s->wconn.db))
 		(void)sq_run(&s->wconn, sq_stmt(&s->wconn, SQ_S_ROLLBACK));
-	list_for_each_safe(n, tmp, &b->ops) {
+	list_for_each_safe (n, tmp, &b->ops) {
 		struct sq_op *op = list_entry(n, struct sq_op, node);
 
 		if (op->type == SQ_GRANT && op->succeeded)

@@ -10,8 +10,8 @@ extern const struct api_kind *const api_kind_table[];
 extern const size_t api_kind_table_len;
 extern const struct api_type *const api_type_table[];
 
-#define API_MAX_DEPTH 128	/* of JSON and YAML documents */
-#define API_PATH_MAX 512	/* bytes of a rendered path; longer ones are cut */
+#define API_MAX_DEPTH 128 /* of JSON and YAML documents */
+#define API_PATH_MAX  512 /* bytes of a rendered path; longer ones are cut */
 
 /* A field's definition by name; NULL if the type has none. */
 const struct api_field *api_type_field(const struct api_type *type, const char *name);
@@ -19,8 +19,8 @@ const struct api_field *api_type_field(const struct api_type *type, const char *
 size_t api_element_size(const struct api_field *f);
 
 /*
- * Where we are in a document, as a chain of stack frames: nothing is rendered until there is something to report. A frame is a
- * member (name), an element (name NULL) or the value of a map's key (key set).
+ * Where we are in a document, as a chain of stack frames: nothing is rendered until there is something to report. A
+ * frame is a member (name), an element (name NULL) or the value of a map's key (key set).
  */
 struct api_path {
 	const struct api_path *up;
@@ -34,13 +34,17 @@ char *api_path_str(const struct api_path *path, char *buf, size_t size);
 void api_path_err(struct api_errs *errs, const struct api_path *path, enum api_cause cause, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Kubernetes' usual refusals: 'Required value', 'Invalid value: "x": why', 'Duplicate value: "x"', ... why may be NULL. */
+/*
+ * Kubernetes' usual refusals: 'Required value', 'Invalid value: "x": why', 'Duplicate value: "x"', ... why may be
+ * NULL.
+ */
 void api_err_required(struct api_errs *errs, const struct api_path *path, const char *why);
 void api_err_invalid(struct api_errs *errs, const struct api_path *path, const json_t *value, const char *why);
 void api_err_invalid_str(struct api_errs *errs, const struct api_path *path, const char *value, const char *why);
 void api_err_duplicate(struct api_errs *errs, const struct api_path *path, const json_t *value);
 void api_err_forbidden(struct api_errs *errs, const struct api_path *path, const char *why);
-void api_err_unsupported(struct api_errs *errs, const struct api_path *path, const json_t *value, const char *const *values);
+void api_err_unsupported(struct api_errs *errs, const struct api_path *path, const json_t *value,
+			 const char *const *values);
 void api_err_not_found(struct api_errs *errs, const struct api_path *path, const char *value);
 
 /* What is wrong with value in this format (api_field.format), in Kubernetes' words; NULL if nothing. */
@@ -65,7 +69,8 @@ void api_validate_labels(const json_t *labels, const struct api_path *path, stru
 void api_validate_label_selector(const json_t *selector, const struct api_path *path, struct api_errs *errs);
 void api_validate_pod(const json_t *obj, const json_t *old, struct api_errs *errs);
 /* Template of a workload: its labels and pod spec. restart_always: only that policy makes sense there. */
-void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, bool restart_always, struct api_errs *errs);
+void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, bool restart_always,
+			       struct api_errs *errs);
 void api_validate_deployment(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_replica_set(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_service(const json_t *obj, const json_t *old, struct api_errs *errs);

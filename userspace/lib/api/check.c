@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What can be said of a document from its types alone: wrong JSON types and values that do not parse (quantities, times,
- * base64), fields nobody knows; and dropping the latter.
+ * What can be said of a document from its types alone: wrong JSON types and values that do not parse (quantities,
+ * times, base64), fields nobody knows; and dropping the latter.
  */
 #include "api-internal.h"
 
@@ -79,8 +79,8 @@ static bool is_time(const char *s)
 	}
 	if (s[i] == 'Z')
 		return !s[i + 1];
-	return (s[i] == '+' || s[i] == '-') && isdigit((unsigned char)s[i + 1]) && isdigit((unsigned char)s[i + 2]) && s[i + 3] == ':' &&
-	       isdigit((unsigned char)s[i + 4]) && isdigit((unsigned char)s[i + 5]) && !s[i + 6];
+	return (s[i] == '+' || s[i] == '-') && isdigit((unsigned char)s[i + 1]) && isdigit((unsigned char)s[i + 2]) &&
+	       s[i + 3] == ':' && isdigit((unsigned char)s[i + 4]) && isdigit((unsigned char)s[i + 5]) && !s[i + 6];
 }
 
 static void check_quantity(const json_t *v, const struct api_path *path, struct api_errs *errs)
@@ -92,8 +92,10 @@ static void check_quantity(const json_t *v, const struct api_path *path, struct 
 	if (!json_is_string(v))
 		type_err(errs, path, v, "a quantity");
 	else if (api_quantity_milli(json_string_value(v), &n) < 0)
-		api_path_err(errs, path, API_C_TYPE, "Invalid value: \"%s\": quantities must match the regular expression "
-			     "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'", json_string_value(v));
+		api_path_err(errs, path, API_C_TYPE,
+			     "Invalid value: \"%s\": quantities must match the regular expression "
+			     "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+			     json_string_value(v));
 }
 
 static void check_bytes(const json_t *v, const struct api_path *path, struct api_errs *errs)
@@ -110,7 +112,8 @@ static void check_bytes(const json_t *v, const struct api_path *path, struct api
 		api_path_err(errs, path, API_C_TYPE, "Invalid value: illegal base64 data");
 }
 
-static void check_object(const struct api_type *type, const json_t *obj, const struct api_path *path, struct api_errs *errs);
+static void check_object(const struct api_type *type, const json_t *obj, const struct api_path *path,
+			 struct api_errs *errs);
 
 static void check_value(const struct api_field *f, const json_t *v, const struct api_path *path, struct api_errs *errs)
 {
@@ -127,7 +130,8 @@ static void check_value(const struct api_field *f, const json_t *v, const struct
 	case API_INT64:
 		if (!json_is_integer(v))
 			type_err(errs, path, v, "an integer");
-		else if (f->type == API_INT32 && (json_integer_value(v) > INT32_MAX || json_integer_value(v) < INT32_MIN))
+		else if (f->type == API_INT32 &&
+			 (json_integer_value(v) > INT32_MAX || json_integer_value(v) < INT32_MIN))
 			type_err(errs, path, v, "a 32-bit integer");
 		break;
 	case API_DOUBLE:
@@ -138,7 +142,8 @@ static void check_value(const struct api_field *f, const json_t *v, const struct
 		check_quantity(v, path, errs);
 		break;
 	case API_INT_OR_STRING:
-		if (!json_is_string(v) && !(json_is_integer(v) && json_integer_value(v) <= INT32_MAX && json_integer_value(v) >= INT32_MIN))
+		if (!json_is_string(v) &&
+		    !(json_is_integer(v) && json_integer_value(v) <= INT32_MAX && json_integer_value(v) >= INT32_MIN))
 			type_err(errs, path, v, "a 32-bit integer or a string");
 		break;
 	case API_TIME:
@@ -146,7 +151,8 @@ static void check_value(const struct api_field *f, const json_t *v, const struct
 		if (!json_is_string(v))
 			type_err(errs, path, v, "a time");
 		else if (!is_time(json_string_value(v)))
-			api_path_err(errs, path, API_C_TYPE, "Invalid value: \"%s\": must be a time as in RFC 3339", json_string_value(v));
+			api_path_err(errs, path, API_C_TYPE, "Invalid value: \"%s\": must be a time as in RFC 3339",
+				     json_string_value(v));
 		break;
 	case API_BYTES:
 		check_bytes(v, path, errs);
@@ -176,7 +182,7 @@ static void check_field(const struct api_field *f, const json_t *v, const struct
 			type_err(errs, path, v, "a list");
 			break;
 		}
-		json_array_foreach(v, at.index, item) {
+		json_array_foreach (v, at.index, item) {
 			if (json_is_null(item))
 				type_err(errs, &at, item, "a value");
 			else
@@ -188,7 +194,7 @@ static void check_field(const struct api_field *f, const json_t *v, const struct
 			type_err(errs, path, v, "a map");
 			break;
 		}
-		json_object_foreach((json_t *)v, key, item) {
+		json_object_foreach ((json_t *)v, key, item) {
 			at.key = key;
 			if (!json_is_null(item))
 				check_value(f, item, &at, errs);
@@ -197,7 +203,8 @@ static void check_field(const struct api_field *f, const json_t *v, const struct
 	}
 }
 
-static void check_object(const struct api_type *type, const json_t *obj, const struct api_path *path, struct api_errs *errs)
+static void check_object(const struct api_type *type, const json_t *obj, const struct api_path *path,
+			 struct api_errs *errs)
 {
 	const char *key;
 	json_t *v;
@@ -206,7 +213,7 @@ static void check_object(const struct api_type *type, const json_t *obj, const s
 		type_err(errs, path, obj, "an object");
 		return;
 	}
-	json_object_foreach((json_t *)obj, key, v) {
+	json_object_foreach ((json_t *)obj, key, v) {
 		const struct api_field *f = api_type_field(type, key);
 		struct api_path at = { .up = path, .name = key };
 
@@ -215,7 +222,8 @@ static void check_object(const struct api_type *type, const json_t *obj, const s
 		} else {
 			char field[API_PATH_MAX];
 
-			api_path_err(errs, &at, API_C_UNKNOWN_FIELD, "unknown field \"%s\"", api_path_str(&at, field, sizeof(field)));
+			api_path_err(errs, &at, API_C_UNKNOWN_FIELD, "unknown field \"%s\"",
+				     api_path_str(&at, field, sizeof(field)));
 		}
 	}
 }
@@ -225,7 +233,7 @@ void api_check(const struct api_type *type, const json_t *obj, struct api_errs *
 	check_object(type, obj, NULL, errs);
 }
 
-/* --- pruning --------------------------------------------------------------------------------------------------------------- */
+/* --- pruning ------------------------------------------------------------------------------------------------------ */
 
 void api_prune(const struct api_type *type, json_t *obj)
 {
@@ -234,7 +242,7 @@ void api_prune(const struct api_type *type, json_t *obj)
 	void *tmp;
 	size_t i;
 
-	json_object_foreach_safe(obj, tmp, key, v) {
+	json_object_foreach_safe (obj, tmp, key, v) {
 		const struct api_field *f = api_type_field(type, key);
 
 		if (!f || json_is_null(v)) {
@@ -246,7 +254,7 @@ void api_prune(const struct api_type *type, json_t *obj)
 			void *t;
 
 			/* Kubernetes reads a null value of a map of strings as the empty one. */
-			json_object_foreach_safe(v, t, k, item)
+			json_object_foreach_safe (v, t, k, item)
 				if (json_is_null(item))
 					json_object_set_new(v, k, json_string(f->type == API_QUANTITY ? "0" : ""));
 		}
@@ -255,10 +263,10 @@ void api_prune(const struct api_type *type, json_t *obj)
 		if (f->shape == API_ONE)
 			api_prune(f->object, v);
 		else if (f->shape == API_LIST)
-			json_array_foreach(v, i, item)
+			json_array_foreach (v, i, item)
 				api_prune(f->object, item);
 		else
-			json_object_foreach(v, key, item)
+			json_object_foreach (v, key, item)
 				api_prune(f->object, item);
 	}
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON to the typed structs, by the tables. Strings are copied into the arena; raw values are borrowed from the tree. */
+/*
+ * JSON to the typed structs, by the tables. Strings are copied into the arena; raw values are borrowed from the tree.
+ */
 #include "api-internal.h"
 
 #include <errno.h>
@@ -26,7 +28,8 @@ static int no_memory(struct decoder *d)
 	return err_set(d->err, ENOMEM, "out of memory");
 }
 
-static int decode_object(struct decoder *d, const struct api_type *type, const json_t *obj, void *dst, const struct api_path *path);
+static int decode_object(struct decoder *d, const struct api_type *type, const json_t *obj, void *dst,
+			 const struct api_path *path);
 
 static int decode_string(struct decoder *d, const struct api_field *f, const json_t *v, const char **dst,
 			 const struct api_path *path)
@@ -42,7 +45,8 @@ static int decode_string(struct decoder *d, const struct api_field *f, const jso
 	return *dst ? 0 : no_memory(d);
 }
 
-static int decode_int(struct decoder *d, const struct api_field *f, const json_t *v, int64_t *dst, const struct api_path *path)
+static int decode_int(struct decoder *d, const struct api_field *f, const json_t *v, int64_t *dst,
+		      const struct api_path *path)
 {
 	if (!json_is_integer(v))
 		return wrong_type(d, path, "an integer");
@@ -177,7 +181,7 @@ static int decode_map(struct decoder *d, const struct api_field *f, const json_t
 	dst->v = arena_calloc(d->arena, json_object_size(v), sizeof(*dst->v));
 	if (!dst->v)
 		return no_memory(d);
-	json_object_foreach((json_t *)v, key, value) {
+	json_object_foreach ((json_t *)v, key, value) {
 		struct api_path at = { .up = path, .key = key };
 
 		if (json_is_null(value)) {
@@ -196,7 +200,8 @@ static int decode_map(struct decoder *d, const struct api_field *f, const json_t
 	return 0;
 }
 
-static int decode_object(struct decoder *d, const struct api_type *type, const json_t *obj, void *dst, const struct api_path *path)
+static int decode_object(struct decoder *d, const struct api_type *type, const json_t *obj, void *dst,
+			 const struct api_path *path)
 {
 	if (!json_is_object(obj))
 		return wrong_type(d, path, "an object");
@@ -223,7 +228,8 @@ static int decode_object(struct decoder *d, const struct api_type *type, const j
 	return 0;
 }
 
-int api_decode(const struct api_type *type, const json_t *obj, struct arena *arena, void *ret_struct_pp, struct err *err)
+int api_decode(const struct api_type *type, const json_t *obj, struct arena *arena, void *ret_struct_pp,
+	       struct err *err)
 {
 	struct decoder d = { .arena = arena, .err = err };
 	void *dst = arena_alloc(arena, type->size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Defaults: the schema's constants first, then those that follow from other fields. Quantities are written the canonical way here
- * too, so that what is stored, compared and applied has one form. When memory runs out a default is left out.
+ * Defaults: the schema's constants first, then those that follow from other fields. Quantities are written the
+ * canonical way here too, so that what is stored, compared and applied has one form. When memory runs out a default
+ * is left out.
  */
 #include "api-internal.h"
 
@@ -55,7 +56,7 @@ static void default_quantities(const struct api_field *f, json_t *obj, json_t *v
 		if (canon)
 			json_object_set_new(obj, f->name, canon);
 	} else if (f->shape == API_MAP) {
-		json_object_foreach_safe(v, tmp, key, item) {
+		json_object_foreach_safe (v, tmp, key, item) {
 			canon = canonical_quantity(item);
 			if (canon)
 				json_object_set_new(v, key, canon);
@@ -74,7 +75,8 @@ static void default_object(const struct api_type *type, json_t *obj)
 		if (!v || json_is_null(v)) {
 			if (f->default_json) {
 				json_object_set_new(obj, f->name, default_value(f->default_json));
-			} else if ((f->flags & API_EMBEDDED) && !(f->flags & API_STATUS) && strcmp(f->name, "metadata")) {
+			} else if ((f->flags & API_EMBEDDED) && !(f->flags & API_STATUS) &&
+				   strcmp(f->name, "metadata")) {
 				/* A part that is always there has its defaults even when nobody wrote it. */
 				v = json_object();
 				default_object(f->object, v);
@@ -87,17 +89,18 @@ static void default_object(const struct api_type *type, json_t *obj)
 		}
 		if (f->type == API_QUANTITY)
 			default_quantities(f, obj, v);
-		if (f->type == API_STRING && f->default_json && f->shape == API_ONE && json_is_string(v) && !json_string_length(v))
+		if (f->type == API_STRING && f->default_json && f->shape == API_ONE && json_is_string(v) &&
+		    !json_string_length(v))
 			json_object_set_new(obj, f->name, default_value(f->default_json));
 		if (f->type != API_OBJECT)
 			continue;
 		if (f->shape == API_ONE)
 			default_object(f->object, v);
 		else if (f->shape == API_LIST)
-			json_array_foreach(v, n, item)
+			json_array_foreach (v, n, item)
 				default_object(f->object, item);
 		else
-			json_object_foreach(v, key, item)
+			json_object_foreach (v, key, item)
 				default_object(f->object, item);
 	}
 }

@@ -40,13 +40,14 @@ static void default_containers(json_t *containers, bool is_pod)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach(containers, i, c) {
+	json_array_foreach (containers, i, c) {
 		const char *image = api_get_str(c, "image");
 		json_t *limits, *requests, *v;
 		const char *key;
 
 		if (api_json_empty(json_object_get(c, "imagePullPolicy")))
-			json_object_set_new(c, "imagePullPolicy", json_string(image && image_is_latest(image) ? "Always" : "IfNotPresent"));
+			json_object_set_new(c, "imagePullPolicy",
+					    json_string(image && image_is_latest(image) ? "Always" : "IfNotPresent"));
 		if (!json_object_get(c, "resources"))
 			json_object_set_new(c, "resources", json_object());
 		limits = api_get(c, "resources.limits");
@@ -58,7 +59,7 @@ static void default_containers(json_t *containers, bool is_pod)
 			if (api_set(c, "resources.requests", requests) < 0)
 				continue;
 		}
-		json_object_foreach(limits, key, v)
+		json_object_foreach (limits, key, v)
 			if (!json_object_get(requests, key))
 				json_object_set(requests, key, v);
 	}
@@ -82,7 +83,7 @@ static void default_pod_spec(json_t *spec, bool is_pod)
 		set_missing(spec, "enableServiceLinks", json_true());
 	default_containers(json_object_get(spec, "initContainers"), is_pod);
 	default_containers(json_object_get(spec, "containers"), is_pod);
-	json_array_foreach(json_object_get(spec, "volumes"), i, volume)
+	json_array_foreach (json_object_get(spec, "volumes"), i, volume)
 		if (json_is_object(volume) && json_object_size(volume) == 1 && json_object_get(volume, "name"))
 			json_object_set_new(volume, "emptyDir", json_object());
 }
@@ -121,7 +122,7 @@ static void default_service(json_t *obj)
 	json_t *port;
 	size_t i;
 
-	json_array_foreach(api_get(obj, "spec.ports"), i, port) {
+	json_array_foreach (api_get(obj, "spec.ports"), i, port) {
 		json_t *number = json_object_get(port, "port");
 
 		/* Zero and "" mean absent here. */
@@ -136,8 +137,9 @@ static void default_network_policy(json_t *obj)
 
 	if (!json_is_object(spec) || json_array_size(json_object_get(spec, "policyTypes")))
 		return;
-	json_object_set_new(spec, "policyTypes", json_array_size(json_object_get(spec, "egress")) ? json_pack("[ss]", "Ingress", "Egress") :
-												    json_pack("[s]", "Ingress"));
+	json_object_set_new(spec, "policyTypes",
+			    json_array_size(json_object_get(spec, "egress")) ? json_pack("[ss]", "Ingress", "Egress")
+									     : json_pack("[s]", "Ingress"));
 }
 
 static void default_namespace(json_t *obj)
@@ -170,11 +172,12 @@ static void default_secret(json_t *obj)
 	if (!json_is_object(texts))
 		return;
 	set_missing(obj, "data", json_object());
-	json_object_foreach(texts, key, v) {
-		cleanup(free) char *b64 = json_is_string(v) ? str_base64(json_string_value(v), json_string_length(v)) : NULL;
+	json_object_foreach (texts, key, v) {
+		cleanup(free) char *b64 = json_is_string(v) ? str_base64(json_string_value(v), json_string_length(v))
+							    : NULL;
 
 		if (!b64 || json_object_set_new(json_object_get(obj, "data"), key, json_string(b64)) < 0)
-			return;	/* stringData stays: nothing is lost */
+			return; /* stringData stays: nothing is lost */
 	}
 	json_object_del(obj, "stringData");
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Discovery documents from the tables: /api, /apis, resource lists, and the aggregated form (apidiscovery.k8s.io/v2). */
+/*
+ * Discovery documents from the tables: /api, /apis, resource lists, and the aggregated form (apidiscovery.k8s.io/v2).
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "../base/str.h"
 #include "api-internal.h"
 
-static const char *const all_verbs[] = { "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch", NULL };
+static const char *const all_verbs[] = { "create", "delete", "deletecollection", "get", "list", "patch", "update",
+					 "watch",  NULL };
 
 /* A subresource: the kind it speaks, and its verbs. */
 struct sub {
@@ -45,8 +48,8 @@ static json_t *strings(const char *const *list)
 
 json_t *api_discovery_versions(const char *server_address)
 {
-	return json_pack("{s:s,s:[s],s:[{s:s,s:s}]}", "kind", "APIVersions", "versions", "v1", "serverAddressByClientCIDRs", "clientCIDR",
-			 "0.0.0.0/0", "serverAddress", server_address);
+	return json_pack("{s:s,s:[s],s:[{s:s,s:s}]}", "kind", "APIVersions", "versions", "v1",
+			 "serverAddressByClientCIDRs", "clientCIDR", "0.0.0.0/0", "serverAddress", server_address);
 }
 
 /* Calls fn once for each group/version, in order of the table. */
@@ -57,7 +60,8 @@ static void each_version(void (*fn)(void *arg, const struct api_kind *first), vo
 		bool seen = false;
 
 		for (size_t j = 0; j < i && !seen; j++)
-			seen = streq(api_kind_table[j]->group, k->group) && streq(api_kind_table[j]->version, k->version);
+			seen = streq(api_kind_table[j]->group, k->group) &&
+			       streq(api_kind_table[j]->version, k->version);
 		if (!seen)
 			fn(arg, k);
 	}
@@ -73,12 +77,13 @@ static void add_group(void *arg, const struct api_kind *k)
 		return;
 	snprintf(gv, sizeof(gv), "%s/%s", k->group, k->version);
 	version = json_pack("{s:s,s:s}", "groupVersion", gv, "version", k->version);
-	json_array_foreach(groups, i, g)
+	json_array_foreach (groups, i, g)
 		if (streq(api_get_str(g, "name"), k->group)) {
 			json_array_append_new(json_object_get(g, "versions"), version);
 			return;
 		}
-	json_array_append_new(groups, json_pack("{s:s,s:[O],s:O}", "name", k->group, "versions", version, "preferredVersion", version));
+	json_array_append_new(groups, json_pack("{s:s,s:[O],s:O}", "name", k->group, "versions", version,
+						"preferredVersion", version));
 	json_decref(version);
 }
 
@@ -92,8 +97,8 @@ json_t *api_discovery_groups(void)
 
 static json_t *resource(const struct api_kind *k)
 {
-	json_t *r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", k->plural, "singularName", k->singular, "namespaced", k->namespaced, "kind",
-			      k->kind, "verbs", strings(all_verbs));
+	json_t *r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", k->plural, "singularName", k->singular, "namespaced",
+			      k->namespaced, "kind", k->kind, "verbs", strings(all_verbs));
 
 	if (k->short_names && k->short_names[0])
 		json_object_set_new(r, "shortNames", strings(k->short_names));
@@ -108,8 +113,8 @@ static json_t *subresource(const struct api_kind *k, const struct sub *s)
 	char name[200];
 
 	snprintf(name, sizeof(name), "%s/%s", k->plural, s->name);
-	r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", name, "singularName", "", "namespaced", k->namespaced, "kind", s->kind ? s->kind : k->kind,
-		      "verbs", strings(s->verbs));
+	r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", name, "singularName", "", "namespaced", k->namespaced, "kind",
+		      s->kind ? s->kind : k->kind, "verbs", strings(s->verbs));
 	if (s->kind) {
 		if (s->group[0])
 			json_object_set_new(r, "group", json_string(s->group));
@@ -138,7 +143,8 @@ json_t *api_discovery_resources(const char *group, const char *version)
 		return NULL;
 	}
 	snprintf(gv, sizeof(gv), "%s%s%s", group, group[0] ? "/" : "", version);
-	return json_pack("{s:s,s:s,s:s,s:o}", "kind", "APIResourceList", "apiVersion", "v1", "groupVersion", gv, "resources", resources);
+	return json_pack("{s:s,s:s,s:s,s:o}", "kind", "APIResourceList", "apiVersion", "v1", "groupVersion", gv,
+			 "resources", resources);
 }
 
 static json_t *response_kind(const char *group, const char *version, const char *kind)
@@ -149,8 +155,9 @@ static json_t *response_kind(const char *group, const char *version, const char 
 static json_t *aggregated_resource(const struct api_kind *k)
 {
 	json_t *list = json_array();
-	json_t *r = json_pack("{s:s,s:o,s:s,s:s,s:o,s:o}", "resource", k->plural, "responseKind", response_kind(k->group, k->version, k->kind),
-			      "scope", k->namespaced ? "Namespaced" : "Cluster", "singularResource", k->singular, "verbs",
+	json_t *r = json_pack("{s:s,s:o,s:s,s:s,s:o,s:o}", "resource", k->plural, "responseKind",
+			      response_kind(k->group, k->version, k->kind), "scope",
+			      k->namespaced ? "Namespaced" : "Cluster", "singularResource", k->singular, "verbs",
 			      strings(all_verbs), "shortNames", strings(k->short_names));
 
 	if (k->categories && k->categories[0])
@@ -160,8 +167,8 @@ static json_t *aggregated_resource(const struct api_kind *k)
 
 		if (s)
 			json_array_append_new(list, json_pack("{s:s,s:o,s:o}", "subresource", s->name, "responseKind",
-							      s->kind ? response_kind(s->group, s->version, s->kind) :
-									response_kind(k->group, k->version, k->kind),
+							      s->kind ? response_kind(s->group, s->version, s->kind)
+								      : response_kind(k->group, k->version, k->kind),
 							      "verbs", strings(s->verbs)));
 	}
 	if (json_array_size(list))
@@ -188,16 +195,17 @@ static void add_aggregated(void *arg, const struct api_kind *first)
 		if (streq(api_kind_table[i]->group, first->group) && streq(api_kind_table[i]->version, first->version))
 			json_array_append_new(resources, aggregated_resource(api_kind_table[i]));
 	version = json_pack("{s:s,s:o,s:s}", "version", first->version, "resources", resources, "freshness", "Current");
-	json_array_foreach(a->items, i, item)
+	json_array_foreach (a->items, i, item)
 		if (streq(api_get_str(item, "metadata.name"), first->group))
 			found = item;
 	if (found)
 		json_array_append_new(json_object_get(found, "versions"), version);
 	else if (first->group[0])
-		json_array_append_new(a->items, json_pack("{s:{s:s,s:n},s:[o]}", "metadata", "name", first->group, "creationTimestamp",
-							  "versions", version));
+		json_array_append_new(a->items, json_pack("{s:{s:s,s:n},s:[o]}", "metadata", "name", first->group,
+							  "creationTimestamp", "versions", version));
 	else
-		json_array_append_new(a->items, json_pack("{s:{s:n},s:[o]}", "metadata", "creationTimestamp", "versions", version));
+		json_array_append_new(
+			a->items, json_pack("{s:{s:n},s:[o]}", "metadata", "creationTimestamp", "versions", version));
 }
 
 json_t *api_discovery_aggregated(bool core)
@@ -205,6 +213,6 @@ json_t *api_discovery_aggregated(bool core)
 	struct aggregate a = { json_array(), core };
 
 	each_version(add_aggregated, &a);
-	return json_pack("{s:s,s:s,s:{},s:o}", "kind", "APIGroupDiscoveryList", "apiVersion", "apidiscovery.k8s.io/v2", "metadata", "items",
-			 a.items);
+	return json_pack("{s:s,s:s,s:{},s:o}", "kind", "APIGroupDiscoveryList", "apiVersion", "apidiscovery.k8s.io/v2",
+			 "metadata", "items", a.items);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The typed structs to JSON, by the tables: absent and empty fields are left out, except those the schema marks "always". */
+/*
+ * The typed structs to JSON, by the tables: absent and empty fields are left out, except those the schema marks
+ * "always".
+ */
 #include "api-internal.h"
 
 #include <string.h>

@@ -67,7 +67,7 @@ void api_errs_done(struct api_errs *errs)
 	*errs = (struct api_errs){ 0 };
 }
 
-/* --- Status --------------------------------------------------------------------------------------------------------------- */
+/* --- Status ------------------------------------------------------------------------------------------------------- */
 
 static const char *cause_reason(enum api_cause cause)
 {
@@ -98,8 +98,9 @@ static const char *cause_reason(enum api_cause cause)
 
 json_t *api_status(int code, const char *reason, const char *message)
 {
-	return json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s, s:i}", "kind", "Status", "apiVersion", "v1", "metadata", "status",
-			 code < 400 ? "Success" : "Failure", "message", message, "reason", reason, "code", code);
+	return json_pack("{s:s, s:s, s:{}, s:s, s:s, s:s, s:i}", "kind", "Status", "apiVersion", "v1", "metadata",
+			 "status", code < 400 ? "Success" : "Failure", "message", message, "reason", reason, "code",
+			 code);
 }
 
 json_t *api_status_for(int code, const char *reason, const struct api_kind *kind, const char *name, const char *message)
@@ -164,7 +165,8 @@ json_t *api_status_invalid(const struct api_kind *kind, const char *name, const 
 		const struct api_err *e = &errs->v[i];
 
 		json_array_append_new(causes, json_pack("{s:s, s:s, s:s}", "reason", cause_reason(e->cause), "message",
-							e->text ? e->text : "out of memory", "field", e->field ? e->field : ""));
+							e->text ? e->text : "out of memory", "field",
+							e->field ? e->field : ""));
 	}
 	json_object_set_new(details, "causes", causes);
 	return status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Field selectors: "field=value", "field==value", "field!=value", joined by commas; backslash escapes '\', ',' and '='. A missing field
- * compares as the empty string, numbers and booleans as their text.
+ * Field selectors: "field=value", "field==value", "field!=value", joined by commas; backslash escapes '\', ',' and
+ * '='. A missing field compares as the empty string, numbers and booleans as their text.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -53,7 +53,8 @@ static int parse_term(const struct api_kind *kind, const char **at, struct term 
 	while (*p && *p != ',' && *p != '=' && !(p[0] == '!' && p[1] == '='))
 		p++;
 	if (*p != '=' && *p != '!')
-		return err_set(err, EINVAL, "invalid selector: '%s'; can't understand '%.*s'", start, (int)strcspn(start, ","), start);
+		return err_set(err, EINVAL, "invalid selector: '%s'; can't understand '%.*s'", start,
+			       (int)strcspn(start, ","), start);
 	t->equal = *p == '=';
 	t->field = strndup(start, (size_t)(p - start));
 	p += *p == '!' || p[1] == '=' ? 2 : 1;
@@ -80,7 +81,8 @@ static int parse_term(const struct api_kind *kind, const char **at, struct term 
 	return 0;
 }
 
-int api_field_selector_parse(const struct api_kind *kind, const char *text, struct api_field_selector **ret, struct err *err)
+int api_field_selector_parse(const struct api_kind *kind, const char *text, struct api_field_selector **ret,
+			     struct err *err)
 {
 	struct api_field_selector *s = calloc(1, sizeof(*s));
 	int r = 0;

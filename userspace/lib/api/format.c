@@ -10,23 +10,30 @@
 
 #include "../base/str.h"
 
-#define LABEL_MSG "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "	\
+#define LABEL_MSG                                                                                                            \
+	"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with " \
 	"an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-#define SUBDOMAIN_MSG "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "	\
-	"and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "					\
+#define SUBDOMAIN_MSG                                                                                                    \
+	"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start " \
+	"and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "                      \
 	"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-#define LABEL1035_MSG "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "		\
-	"character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "		\
+#define LABEL1035_MSG                                                                                                     \
+	"a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "           \
+	"character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is " \
 	"'[a-z]([-a-z0-9]*[a-z0-9])?')"
-#define NAME_PART_MSG "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "		\
-	"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "				\
+#define NAME_PART_MSG                                                                                                  \
+	"name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "          \
+	"alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "           \
 	"'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-#define LABEL_VALUE_MSG "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "	\
-	"and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "		\
+#define LABEL_VALUE_MSG                                                                                                      \
+	"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "      \
+	"and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is " \
 	"'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-#define CONFIG_KEY_MSG "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  " \
+#define CONFIG_KEY_MSG                                                                                                    \
+	"a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  " \
 	"or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-#define HTTP_HEADER_MSG "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "	\
+#define HTTP_HEADER_MSG                                                                                                \
+	"a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "    \
 	"validation is '[-A-Za-z0-9]+')"
 
 static bool is_lower_alnum(char c)
@@ -238,7 +245,7 @@ static const struct {
 	{ "dns-subdomain", check_subdomain },
 	{ "label-key", check_label_key },
 	{ "label-value", check_label_value },
-	{ "port", check_port_name },	/* the string form of a port that may be a number */
+	{ "port", check_port_name }, /* the string form of a port that may be a number */
 	{ "port-name", check_port_name },
 	{ "ip", check_ip },
 	{ "cidr", check_cidr },

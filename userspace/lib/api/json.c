@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON text to a tree. jansson keeps the last of duplicate keys without a word, so we compare how many keys the text has with
- * how many the tree has, and only when they differ walk the text again to say which ones: the usual document costs one scan.
+ * JSON text to a tree. jansson keeps the last of duplicate keys without a word, so we compare how many keys the text
+ * has with how many the tree has, and only when they differ walk the text again to say which ones: the usual document
+ * costs one scan.
  */
 #include "api-internal.h"
 
@@ -57,16 +58,16 @@ static size_t count_keys(json_t *v)
 
 	if (json_is_object(v)) {
 		n = json_object_size(v);
-		json_object_foreach(v, key, child)
+		json_object_foreach (v, key, child)
 			n += count_keys(child);
 	} else if (json_is_array(v)) {
-		json_array_foreach(v, i, child)
+		json_array_foreach (v, i, child)
 			n += count_keys(child);
 	}
 	return n;
 }
 
-/* --- the second walk, over text known to be valid -------------------------------------------------------------------------- */
+/* --- the second walk, over text known to be valid ----------------------------------------------------------------- */
 
 struct scanner {
 	const char *p, *end;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OpenAPI from the tables: version 3 per group and version, version 2 for older clients. What kubectl reads of it: the schemas (explain,
- * client-side validation, strategic merge of apply and diff) and which parameters PATCH takes (fieldValidation, dryRun).
+ * OpenAPI from the tables: version 3 per group and version, version 2 for older clients. What kubectl reads of it:
+ * the schemas (explain, client-side validation, strategic merge of apply and diff) and which parameters PATCH takes
+ * (fieldValidation, dryRun).
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 
 struct builder {
 	bool v3;
-	json_t *schemas;	/* name -> schema */
+	json_t *schemas; /* name -> schema */
 };
 
 static void type_name(const struct api_type *t, char *buf, size_t size)
@@ -34,7 +35,8 @@ static json_t *ref(struct builder *b, const struct api_type *t)
 /* A value of either type. Version 2 has no oneOf: it says string, and clients of it know the format. */
 static json_t *one_of(const struct builder *b, const char *format, const char *x, const char *y)
 {
-	json_t *s = b->v3 ? json_pack("{s:[{s:s},{s:s}]}", "oneOf", "type", x, "type", y) : json_pack("{s:s}", "type", "string");
+	json_t *s = b->v3 ? json_pack("{s:[{s:s},{s:s}]}", "oneOf", "type", x, "type", y)
+			  : json_pack("{s:s}", "type", "string");
 
 	if (format)
 		json_object_set_new(s, "format", json_string(format));
@@ -88,17 +90,22 @@ static json_t *field_schema(struct builder *b, const struct api_field *f)
 
 	switch ((enum api_field_shape)f->shape) {
 	case API_LIST:
-		s = json_pack("{s:s,s:o}", "type", "array", "items", f->type == API_OBJECT ? ref(b, f->object) : scalar(b, f));
+		s = json_pack("{s:s,s:o}", "type", "array", "items",
+			      f->type == API_OBJECT ? ref(b, f->object) : scalar(b, f));
 		if (f->map_keys) {
 			keys = json_array();
 			for (const char *const *k = f->map_keys; *k; k++)
 				json_array_append_new(keys, json_string(*k));
 			json_object_set_new(s, "x-kubernetes-list-map-keys", keys);
 		}
-		json_object_set_new(s, "x-kubernetes-list-type", json_string(f->map_keys ? "map" : f->is_set ? "set" : "atomic"));
+		json_object_set_new(s, "x-kubernetes-list-type",
+				    json_string(f->map_keys ? "map"
+						: f->is_set ? "set"
+							    : "atomic"));
 		break;
 	case API_MAP:
-		s = json_pack("{s:s,s:o}", "type", "object", "additionalProperties", f->type == API_OBJECT ? ref(b, f->object) : scalar(b, f));
+		s = json_pack("{s:s,s:o}", "type", "object", "additionalProperties",
+			      f->type == API_OBJECT ? ref(b, f->object) : scalar(b, f));
 		break;
 	default:
 		s = scalar(b, f);
@@ -107,7 +114,9 @@ static json_t *field_schema(struct builder *b, const struct api_field *f)
 		json_object_set_new(s, "x-kubernetes-patch-merge-key", json_string(f->merge_key));
 	if (f->merge_key || f->is_set || f->flags & API_RETAIN_KEYS)
 		json_object_set_new(s, "x-kubernetes-patch-strategy",
-				    json_string(f->flags & API_RETAIN_KEYS ? (f->merge_key ? "merge,retainKeys" : "retainKeys") : "merge"));
+				    json_string(f->flags & API_RETAIN_KEYS
+							? (f->merge_key ? "merge,retainKeys" : "retainKeys")
+							: "merge"));
 	if (f->doc)
 		json_object_set_new(s, "description", json_string(f->doc));
 	return s;
@@ -169,8 +178,9 @@ static json_t *parameter(const struct builder *b, const char *name, const char *
 /* One operation: what kubectl looks at is the kind it is for and the parameters of writes. */
 static json_t *operation(const struct builder *b, const struct api_kind *k, const char *action, bool write)
 {
-	json_t *op = json_pack("{s:s,s:o,s:[s],s:{s:{s:s}}}", "x-kubernetes-action", action, "x-kubernetes-group-version-kind", gvk(k),
-			       "tags", k->group[0] ? k->group : "core_v1", "responses", "200", "description", "OK");
+	json_t *op = json_pack("{s:s,s:o,s:[s],s:{s:{s:s}}}", "x-kubernetes-action", action,
+			       "x-kubernetes-group-version-kind", gvk(k), "tags", k->group[0] ? k->group : "core_v1",
+			       "responses", "200", "description", "OK");
 	json_t *params = json_array();
 
 	if (write) {
@@ -187,17 +197,18 @@ static void add_paths(const struct builder *b, json_t *paths, const struct api_k
 	char base[400], one[450];
 	json_t *coll, *item, *params;
 
-	snprintf(base, sizeof(base), "%s%s%s/%s%s/%s", k->group[0] ? "/apis" : "/api", k->group[0] ? "/" : "", k->group, k->version,
-		 k->namespaced ? "/namespaces/{namespace}" : "", k->plural);
+	snprintf(base, sizeof(base), "%s%s%s/%s%s/%s", k->group[0] ? "/apis" : "/api", k->group[0] ? "/" : "", k->group,
+		 k->version, k->namespaced ? "/namespaces/{namespace}" : "", k->plural);
 	snprintf(one, sizeof(one), "%s/{name}", base);
 	coll = json_pack("{s:o,s:o}", "get", operation(b, k, "list", false), "post", operation(b, k, "post", true));
-	item = json_pack("{s:o,s:o,s:o,s:o}", "get", operation(b, k, "get", false), "put", operation(b, k, "put", true), "patch",
-			 operation(b, k, "patch", true), "delete", operation(b, k, "delete", false));
+	item = json_pack("{s:o,s:o,s:o,s:o}", "get", operation(b, k, "get", false), "put", operation(b, k, "put", true),
+			 "patch", operation(b, k, "patch", true), "delete", operation(b, k, "delete", false));
 	params = json_array();
 	json_array_append_new(params, parameter(b, "name", "path", "Name of the object."));
 	if (k->namespaced) {
 		json_array_append_new(params, parameter(b, "namespace", "path", "Its namespace."));
-		json_object_set_new(coll, "parameters", json_pack("[o]", parameter(b, "namespace", "path", "The namespace.")));
+		json_object_set_new(coll, "parameters",
+				    json_pack("[o]", parameter(b, "namespace", "path", "The namespace.")));
 	}
 	json_object_set_new(item, "parameters", params);
 	json_object_set_new(paths, base, coll);
@@ -227,7 +238,8 @@ json_t *api_openapi_v3(const char *group, const char *version)
 		json_decref(b.schemas);
 		return NULL;
 	}
-	return json_pack("{s:s,s:o,s:o,s:{s:o}}", "openapi", "3.0.0", "info", info(), "paths", paths, "components", "schemas", b.schemas);
+	return json_pack("{s:s,s:o,s:o,s:{s:o}}", "openapi", "3.0.0", "info", info(), "paths", paths, "components",
+			 "schemas", b.schemas);
 }
 
 json_t *api_openapi_v3_index(void)
@@ -238,7 +250,8 @@ json_t *api_openapi_v3_index(void)
 		const struct api_kind *k = api_kind_table[i];
 		char key[300], url[320];
 
-		snprintf(key, sizeof(key), "%s%s%s/%s", k->group[0] ? "apis" : "api", k->group[0] ? "/" : "", k->group, k->version);
+		snprintf(key, sizeof(key), "%s%s%s/%s", k->group[0] ? "apis" : "api", k->group[0] ? "/" : "", k->group,
+			 k->version);
 		snprintf(url, sizeof(url), "/openapi/v3/%s", key);
 		json_object_set_new(paths, key, json_pack("{s:s}", "serverRelativeURL", url));
 	}
@@ -254,5 +267,6 @@ json_t *api_openapi_v2(void)
 		add_kind(&b, api_kind_table[i]);
 		add_paths(&b, paths, api_kind_table[i]);
 	}
-	return json_pack("{s:s,s:o,s:o,s:o}", "swagger", "2.0", "info", info(), "paths", paths, "definitions", b.schemas);
+	return json_pack("{s:s,s:o,s:o,s:o}", "swagger", "2.0", "info", info(), "paths", paths, "definitions",
+			 b.schemas);
 }

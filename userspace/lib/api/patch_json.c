@@ -10,7 +10,8 @@
 
 enum {
 	MAX_OPS = 10000,
-	MAX_COPIED = 3 << 20,	/* bytes of JSON that all copies together may add: a few of them could double the document each */
+	MAX_COPIED = 3 << 20, /* bytes of JSON that all copies together may add: a few of them could double the document
+				 each */
 };
 
 /* The reference token at *at ("/a~1b" -> "a/b"), moving behind it. NULL: out of memory. */
@@ -106,10 +107,10 @@ static size_t depth_of(const json_t *v, size_t limit)
 
 	if (!limit || (!json_is_object(v) && !json_is_array(v)))
 		return 0;
-	json_object_foreach((json_t *)v, key, c)
+	json_object_foreach ((json_t *)v, key, c)
 		if ((d = depth_of(c, limit - 1)) > deepest)
 			deepest = d;
-	json_array_foreach(v, i, c)
+	json_array_foreach (v, i, c)
 		if ((d = depth_of(c, limit - 1)) > deepest)
 			deepest = d;
 	return deepest + 1;
@@ -135,7 +136,8 @@ static int add(json_t **root, const char *pointer, json_t *value, bool replace, 
 
 	if (too_deep(pointer, value)) {
 		json_decref(value);
-		return err_set(err, EINVAL, "path '%.64s...': the result is nested deeper than %d levels", pointer, API_MAX_DEPTH);
+		return err_set(err, EINVAL, "path '%.64s...': the result is nested deeper than %d levels", pointer,
+			       API_MAX_DEPTH);
 	}
 	if (!*pointer) {
 		json_decref(*root);
@@ -161,7 +163,8 @@ static int add(json_t **root, const char *pointer, json_t *value, bool replace, 
 			json_decref(value);
 			return err_set(err, EINVAL, "path '%s': no such index", pointer);
 		}
-		r = replace ? json_array_set_new(parent, (size_t)i, value) : json_array_insert_new(parent, (size_t)i, value);
+		r = replace ? json_array_set_new(parent, (size_t)i, value)
+			    : json_array_insert_new(parent, (size_t)i, value);
 	} else {
 		json_decref(value);
 		return err_set(err, EINVAL, "path '%s' leads through a scalar", pointer);
@@ -224,7 +227,8 @@ static int one(json_t **root, const json_t *op, size_t *copied, struct err *err)
 		if (streq(what, "copy")) {
 			*copied += json_dumpb(v, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
 			if (*copied > MAX_COPIED)
-				return err_set(err, EFBIG, "copy: the copies are larger than %d bytes together", MAX_COPIED);
+				return err_set(err, EFBIG, "copy: the copies are larger than %d bytes together",
+					       MAX_COPIED);
 		}
 		v = json_deep_copy(v);
 		r = streq(what, "move") ? remove_at(*root, from, err) : 0;
@@ -247,11 +251,12 @@ int api_patch_json(const json_t *target, const json_t *ops, json_t **ret, struct
 	if (!json_is_array(ops))
 		return err_set(err, EINVAL, "a JSON patch must be an array of operations");
 	if (json_array_size(ops) > MAX_OPS)
-		return err_set(err, EFBIG, "the allowed maximum operations in a JSON patch is %d, got %zu", MAX_OPS, json_array_size(ops));
+		return err_set(err, EFBIG, "the allowed maximum operations in a JSON patch is %d, got %zu", MAX_OPS,
+			       json_array_size(ops));
 	root = json_deep_copy(target);
 	if (!root)
 		return err_set(err, ENOMEM, "out of memory");
-	json_array_foreach(ops, i, op) {
+	json_array_foreach (ops, i, op) {
 		r = one(&root, op, &copied, &local);
 		if (r < 0) {
 			json_decref(root);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Strategic merge patch, Kubernetes' own: lists with a merge key are merged by element, other lists replaced; directives in the patch:
- * $patch: replace|delete|merge, $retainKeys, $deleteFromPrimitiveList/<field>, $setElementOrder/<field>. (sig-api-machinery,
- * strategic-merge-patch.md.)
+ * Strategic merge patch, Kubernetes' own: lists with a merge key are merged by element, other lists replaced;
+ * directives in the patch: $patch: replace|delete|merge, $retainKeys, $deleteFromPrimitiveList/<field>,
+ * $setElementOrder/<field>. (sig-api-machinery, strategic-merge-patch.md.)
  */
 #include <errno.h>
 #include <string.h>
@@ -11,9 +11,11 @@
 #include "api-internal.h"
 
 #define DELETE_PREFIX "$deleteFromPrimitiveList/"
-#define ORDER_PREFIX "$setElementOrder/"
+#define ORDER_PREFIX  "$setElementOrder/"
 
-enum { MAX_COMPARISONS = 50000000 }; /* finding elements by key is quadratic; a second or so is the most a request may take */
+enum {
+	MAX_COMPARISONS = 50000000
+}; /* finding elements by key is quadratic; a second or so is the most a request may take */
 
 struct merger {
 	struct err *err;
@@ -34,7 +36,7 @@ static json_t *find(const json_t *list, const char *key, const json_t *want, siz
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (json_equal(json_object_get(item, key), want)) {
 			if (ret_index)
 				*ret_index = i;
@@ -48,22 +50,25 @@ static bool has(const json_t *list, const json_t *value)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (json_equal(item, value))
 			return true;
 	return false;
 }
 
-/* Elements named in order come in that order; others stay behind the element they followed, as far as that can be said. */
+/*
+ * Elements named in order come in that order; others stay behind the element they followed, as far as that can be
+ * said.
+ */
 static json_t *reorder(const json_t *list, const json_t *order, const char *key)
 {
 	json_t *out = json_array(), *item, *o;
 	size_t i, k, next = 0, n = json_array_size(order);
 
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		bool named = false;
 
-		json_array_foreach(order, k, o)
+		json_array_foreach (order, k, o)
 			if (key ? json_equal(json_object_get(item, key), json_object_get(o, key)) : json_equal(item, o))
 				named = true;
 		if (!named) {
@@ -93,12 +98,12 @@ static json_t *merge_keyed(struct merger *m, const struct api_field *f, const js
 	size_t i, at;
 
 	/* $patch: replace in any element: the list is what the patch's other elements say. */
-	json_array_foreach(patch, i, item)
+	json_array_foreach (patch, i, item)
 		if (json_is_object(item) && streq(json_string_value(json_object_get(item, "$patch")), "replace")) {
 			json_t *other;
 			size_t k;
 
-			json_array_foreach(patch, k, other)
+			json_array_foreach (patch, k, other)
 				if (!json_object_get(other, "$patch"))
 					json_array_append_new(out, json_deep_copy(other));
 			return out;
@@ -108,9 +113,9 @@ static json_t *merge_keyed(struct merger *m, const struct api_field *f, const js
 		fail(m, f->name, "too many elements to merge");
 		return out;
 	}
-	json_array_foreach(target, i, item)
+	json_array_foreach (target, i, item)
 		json_array_append(out, item);
-	json_array_foreach(patch, i, item) {
+	json_array_foreach (patch, i, item) {
 		const char *directive = json_string_value(json_object_get(item, "$patch"));
 		json_t *key = json_object_get(item, f->merge_key), *old, *merged;
 
@@ -141,7 +146,7 @@ static json_t *merge_set(const json_t *target, const json_t *patch)
 	json_t *out = json_is_array(target) ? json_copy((json_t *)target) : json_array(), *item;
 	size_t i;
 
-	json_array_foreach(patch, i, item)
+	json_array_foreach (patch, i, item)
 		if (!has(out, item))
 			json_array_append(out, item);
 	return out;
@@ -152,7 +157,7 @@ static void delete_from(json_t *out, const char *field, const json_t *gone)
 	json_t *list = json_object_get(out, field), *kept = json_array(), *item;
 	size_t i;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		if (!has(gone, item))
 			json_array_append(kept, item);
 	if (list)
@@ -173,7 +178,7 @@ static json_t *merge_object(struct merger *m, const struct api_type *type, const
 		fail(m, "$patch", "unknown directive: delete, merge and replace are known");
 	out = json_is_object(target) && !streq(directive, "replace") ? json_copy((json_t *)target) : json_object();
 	if (retain) {
-		json_object_foreach_safe(out, tmp, key, value) {
+		json_object_foreach_safe (out, tmp, key, value) {
 			json_t *name = json_string(key);
 
 			if (!has(retain, name))
@@ -182,10 +187,10 @@ static json_t *merge_object(struct merger *m, const struct api_type *type, const
 		}
 	}
 	/* Deletions first, so that a value both removed and added stays. */
-	json_object_foreach((json_t *)patch, key, value)
+	json_object_foreach ((json_t *)patch, key, value)
 		if (str_starts(key, DELETE_PREFIX))
 			delete_from(out, key + strlen(DELETE_PREFIX), value);
-	json_object_foreach((json_t *)patch, key, value) {
+	json_object_foreach ((json_t *)patch, key, value) {
 		const struct api_field *f = type ? api_type_field(type, key) : NULL;
 		json_t *old = json_object_get(out, key);
 
@@ -194,7 +199,8 @@ static json_t *merge_object(struct merger *m, const struct api_type *type, const
 		if (json_is_null(value)) {
 			json_object_del(out, key);
 		} else if (json_is_object(value)) {
-			json_object_set_new(out, key, merge_object(m, f && f->type == API_OBJECT ? f->object : NULL, old, value));
+			json_object_set_new(out, key,
+					    merge_object(m, f && f->type == API_OBJECT ? f->object : NULL, old, value));
 		} else if (json_is_array(value) && f && f->shape == API_LIST && f->merge_key && f->object) {
 			json_object_set_new(out, key, merge_keyed(m, f, old, value));
 		} else if (json_is_array(value) && f && f->is_set) {
@@ -203,19 +209,21 @@ static json_t *merge_object(struct merger *m, const struct api_type *type, const
 			json_object_set_new(out, key, json_deep_copy(value));
 		}
 	}
-	json_object_foreach((json_t *)patch, key, value) {
+	json_object_foreach ((json_t *)patch, key, value) {
 		const char *field = key + strlen(ORDER_PREFIX);
 		const struct api_field *f;
 
 		if (!str_starts(key, ORDER_PREFIX) || !json_is_array(json_object_get(out, field)))
 			continue;
 		f = type ? api_type_field(type, field) : NULL;
-		json_object_set_new(out, field, reorder(json_object_get(out, field), value, f && f->object ? f->merge_key : NULL));
+		json_object_set_new(out, field,
+				    reorder(json_object_get(out, field), value, f && f->object ? f->merge_key : NULL));
 	}
 	return out;
 }
 
-int api_patch_strategic(const struct api_type *type, const json_t *target, const json_t *patch, json_t **ret, struct err *err)
+int api_patch_strategic(const struct api_type *type, const json_t *target, const json_t *patch, json_t **ret,
+			struct err *err)
 {
 	struct merger m = { .err = err };
 	json_t *merged;

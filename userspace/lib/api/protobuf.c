@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kubernetes' protobuf form of objects, read by the tables: "k8s\0", then a runtime.Unknown that names apiVersion and kind and holds
- * the message. kubectl sends it for some bodies (create namespace, configmap, deployment...). The result is what the same client
- * would have sent as JSON: proto3-like zeros of fields that have no presence are left out. A field that the tables do not have and
- * that is not empty is an error: it would be lost otherwise.
+ * Kubernetes' protobuf form of objects, read by the tables: "k8s\0", then a runtime.Unknown that names apiVersion and
+ * kind and holds the message. kubectl sends it for some bodies (create namespace, configmap, deployment...). The
+ * result is what the same client would have sent as JSON: proto3-like zeros of fields that have no presence are left
+ * out. A field that the tables do not have and that is not empty is an error: it would be lost otherwise.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,11 +24,12 @@ struct cursor {
 struct value {
 	unsigned num;
 	enum wire wire;
-	uint64_t n;		/* varint, fixed */
-	struct cursor bytes;	/* WIRE_BYTES */
+	uint64_t n;	     /* varint, fixed */
+	struct cursor bytes; /* WIRE_BYTES */
 };
 
-static int decode_message(const struct api_type *type, unsigned outer, struct cursor c, int depth, json_t *obj, struct err *err);
+static int decode_message(const struct api_type *type, unsigned outer, struct cursor c, int depth, json_t *obj,
+			  struct err *err);
 
 static int read_varint(struct cursor *c, uint64_t *ret)
 {
@@ -93,7 +94,10 @@ static json_t *text_of(struct cursor c)
 	return json_stringn((const char *)c.p, (size_t)(c.end - c.p)); /* NULL: not UTF-8 */
 }
 
-/* Nothing in it: zeros, empty strings and messages of such. What is not known is taken for a message if it could be one. */
+/*
+ * Nothing in it: zeros, empty strings and messages of such. What is not known is taken for a message if it could be
+ * one.
+ */
 static bool is_zero(const struct value *v, int depth)
 {
 	struct cursor c = v->bytes;
@@ -188,7 +192,8 @@ static bool wire_fits(const struct api_field *f, enum wire wire)
 }
 
 /* One value of the field's type. NULL: err is set; json_null: absent. */
-static json_t *decode_one(const struct api_type *type, const struct api_field *f, const struct value *v, int depth, struct err *err)
+static json_t *decode_one(const struct api_type *type, const struct api_field *f, const struct value *v, int depth,
+			  struct err *err)
 {
 	json_t *ret = NULL;
 
@@ -254,8 +259,8 @@ static bool has_no_presence(const struct api_field *f)
 					      f->type == API_INT64 || f->type == API_DOUBLE || f->type == API_BYTES);
 }
 
-static int decode_map_entry(const struct api_type *type, const struct api_field *f, const struct value *v, int depth, json_t *map,
-			    struct err *err)
+static int decode_map_entry(const struct api_type *type, const struct api_field *f, const struct value *v, int depth,
+			    json_t *map, struct err *err)
 {
 	struct value key = { 0 }, val = { .wire = WIRE_BYTES, .bytes = { v->bytes.end, v->bytes.end } }, entry;
 	struct cursor c = v->bytes;
@@ -275,7 +280,8 @@ static int decode_map_entry(const struct api_type *type, const struct api_field 
 	if (!k || !x || r < 0 || strlen(json_string_value(k)) != json_string_length(k)) {
 		json_decref(k);
 		json_decref(x);
-		return err && err->code ? -err->code : err_set(err, EINVAL, "protobuf: %s.%s: bad map entry", type->name, f->name);
+		return err && err->code ? -err->code
+					: err_set(err, EINVAL, "protobuf: %s.%s: bad map entry", type->name, f->name);
 	}
 	r = json_object_set_new(map, json_string_value(k), x);
 	json_decref(k);
@@ -283,8 +289,8 @@ static int decode_map_entry(const struct api_type *type, const struct api_field 
 }
 
 /* Integers of a list may come packed. */
-static int decode_list(const struct api_type *type, const struct api_field *f, const struct value *v, int depth, json_t *list,
-		       struct err *err)
+static int decode_list(const struct api_type *type, const struct api_field *f, const struct value *v, int depth,
+		       json_t *list, struct err *err)
 {
 	struct value one = { .num = v->num, .wire = WIRE_VARINT };
 	struct cursor c = v->bytes;
@@ -317,8 +323,8 @@ static json_t *member(json_t *obj, const char *name, json_t *(*make)(void))
 	return json_object_get(obj, name);
 }
 
-static int decode_field(const struct api_type *type, const struct api_field *f, const struct value *v, int depth, json_t *obj,
-			struct err *err)
+static int decode_field(const struct api_type *type, const struct api_field *f, const struct value *v, int depth,
+			json_t *obj, struct err *err)
 {
 	json_t *x;
 
@@ -343,7 +349,8 @@ static int decode_field(const struct api_type *type, const struct api_field *f, 
 }
 
 /* outer: the message is flat in its parent's JSON; its members are `type`'s fields numbered outer.N. */
-static int decode_message(const struct api_type *type, unsigned outer, struct cursor c, int depth, json_t *obj, struct err *err)
+static int decode_message(const struct api_type *type, unsigned outer, struct cursor c, int depth, json_t *obj,
+			  struct err *err)
 {
 	struct value v;
 	int r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kubernetes' resource quantities: [sign] digits [. digits] then a decimal suffix (n u m k M G T P E), a binary one (Ki .. Ei) or
- * an exponent. Values are kept in thousand-millionths of a unit, the finest grain there is; finer parts round up, away from
- * zero, and what is beyond 2^63 units saturates.
+ * Kubernetes' resource quantities: [sign] digits [. digits] then a decimal suffix (n u m k M G T P E), a binary one
+ * (Ki .. Ei) or an exponent. Values are kept in thousand-millionths of a unit, the finest grain there is; finer parts
+ * round up, away from zero, and what is beyond 2^63 units saturates.
  */
 #include "api-internal.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 
 typedef __int128 nano_t;
-#define NANO ((nano_t)1000000000)
+#define NANO	 ((nano_t)1000000000)
 #define NANO_MAX ((nano_t)INT64_MAX * NANO)
 
 enum form { DECIMAL_SI, BINARY_SI, DECIMAL_EXPONENT };

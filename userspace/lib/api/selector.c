@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Label selectors: the text form of requests ("a=b,c in (d,e),!f"), the object form of specs ({matchLabels, matchExpressions}), and
- * matching. All requirements must hold; an absent label satisfies !=, notin and !key, as in Kubernetes.
+ * Label selectors: the text form of requests ("a=b,c in (d,e),!f"), the object form of specs ({matchLabels,
+ * matchExpressions}), and matching. All requirements must hold; an absent label satisfies !=, notin and !key, as in
+ * Kubernetes.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -23,7 +24,7 @@ struct requirement {
 };
 
 struct api_selector {
-	bool nothing;		/* matches nothing at all */
+	bool nothing; /* matches nothing at all */
 	size_t n;
 	struct requirement *reqs;
 };
@@ -101,7 +102,7 @@ static int add_value(struct requirement *r, const char *value, size_t len, struc
 	return 0;
 }
 
-/* --- text ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- text --------------------------------------------------------------------------------------------------------- */
 
 struct parser {
 	const char *text, *at;
@@ -130,8 +131,8 @@ static size_t word(struct parser *p, const char **ret)
 
 static int syntax(const struct parser *p, const char *want)
 {
-	return err_set(p->err, EINVAL, "unable to parse requirement: found '%.16s' at position %d, expected: %s", *p->at ? p->at : "",
-		       (int)(p->at - p->text), want);
+	return err_set(p->err, EINVAL, "unable to parse requirement: found '%.16s' at position %d, expected: %s",
+		       *p->at ? p->at : "", (int)(p->at - p->text), want);
 }
 
 static bool valid_key(const char *s, size_t len)
@@ -165,9 +166,11 @@ static int one_value(struct parser *p, struct requirement *r)
 	size_t n = word(p, &v);
 
 	if (!valid_value(v, n))
-		return err_set(p->err, EINVAL, "values: Invalid value: \"%.*s\": a valid label must be an empty string or consist of "
-					       "alphanumeric characters, '-', '_' or '.', at most 63, and must start and end with an "
-					       "alphanumeric character", (int)n, v);
+		return err_set(p->err, EINVAL,
+			       "values: Invalid value: \"%.*s\": a valid label must be an empty string or consist of "
+			       "alphanumeric characters, '-', '_' or '.', at most 63, and must start and end with an "
+			       "alphanumeric character",
+			       (int)n, v);
 	return add_value(r, v, n, p->err);
 }
 
@@ -207,8 +210,11 @@ static int one_requirement(struct parser *p, struct api_selector *s)
 	if (!n)
 		return syntax(p, "identifier");
 	if (!valid_key(key, n))
-		return err_set(p->err, EINVAL, "key: Invalid value: \"%.*s\": a label key is an optional DNS subdomain and '/', then at most "
-					       "63 alphanumeric characters, '-', '_' or '.', alphanumeric at both ends", (int)n, key);
+		return err_set(
+			p->err, EINVAL,
+			"key: Invalid value: \"%.*s\": a label key is an optional DNS subdomain and '/', then at most "
+			"63 alphanumeric characters, '-', '_' or '.', alphanumeric at both ends",
+			(int)n, key);
 	r = add_req(s, not ? OP_ABSENT : OP_EXISTS, key, n, p->err);
 	if (!r)
 		return -p->err->code;
@@ -262,7 +268,7 @@ int api_selector_parse(const char *text, struct api_selector **ret, struct err *
 	return 0;
 }
 
-/* --- object ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- object ------------------------------------------------------------------------------------------------------- */
 
 static int from_expression(struct api_selector *s, const json_t *e, struct err *err)
 {
@@ -279,7 +285,7 @@ static int from_expression(struct api_selector *s, const json_t *e, struct err *
 	r = add_req(s, (enum op)i, key, strlen(key), err);
 	if (!r)
 		return -ENOMEM;
-	json_array_foreach(json_object_get(e, "values"), k, v)
+	json_array_foreach (json_object_get(e, "values"), k, v)
 		if (!json_is_string(v) || add_value(r, json_string_value(v), json_string_length(v), err) < 0)
 			return err && err->code ? -err->code : -EINVAL;
 	if (i < 2 && !r->n_values)
@@ -300,13 +306,13 @@ int api_selector_from_json(const json_t *label_selector, struct api_selector **r
 	if (!s)
 		return err_set(err, ENOMEM, "out of memory");
 	s->nothing = !json_is_object(label_selector);
-	json_object_foreach(json_object_get(label_selector, "matchLabels"), key, value) {
+	json_object_foreach (json_object_get(label_selector, "matchLabels"), key, value) {
 		struct requirement *q = r < 0 ? NULL : add_req(s, OP_IN, key, strlen(key), err);
 
 		if (!q || add_value(q, json_string_value(value) ?: "", json_string_length(value), err) < 0)
 			r = -ENOMEM;
 	}
-	json_array_foreach(json_object_get(label_selector, "matchExpressions"), i, e)
+	json_array_foreach (json_object_get(label_selector, "matchExpressions"), i, e)
 		if (!r)
 			r = from_expression(s, e, err);
 	if (r < 0) {
@@ -317,7 +323,7 @@ int api_selector_from_json(const json_t *label_selector, struct api_selector **r
 	return 0;
 }
 
-/* --- matching -------------------------------------------------------------------------------------------------------------------------- */
+/* --- matching ----------------------------------------------------------------------------------------------------- */
 
 static bool holds(const struct requirement *r, const char *value)
 {

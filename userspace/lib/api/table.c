@@ -20,15 +20,18 @@ void api_human_duration(int64_t ms, char *buf, size_t size)
 	else if (s < 120)
 		snprintf(buf, size, "%llds", (long long)s);
 	else if (m < 10)
-		s % 60 ? snprintf(buf, size, "%lldm%llds", (long long)m, (long long)(s % 60)) : snprintf(buf, size, "%lldm", (long long)m);
+		s % 60 ? snprintf(buf, size, "%lldm%llds", (long long)m, (long long)(s % 60))
+		       : snprintf(buf, size, "%lldm", (long long)m);
 	else if (m < 180)
 		snprintf(buf, size, "%lldm", (long long)m);
 	else if (h < 8)
-		m % 60 ? snprintf(buf, size, "%lldh%lldm", (long long)h, (long long)(m % 60)) : snprintf(buf, size, "%lldh", (long long)h);
+		m % 60 ? snprintf(buf, size, "%lldh%lldm", (long long)h, (long long)(m % 60))
+		       : snprintf(buf, size, "%lldh", (long long)h);
 	else if (h < 48)
 		snprintf(buf, size, "%lldh", (long long)h);
 	else if (d < 8)
-		h % 24 ? snprintf(buf, size, "%lldd%lldh", (long long)d, (long long)(h % 24)) : snprintf(buf, size, "%lldd", (long long)d);
+		h % 24 ? snprintf(buf, size, "%lldd%lldh", (long long)d, (long long)(h % 24))
+		       : snprintf(buf, size, "%lldd", (long long)d);
 	else if (d < 365 * 2)
 		snprintf(buf, size, "%lldd", (long long)d);
 	else if (d < 365 * 8 && d % 365)
@@ -56,9 +59,9 @@ json_t *api_column_selector(const json_t *selector)
 	json_t *out;
 	size_t i, k;
 
-	json_object_foreach(json_object_get(selector, "matchLabels"), key, v)
+	json_object_foreach (json_object_get(selector, "matchLabels"), key, v)
 		strbuf_addf(&sb, "%s%s=%s", sb.len ? "," : "", key, json_string_value(v) ?: "");
-	json_array_foreach(json_object_get(selector, "matchExpressions"), i, e) {
+	json_array_foreach (json_object_get(selector, "matchExpressions"), i, e) {
 		const char *op = api_get_str(e, "operator");
 
 		key = api_get_str(e, "key") ?: "";
@@ -69,7 +72,7 @@ json_t *api_column_selector(const json_t *selector)
 			continue;
 		}
 		strbuf_addf(&sb, "%s %s (", key, streq(op, "In") ? "in" : "notin");
-		json_array_foreach(json_object_get(e, "values"), k, v)
+		json_array_foreach (json_object_get(e, "values"), k, v)
 			strbuf_addf(&sb, "%s%s", k ? "," : "", json_string_value(v) ?: "");
 		strbuf_addc(&sb, ')');
 	}
@@ -143,12 +146,13 @@ json_t *api_table(const struct api_kind *kind, const json_t *items, const char *
 	for (i = 0; i < kind->n_columns; i++) {
 		const struct api_column *c = &kind->columns[i];
 
-		json_array_append_new(defs, json_pack("{s:s,s:s,s:s,s:s,s:i}", "name", c->name, "type", c->type, "format",
-						      c->format ? c->format : "", "description", c->name, "priority", c->priority));
+		json_array_append_new(defs, json_pack("{s:s,s:s,s:s,s:s,s:i}", "name", c->name, "type", c->type,
+						      "format", c->format ? c->format : "", "description", c->name,
+						      "priority", c->priority));
 	}
-	json_array_foreach(items, i, item)
-		json_array_append_new(rows, json_pack("{s:o,s:o}", "cells", api_table_cells(kind, item, now_ms), "object",
-						      row_object(item, include)));
-	return json_pack("{s:s,s:s,s:{},s:o,s:o}", "kind", "Table", "apiVersion", "meta.k8s.io/v1", "metadata", "columnDefinitions", defs,
-			 "rows", rows);
+	json_array_foreach (items, i, item)
+		json_array_append_new(rows, json_pack("{s:o,s:o}", "cells", api_table_cells(kind, item, now_ms),
+						      "object", row_object(item, include)));
+	return json_pack("{s:s,s:s,s:{},s:o,s:o}", "kind", "Table", "apiVersion", "meta.k8s.io/v1", "metadata",
+			 "columnDefinitions", defs, "rows", rows);
 }

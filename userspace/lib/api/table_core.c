@@ -29,7 +29,7 @@ static json_t *number(int64_t n)
 
 #define COLUMN(name) static json_t *name(const json_t *obj, int64_t now_ms __attribute__((unused)))
 
-/* --- workloads --------------------------------------------------------------------------------------------------------------------------- */
+/* --- workloads ---------------------------------------------------------------------------------------------------- */
 
 COLUMN(deployment_ready)
 {
@@ -71,7 +71,7 @@ static json_t *each_container(const json_t *obj, const char *field)
 	const json_t *c;
 	size_t i;
 
-	json_array_foreach(api_get(obj, "spec.template.spec.containers"), i, c)
+	json_array_foreach (api_get(obj, "spec.template.spec.containers"), i, c)
 		add(&sb, api_get_str(c, field) ?: "");
 	return take(&sb, "<none>");
 }
@@ -92,14 +92,19 @@ COLUMN(label_selector)
 }
 
 const struct api_column_impl api_workload_columns[] = {
-	{ "deployment-ready", deployment_ready },	  { "deployment-updated", deployment_updated },
-	{ "deployment-available", deployment_available }, { "replicaset-desired", replicaset_desired },
-	{ "replicaset-current", replicaset_current },	  { "replicaset-ready", replicaset_ready },
-	{ "template-containers", template_containers },	  { "template-images", template_images },
-	{ "label-selector", label_selector },		  { NULL, NULL },
+	{ "deployment-ready", deployment_ready },
+	{ "deployment-updated", deployment_updated },
+	{ "deployment-available", deployment_available },
+	{ "replicaset-desired", replicaset_desired },
+	{ "replicaset-current", replicaset_current },
+	{ "replicaset-ready", replicaset_ready },
+	{ "template-containers", template_containers },
+	{ "template-images", template_images },
+	{ "label-selector", label_selector },
+	{ NULL, NULL },
 };
 
-/* --- nodes --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 COLUMN(node_status)
 {
@@ -107,7 +112,7 @@ COLUMN(node_status)
 	const json_t *c;
 	size_t i;
 
-	json_array_foreach(api_get(obj, "status.conditions"), i, c)
+	json_array_foreach (api_get(obj, "status.conditions"), i, c)
 		if (streq(api_get_str(c, "type"), "Ready"))
 			add(&sb, streq(api_get_str(c, "status"), "True") ? "Ready" : "NotReady");
 	if (!sb.len)
@@ -124,7 +129,7 @@ COLUMN(node_roles)
 	const json_t *v;
 	const char *key;
 
-	json_object_foreach(api_get(obj, "metadata.labels"), key, v)
+	json_object_foreach (api_get(obj, "metadata.labels"), key, v)
 		if (str_starts(key, prefix) && key[sizeof(prefix) - 1])
 			add(&sb, key + sizeof(prefix) - 1);
 	return take(&sb, "<none>");
@@ -135,7 +140,7 @@ static json_t *node_address(const json_t *obj, const char *type)
 	const json_t *a;
 	size_t i;
 
-	json_array_foreach(api_get(obj, "status.addresses"), i, a)
+	json_array_foreach (api_get(obj, "status.addresses"), i, a)
 		if (streq(api_get_str(a, "type"), type))
 			return json_string(api_get_str(a, "address") ?: "<none>");
 	return json_string("<none>");
@@ -173,7 +178,7 @@ COLUMN(node_container_runtime)
 	return or_unknown(obj, "status.nodeInfo.containerRuntimeVersion");
 }
 
-/* --- services ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- services ----------------------------------------------------------------------------------------------------- */
 
 COLUMN(service_cluster_ip)
 {
@@ -188,9 +193,9 @@ COLUMN(service_external_ip)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(api_get(obj, "status.loadBalancer.ingress"), i, v)
+	json_array_foreach (api_get(obj, "status.loadBalancer.ingress"), i, v)
 		add(&sb, api_get_str(v, "ip") ?: api_get_str(v, "hostname") ?: "");
-	json_array_foreach(api_get(obj, "spec.externalIPs"), i, v)
+	json_array_foreach (api_get(obj, "spec.externalIPs"), i, v)
 		add(&sb, json_string_value(v) ?: "");
 	return take(&sb, streq(api_get_str(obj, "spec.type"), "LoadBalancer") ? "<pending>" : "<none>");
 }
@@ -201,14 +206,15 @@ COLUMN(service_ports)
 	const json_t *p;
 	size_t i;
 
-	json_array_foreach(api_get(obj, "spec.ports"), i, p) {
+	json_array_foreach (api_get(obj, "spec.ports"), i, p) {
 		char buf[64];
 
 		if (api_get_int(p, "nodePort", 0))
 			snprintf(buf, sizeof(buf), "%lld:%lld/%s", (long long)api_get_int(p, "port", 0),
 				 (long long)api_get_int(p, "nodePort", 0), api_get_str(p, "protocol") ?: "TCP");
 		else
-			snprintf(buf, sizeof(buf), "%lld/%s", (long long)api_get_int(p, "port", 0), api_get_str(p, "protocol") ?: "TCP");
+			snprintf(buf, sizeof(buf), "%lld/%s", (long long)api_get_int(p, "port", 0),
+				 api_get_str(p, "protocol") ?: "TCP");
 		add(&sb, buf);
 	}
 	return take(&sb, "<none>");
@@ -220,7 +226,7 @@ COLUMN(selector)
 	const json_t *v;
 	const char *key;
 
-	json_object_foreach(api_get(obj, "spec.selector"), key, v)
+	json_object_foreach (api_get(obj, "spec.selector"), key, v)
 		strbuf_addf(&sb, "%s%s=%s", sb.len ? "," : "", key, json_string_value(v) ?: "");
 	return take(&sb, "<none>");
 }
@@ -233,7 +239,7 @@ static json_t *some(const json_t *list, const char *(*text)(const json_t *item, 
 	char buf[128];
 	size_t i, n = 0;
 
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		const char *s = text(item, buf, sizeof(buf));
 
 		if (s && n++ < 3)
@@ -272,11 +278,12 @@ COLUMN(networkpolicy_selector)
 	return api_column_selector(api_get(obj, "spec.podSelector"));
 }
 
-/* --- config -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- config ------------------------------------------------------------------------------------------------------- */
 
 COLUMN(configmap_data)
 {
-	return number((int64_t)(json_object_size(json_object_get(obj, "data")) + json_object_size(json_object_get(obj, "binaryData"))));
+	return number((int64_t)(json_object_size(json_object_get(obj, "data")) +
+				json_object_size(json_object_get(obj, "binaryData"))));
 }
 
 COLUMN(secret_data)
@@ -289,7 +296,7 @@ COLUMN(serviceaccount_secrets)
 	return number((int64_t)json_array_size(json_object_get(obj, "secrets")));
 }
 
-/* --- events -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------------------------------- */
 
 static const char *first_set(const json_t *obj, const char *a, const char *b, const char *c)
 {

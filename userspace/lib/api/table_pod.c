@@ -12,7 +12,7 @@ static json_t *container_named(const json_t *list, const char *name)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach(list, i, c)
+	json_array_foreach (list, i, c)
 		if (streq(api_get_str(c, "name"), name))
 			return c;
 	return NULL;
@@ -20,7 +20,8 @@ static json_t *container_named(const json_t *list, const char *name)
 
 static bool sidecar(const json_t *pod, const char *name)
 {
-	return streq(api_get_str(container_named(api_get(pod, "spec.initContainers"), name), "restartPolicy"), "Always");
+	return streq(api_get_str(container_named(api_get(pod, "spec.initContainers"), name), "restartPolicy"),
+		     "Always");
 }
 
 static const json_t *terminated(const json_t *status)
@@ -48,7 +49,7 @@ static bool init_status(const json_t *pod, char *buf, size_t size)
 	const json_t *list = api_get(pod, "status.initContainerStatuses"), *c, *t;
 	size_t total = json_array_size(api_get(pod, "spec.initContainers")), i;
 
-	json_array_foreach(list, i, c) {
+	json_array_foreach (list, i, c) {
 		const char *waiting = api_get_str(c, "state.waiting.reason");
 		char why[200];
 
@@ -72,7 +73,8 @@ static bool init_status(const json_t *pod, char *buf, size_t size)
 
 static json_t *pod_status(const json_t *pod, int64_t now_ms)
 {
-	const json_t *list = api_get(pod, "status.containerStatuses"), *conditions = api_get(pod, "status.conditions"), *c, *t;
+	const json_t *list = api_get(pod, "status.containerStatuses"), *conditions = api_get(pod, "status.conditions"),
+		     *c, *t;
 	const char *phase = api_get_str(pod, "status.phase"), *reason = api_get_str(pod, "status.reason");
 	bool running = false, ready = false;
 	char buf[256];
@@ -80,7 +82,7 @@ static json_t *pod_status(const json_t *pod, int64_t now_ms)
 
 	(void)now_ms;
 	snprintf(buf, sizeof(buf), "%s", reason && *reason ? reason : phase ? phase : "Unknown");
-	json_array_foreach(conditions, i, c) {
+	json_array_foreach (conditions, i, c) {
 		if (streq(api_get_str(c, "type"), "PodScheduled") && streq(api_get_str(c, "reason"), "SchedulingGated"))
 			snprintf(buf, sizeof(buf), "SchedulingGated");
 		if (streq(api_get_str(c, "type"), "Ready"))
@@ -119,11 +121,11 @@ static json_t *pod_ready(const json_t *pod, int64_t now_ms)
 	char buf[48];
 
 	(void)now_ms;
-	json_array_foreach(api_get(pod, "spec.initContainers"), i, c)
+	json_array_foreach (api_get(pod, "spec.initContainers"), i, c)
 		total += streq(api_get_str(c, "restartPolicy"), "Always");
-	json_array_foreach(api_get(pod, "status.initContainerStatuses"), i, c)
+	json_array_foreach (api_get(pod, "status.initContainerStatuses"), i, c)
 		n += sidecar(pod, api_get_str(c, "name")) && json_is_true(json_object_get(c, "ready"));
-	json_array_foreach(api_get(pod, "status.containerStatuses"), i, c)
+	json_array_foreach (api_get(pod, "status.containerStatuses"), i, c)
 		n += json_is_true(json_object_get(c, "ready")) && api_get(c, "state.running");
 	snprintf(buf, sizeof(buf), "%zu/%zu", n, total);
 	return json_string(buf);
@@ -134,7 +136,7 @@ static bool initialized(const json_t *pod)
 	const json_t *c;
 	size_t i;
 
-	json_array_foreach(api_get(pod, "status.conditions"), i, c)
+	json_array_foreach (api_get(pod, "status.conditions"), i, c)
 		if (streq(api_get_str(c, "type"), "Initialized"))
 			return streq(api_get_str(c, "status"), "True");
 	return false;
@@ -150,7 +152,7 @@ static json_t *pod_restarts(const json_t *pod, int64_t now_ms)
 	size_t i;
 
 	for (int l = initialized(pod); l < 2; l++)
-		json_array_foreach(api_get(pod, lists[l]), i, c) {
+		json_array_foreach (api_get(pod, lists[l]), i, c) {
 			const char *finished = api_get_str(c, "lastState.terminated.finishedAt");
 
 			n += api_get_int(c, "restartCount", 0);
@@ -198,9 +200,10 @@ static json_t *pod_readiness_gates(const json_t *pod, int64_t now_ms)
 	(void)now_ms;
 	if (!json_array_size(gates))
 		return json_string("<none>");
-	json_array_foreach(gates, i, g)
-		json_array_foreach(api_get(pod, "status.conditions"), k, c)
-			n += streq(api_get_str(c, "type"), api_get_str(g, "conditionType")) && streq(api_get_str(c, "status"), "True");
+	json_array_foreach (gates, i, g)
+		json_array_foreach (api_get(pod, "status.conditions"), k, c)
+			n += streq(api_get_str(c, "type"), api_get_str(g, "conditionType")) &&
+			     streq(api_get_str(c, "status"), "True");
 	snprintf(buf, sizeof(buf), "%zu/%zu", n, json_array_size(gates));
 	return json_string(buf);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Validation by the tables: presence, enums, formats, ranges, refused fields, duplicates, immutability; then metadata and the
- * kind's own rules. Wordings are Kubernetes', since people and tools match on them.
+ * Validation by the tables: presence, enums, formats, ranges, refused fields, duplicates, immutability; then metadata
+ * and the kind's own rules. Wordings are Kubernetes', since people and tools match on them.
  */
 #include "api-internal.h"
 
@@ -12,7 +12,7 @@
 #include "../base/cleanup.h"
 #include "../base/str.h"
 
-/* --- the words ------------------------------------------------------------------------------------------------------------- */
+/* --- the words ---------------------------------------------------------------------------------------------------- */
 
 static int add_to_strbuf(const char *data, size_t len, void *sb)
 {
@@ -21,8 +21,8 @@ static int add_to_strbuf(const char *data, size_t len, void *sb)
 }
 
 /* 'What: value', the value as field.Error prints it, then ': why' if there is a why. */
-static void value_err(struct api_errs *errs, const struct api_path *path, enum api_cause cause, const char *what, const json_t *v,
-		      const char *why)
+static void value_err(struct api_errs *errs, const struct api_path *path, enum api_cause cause, const char *what,
+		      const json_t *v, const char *why)
 {
 	cleanup(strbuf_done) struct strbuf sb = STRBUF_INIT;
 
@@ -66,7 +66,8 @@ void api_err_not_found(struct api_errs *errs, const struct api_path *path, const
 	api_path_err(errs, path, API_C_NOT_FOUND, "Not found: \"%s\"", value);
 }
 
-void api_err_unsupported(struct api_errs *errs, const struct api_path *path, const json_t *value, const char *const *values)
+void api_err_unsupported(struct api_errs *errs, const struct api_path *path, const json_t *value,
+			 const char *const *values)
 {
 	cleanup(strbuf_done) struct strbuf sb = STRBUF_INIT;
 
@@ -76,7 +77,7 @@ void api_err_unsupported(struct api_errs *errs, const struct api_path *path, con
 	value_err(errs, path, API_C_NOT_SUPPORTED, "Unsupported value", value, sb.buf);
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 static bool in_words(const char *const *words, const char *s)
 {
@@ -86,7 +87,8 @@ static bool in_words(const char *const *words, const char *s)
 	return false;
 }
 
-static void check_refused(const struct api_field *f, const json_t *v, const struct api_path *path, struct api_errs *errs)
+static void check_refused(const struct api_field *f, const json_t *v, const struct api_path *path,
+			  struct api_errs *errs)
 {
 	const char *text = NULL;
 	char number[32];
@@ -108,7 +110,8 @@ static void check_refused(const struct api_field *f, const json_t *v, const stru
 		     f->allowed && text ? " " : "", f->allowed && text ? text : "", f->refused_why);
 }
 
-static void check_integer(const struct api_field *f, const json_t *v, const struct api_path *path, struct api_errs *errs)
+static void check_integer(const struct api_field *f, const json_t *v, const struct api_path *path,
+			  struct api_errs *errs)
 {
 	int64_t i = json_integer_value(v);
 	char why[80];
@@ -118,7 +121,8 @@ static void check_integer(const struct api_field *f, const json_t *v, const stru
 	if (f->max >= INT32_MAX)
 		snprintf(why, sizeof(why), "must be greater than or equal to %lld", (long long)f->min);
 	else
-		snprintf(why, sizeof(why), "must be between %lld and %lld, inclusive", (long long)f->min, (long long)f->max);
+		snprintf(why, sizeof(why), "must be between %lld and %lld, inclusive", (long long)f->min,
+			 (long long)f->max);
 	api_err_invalid(errs, path, v, why);
 }
 
@@ -140,7 +144,8 @@ static void check_string(const struct api_field *f, const json_t *v, const struc
 		api_err_invalid(errs, path, v, why);
 }
 
-static void check_int_or_string(const struct api_field *f, const json_t *v, const struct api_path *path, struct api_errs *errs)
+static void check_int_or_string(const struct api_field *f, const json_t *v, const struct api_path *path,
+				struct api_errs *errs)
 {
 	if (json_is_string(v)) {
 		check_string(f, v, path, errs);
@@ -181,7 +186,7 @@ static void check_value(const struct api_field *f, const json_t *v, const json_t
 	}
 }
 
-/* --- lists ----------------------------------------------------------------------------------------------------------------- */
+/* --- lists -------------------------------------------------------------------------------------------------------- */
 
 static bool same_keys(const char *const *keys, const json_t *a, const json_t *b)
 {
@@ -197,7 +202,8 @@ static bool same_keys(const char *const *keys, const json_t *a, const json_t *b)
 /* Lists here are short (containers, ports); the square is bounded by the size of a request and cut off below. */
 #define MAX_UNIQUE 4096
 
-static void check_unique(const struct api_field *f, const json_t *list, const struct api_path *path, struct api_errs *errs)
+static void check_unique(const struct api_field *f, const json_t *list, const struct api_path *path,
+			 struct api_errs *errs)
 {
 	size_t n = json_array_size(list);
 
@@ -238,13 +244,13 @@ static void check_list(const struct api_field *f, const json_t *v, const struct 
 		api_err_required(errs, path, NULL);
 		return;
 	}
-	json_array_foreach(v, at.index, item)
+	json_array_foreach (v, at.index, item)
 		check_value(f, item, NULL, &at, errs);
 	if ((f->flags & API_UNIQUE) && f->map_keys)
 		check_unique(f, v, path, errs);
 }
 
-/* --- objects --------------------------------------------------------------------------------------------------------------- */
+/* --- objects ------------------------------------------------------------------------------------------------------ */
 
 static void check_field(const struct api_field *f, const json_t *v, const json_t *old, const struct api_path *path,
 			struct api_errs *errs)
@@ -269,7 +275,7 @@ static void check_field(const struct api_field *f, const json_t *v, const json_t
 		check_list(f, v, path, errs);
 		break;
 	case API_MAP:
-		json_object_foreach((json_t *)v, key, item) {
+		json_object_foreach ((json_t *)v, key, item) {
 			struct api_path at = { .up = path, .key = key };
 
 			check_value(f, item, NULL, &at, errs);

@@ -11,13 +11,14 @@
 static void validate_selector(const json_t *spec, struct api_errs *errs)
 {
 	struct api_path s = { .name = "spec" }, sel = { .up = &s, .name = "selector" };
-	struct api_path t = { .up = &s, .name = "template" }, m = { .up = &t, .name = "metadata" }, l = { .up = &m, .name = "labels" };
+	struct api_path t = { .up = &s, .name = "template" }, m = { .up = &t, .name = "metadata" },
+			l = { .up = &m, .name = "labels" };
 	const json_t *selector = json_object_get(spec, "selector"), *labels = api_get(spec, "template.metadata.labels");
 	struct api_selector *parsed = NULL;
 	size_t before = errs->n;
 
 	if (!selector)
-		return;	/* the table has said so */
+		return; /* the table has said so */
 	api_validate_label_selector(selector, &sel, errs);
 	if (!json_object_size(json_object_get(selector, "matchLabels")) &&
 	    !json_array_size(json_object_get(selector, "matchExpressions"))) {
@@ -32,7 +33,8 @@ static void validate_selector(const json_t *spec, struct api_errs *errs)
 }
 
 /* "25%" or 3: *ret_percent says which. Refuses anything else. */
-static bool parse_bound(const json_t *v, const struct api_path *path, int64_t *ret, bool *ret_percent, struct api_errs *errs)
+static bool parse_bound(const json_t *v, const struct api_path *path, int64_t *ret, bool *ret_percent,
+			struct api_errs *errs)
 {
 	const char *s = json_string_value(v);
 	char *end;
@@ -47,8 +49,10 @@ static bool parse_bound(const json_t *v, const struct api_path *path, int64_t *r
 	}
 	*ret = strtol(s, &end, 10);
 	if (end == s || strcmp(end, "%") || *s < '0' || *s > '9' || end - s > 6) {
-		api_err_invalid(errs, path, v, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
-				"'93%', regex used for validation is '[0-9]+%')");
+		api_err_invalid(
+			errs, path, v,
+			"a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
+			"'93%', regex used for validation is '[0-9]+%')");
 		return false;
 	}
 	return true;
@@ -56,10 +60,12 @@ static bool parse_bound(const json_t *v, const struct api_path *path, int64_t *r
 
 static void validate_strategy(const json_t *strategy, struct api_errs *errs)
 {
-	struct api_path s = { .name = "spec" }, st = { .up = &s, .name = "strategy" }, ru = { .up = &st, .name = "rollingUpdate" };
+	struct api_path s = { .name = "spec" }, st = { .up = &s, .name = "strategy" },
+			ru = { .up = &st, .name = "rollingUpdate" };
 	struct api_path mu = { .up = &ru, .name = "maxUnavailable" }, ms = { .up = &ru, .name = "maxSurge" };
 	const json_t *rolling = json_object_get(strategy, "rollingUpdate");
-	const json_t *unavailable = json_object_get(rolling, "maxUnavailable"), *surge = json_object_get(rolling, "maxSurge");
+	const json_t *unavailable = json_object_get(rolling, "maxUnavailable"),
+		     *surge = json_object_get(rolling, "maxSurge");
 	int64_t u = 0, g = 0;
 	bool u_percent, g_percent, ok = true;
 
@@ -92,7 +98,7 @@ void api_validate_deployment(const json_t *obj, const json_t *old, struct api_er
 	const json_t *spec = json_object_get(obj, "spec"), *deadline = json_object_get(spec, "progressDeadlineSeconds");
 	struct api_path s = { .name = "spec" }, d = { .up = &s, .name = "progressDeadlineSeconds" };
 
-	(void)old;	/* what may not change, the table says */
+	(void)old; /* what may not change, the table says */
 	validate_selector(spec, errs);
 	validate_template(spec, errs);
 	validate_strategy(json_object_get(spec, "strategy"), errs);

@@ -19,13 +19,14 @@ bool api_path_climbs(const char *path)
 	return false;
 }
 
-/* --- environment ----------------------------------------------------------------------------------------------------------- */
+/* --- environment -------------------------------------------------------------------------------------------------- */
 
 static void validate_field_ref(const json_t *ref, const struct api_path *path, struct api_errs *errs)
 {
-	static const char *const fields[] = { "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
-					      "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP",
-					      "status.podIPs", NULL };
+	static const char *const fields[] = {
+		"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
+		"status.hostIP", "status.hostIPs",     "status.podIP", "status.podIPs", NULL
+	};
 	struct api_path at = { .up = path, .name = "fieldPath" };
 	const char *f = api_get_str(ref, "fieldPath"), *key;
 	char text[320];
@@ -56,7 +57,7 @@ static void validate_env(const json_t *list, const struct api_path *path, struct
 	struct api_path at = { .up = path };
 	const json_t *e;
 
-	json_array_foreach(list, at.index, e) {
+	json_array_foreach (list, at.index, e) {
 		struct api_path name = { .up = &at, .name = "name" }, from = { .up = &at, .name = "valueFrom" };
 		const char *n = api_get_str(e, "name"), *why = n && *n ? api_format_check("env-name", n) : NULL;
 		const json_t *source = json_object_get(e, "valueFrom");
@@ -70,7 +71,8 @@ static void validate_env(const json_t *list, const struct api_path *path, struct
 			api_err_invalid_str(errs, &from, "", "may not be specified when `value` is not empty");
 		for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
 			const json_t *s = json_object_get(source, sources[i]);
-			struct api_path p = { .up = &from, .name = sources[i] }, k = { .up = &p, .name = "key" }, r = { .up = &p, .name = "name" };
+			struct api_path p = { .up = &from, .name = sources[i] }, k = { .up = &p, .name = "key" },
+					r = { .up = &p, .name = "name" };
 
 			if (!s)
 				continue;
@@ -81,15 +83,18 @@ static void validate_env(const json_t *list, const struct api_path *path, struct
 			}
 			if (api_json_empty(json_object_get(s, "name")))
 				api_err_required(errs, &r, NULL);
-			why = api_get_str(s, "key") && *api_get_str(s, "key") ? api_format_check("config-key", api_get_str(s, "key")) : NULL;
+			why = api_get_str(s, "key") && *api_get_str(s, "key")
+				      ? api_format_check("config-key", api_get_str(s, "key"))
+				      : NULL;
 			if (why)
 				api_err_invalid(errs, &k, json_object_get(s, "key"), why);
 		}
 		if (count > 1)
 			api_err_invalid_str(errs, &from, "", "may not have more than one field specified at a time");
 		else if (!count && !json_object_get(source, "resourceFieldRef"))
-			api_err_invalid_str(errs, &from, "",
-					    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
+			api_err_invalid_str(
+				errs, &from, "",
+				"must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
 	}
 }
 
@@ -98,7 +103,7 @@ static void validate_env_from(const json_t *list, const struct api_path *path, s
 	struct api_path at = { .up = path };
 	const json_t *e;
 
-	json_array_foreach(list, at.index, e) {
+	json_array_foreach (list, at.index, e) {
 		struct api_path prefix = { .up = &at, .name = "prefix" };
 		const char *p = api_get_str(e, "prefix"), *why = p && *p ? api_format_check("env-name", p) : NULL;
 		bool config = json_object_get(e, "configMapRef"), secret = json_object_get(e, "secretRef");
@@ -112,20 +117,21 @@ static void validate_env_from(const json_t *list, const struct api_path *path, s
 	}
 }
 
-/* --- mounts, resources, ports ---------------------------------------------------------------------------------------------- */
+/* --- mounts, resources, ports ------------------------------------------------------------------------------------- */
 
-static void validate_mounts(const json_t *list, const json_t *volumes, const struct api_path *path, struct api_errs *errs)
+static void validate_mounts(const json_t *list, const json_t *volumes, const struct api_path *path,
+			    struct api_errs *errs)
 {
 	struct api_path at = { .up = path };
 	const json_t *m, *v;
 	size_t i;
 
-	json_array_foreach(list, at.index, m) {
+	json_array_foreach (list, at.index, m) {
 		struct api_path name = { .up = &at, .name = "name" };
 		const char *n = api_get_str(m, "name");
 		bool found = false;
 
-		json_array_foreach(volumes, i, v)
+		json_array_foreach (volumes, i, v)
 			found |= n && streq(api_get_str(v, "name"), n);
 		if (n && *n && !found)
 			api_err_not_found(errs, &name, n);
@@ -137,16 +143,20 @@ static void validate_amounts(const json_t *amounts, const struct api_path *path,
 	const char *resource;
 	const json_t *q;
 
-	json_object_foreach((json_t *)amounts, resource, q) {
+	json_object_foreach ((json_t *)amounts, resource, q) {
 		struct api_path at = { .up = path, .key = resource };
 		int64_t milli;
 
 		if (strcmp(resource, "cpu") && strcmp(resource, "memory") && strcmp(resource, "ephemeral-storage")) {
-			api_err_forbidden(errs, &at, "this resource is not supported by Skep yet: use cpu, memory or ephemeral-storage");
+			api_err_forbidden(
+				errs, &at,
+				"this resource is not supported by Skep yet: use cpu, memory or ephemeral-storage");
 			continue;
 		}
 		if (limits && !strcmp(resource, "ephemeral-storage")) {
-			api_err_forbidden(errs, &at, "a limit of ephemeral-storage is not supported by Skep yet: only requests of it are");
+			api_err_forbidden(
+				errs, &at,
+				"a limit of ephemeral-storage is not supported by Skep yet: only requests of it are");
 			continue;
 		}
 		if (json_is_string(q) && api_quantity_milli(json_string_value(q), &milli) == 0 && milli < 0)
@@ -156,13 +166,14 @@ static void validate_amounts(const json_t *amounts, const struct api_path *path,
 
 static void validate_resources(const json_t *resources, const struct api_path *path, struct api_errs *errs)
 {
-	const json_t *limits = json_object_get(resources, "limits"), *requests = json_object_get(resources, "requests"), *q;
+	const json_t *limits = json_object_get(resources, "limits"), *requests = json_object_get(resources, "requests"),
+		     *q;
 	struct api_path l = { .up = path, .name = "limits" }, r = { .up = path, .name = "requests" };
 	const char *resource;
 
 	validate_amounts(limits, &l, true, errs);
 	validate_amounts(requests, &r, false, errs);
-	json_object_foreach((json_t *)requests, resource, q) {
+	json_object_foreach ((json_t *)requests, resource, q) {
 		const char *limit = json_string_value(json_object_get(limits, resource));
 		int64_t want, most;
 		char why[160];
@@ -180,7 +191,7 @@ static void validate_ports(const json_t *list, const struct api_path *path, stru
 	struct api_path at = { .up = path };
 	const json_t *p, *q;
 
-	json_array_foreach(list, at.index, p) {
+	json_array_foreach (list, at.index, p) {
 		struct api_path name = { .up = &at, .name = "name" };
 		const char *n = api_get_str(p, "name");
 
@@ -194,7 +205,7 @@ static void validate_ports(const json_t *list, const struct api_path *path, stru
 	}
 }
 
-/* --- probes ---------------------------------------------------------------------------------------------------------------- */
+/* --- probes ------------------------------------------------------------------------------------------------------- */
 
 static void validate_probe(const json_t *probe, bool one_success, const struct api_path *path, struct api_errs *errs)
 {
@@ -220,8 +231,10 @@ static void validate_probe(const json_t *probe, bool one_success, const struct a
 		api_err_required(errs, path, "must specify a handler type");
 	if (one_success && api_get_int(probe, "successThreshold", 1) != 1)
 		api_err_invalid(errs, &threshold, json_object_get(probe, "successThreshold"), "must be 1");
-	if (json_object_get(probe, "terminationGracePeriodSeconds") && api_get_int(probe, "terminationGracePeriodSeconds", 1) <= 0)
-		api_err_invalid(errs, &grace, json_object_get(probe, "terminationGracePeriodSeconds"), "must be greater than 0");
+	if (json_object_get(probe, "terminationGracePeriodSeconds") &&
+	    api_get_int(probe, "terminationGracePeriodSeconds", 1) <= 0)
+		api_err_invalid(errs, &grace, json_object_get(probe, "terminationGracePeriodSeconds"),
+				"must be greater than 0");
 }
 
 static void validate_probes(const json_t *c, bool init, const struct api_path *path, struct api_errs *errs)
@@ -253,10 +266,13 @@ static void validate_security(const json_t *sc, const struct api_path *path, str
 	if (!json_is_false(escalate))
 		return;
 	if (json_is_true(json_object_get(sc, "privileged")))
-		api_err_invalid(errs, path, sc, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
-	json_array_foreach(api_get(sc, "capabilities.add"), i, cap)
+		api_err_invalid(errs, path, sc,
+				"cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+	json_array_foreach (api_get(sc, "capabilities.add"), i, cap)
 		if (streq(json_string_value(cap), "CAP_SYS_ADMIN"))
-			api_err_invalid(errs, &at, escalate, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
+			api_err_invalid(
+				errs, &at, escalate,
+				"cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN");
 }
 
 void api_validate_containers(const json_t *containers, const json_t *volumes, bool init, const struct api_path *path,
@@ -265,7 +281,7 @@ void api_validate_containers(const json_t *containers, const json_t *volumes, bo
 	struct api_path at = { .up = path };
 	const json_t *c;
 
-	json_array_foreach(containers, at.index, c) {
+	json_array_foreach (containers, at.index, c) {
 		struct api_path image = { .up = &at, .name = "image" }, env = { .up = &at, .name = "env" };
 		struct api_path from = { .up = &at, .name = "envFrom" }, mounts = { .up = &at, .name = "volumeMounts" };
 		struct api_path resources = { .up = &at, .name = "resources" }, ports = { .up = &at, .name = "ports" };

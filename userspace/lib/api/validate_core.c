@@ -16,7 +16,7 @@ static bool same(const json_t *a, const json_t *b)
 	return a == b || (a && b && json_equal(a, b)) || (api_json_empty(a) && api_json_empty(b));
 }
 
-/* --- Node ------------------------------------------------------------------------------------------------------------------ */
+/* --- Node --------------------------------------------------------------------------------------------------------- */
 
 void api_validate_node(const json_t *obj, const json_t *old, struct api_errs *errs)
 {
@@ -25,11 +25,13 @@ void api_validate_node(const json_t *obj, const json_t *old, struct api_errs *er
 	const json_t *spec = json_object_get(obj, "spec"), *taints = json_object_get(spec, "taints"), *t, *u;
 	const json_t *first = json_array_get(json_object_get(spec, "podCIDRs"), 0), *was = api_get(old, "spec.podCIDR");
 
-	json_array_foreach(taints, at.index, t) {
+	json_array_foreach (taints, at.index, t) {
 		for (size_t j = 0; j < at.index && j < 256; j++) {
 			u = json_array_get(taints, j);
-			if (streq(api_get_str(t, "key"), api_get_str(u, "key")) && streq(api_get_str(t, "effect"), api_get_str(u, "effect"))) {
-				api_path_err(errs, &at, API_C_DUPLICATE, "Duplicate value: taints must be unique by key and effect pair");
+			if (streq(api_get_str(t, "key"), api_get_str(u, "key")) &&
+			    streq(api_get_str(t, "effect"), api_get_str(u, "effect"))) {
+				api_path_err(errs, &at, API_C_DUPLICATE,
+					     "Duplicate value: taints must be unique by key and effect pair");
 				break;
 			}
 		}
@@ -40,7 +42,7 @@ void api_validate_node(const json_t *obj, const json_t *old, struct api_errs *er
 		api_err_forbidden(errs, &cidr, "node updates may not change podCIDR except from \"\" to valid");
 }
 
-/* --- ConfigMap, Secret ----------------------------------------------------------------------------------------------------- */
+/* --- ConfigMap, Secret -------------------------------------------------------------------------------------------- */
 
 /* Names of keys; returns the bytes of the values. */
 static size_t validate_data(const json_t *data, const struct api_path *path, bool base64, struct api_errs *errs)
@@ -49,7 +51,7 @@ static size_t validate_data(const json_t *data, const struct api_path *path, boo
 	const char *key, *why;
 	const json_t *v;
 
-	json_object_foreach((json_t *)data, key, v) {
+	json_object_foreach ((json_t *)data, key, v) {
 		struct api_path at = { .up = path, .key = key };
 
 		why = api_format_check("config-key", key);
@@ -83,7 +85,7 @@ void api_validate_config_map(const json_t *obj, const json_t *old, struct api_er
 
 	size = validate_data(json_object_get(obj, "data"), &data, false, errs);
 	size += validate_data(json_object_get(obj, "binaryData"), &binary, true, errs);
-	json_object_foreach(json_object_get(obj, "binaryData"), key, v) {
+	json_object_foreach (json_object_get(obj, "binaryData"), key, v) {
 		struct api_path at = { .up = &data, .key = key };
 
 		if (json_object_get(json_object_get(obj, "data"), key))
@@ -126,13 +128,14 @@ void api_validate_secret(const json_t *obj, const json_t *old, struct api_errs *
 	validate_immutable(obj, old, members, errs);
 }
 
-/* --- Lease, Event ---------------------------------------------------------------------------------------------------------- */
+/* --- Lease, Event ------------------------------------------------------------------------------------------------- */
 
 void api_validate_lease(const json_t *obj, const json_t *old, struct api_errs *errs)
 {
 	struct api_path s = { .name = "spec" }, d = { .up = &s, .name = "leaseDurationSeconds" };
 	struct api_path t = { .up = &s, .name = "leaseTransitions" };
-	const json_t *duration = api_get(obj, "spec.leaseDurationSeconds"), *transitions = api_get(obj, "spec.leaseTransitions");
+	const json_t *duration = api_get(obj, "spec.leaseDurationSeconds"),
+		     *transitions = api_get(obj, "spec.leaseTransitions");
 
 	(void)old;
 	if (duration && json_integer_value(duration) <= 0)

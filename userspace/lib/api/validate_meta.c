@@ -17,7 +17,7 @@ void api_validate_labels(const json_t *labels, const struct api_path *path, stru
 	const char *key, *why;
 	const json_t *v;
 
-	json_object_foreach((json_t *)labels, key, v) {
+	json_object_foreach ((json_t *)labels, key, v) {
 		why = api_format_check("label-key", key);
 		if (why)
 			api_err_invalid_str(errs, path, key, why);
@@ -34,7 +34,7 @@ static void validate_annotations(const json_t *annotations, struct api_errs *err
 	const char *key;
 	const json_t *v;
 
-	json_object_foreach((json_t *)annotations, key, v) {
+	json_object_foreach ((json_t *)annotations, key, v) {
 		char lower[400];
 		size_t n = 0;
 		const char *why;
@@ -86,11 +86,12 @@ static void validate_finalizers(const json_t *list, struct api_errs *errs)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v) {
+	json_array_foreach (list, i, v) {
 		const char *s = json_string_value(v), *why;
 
 		why = api_format_check("label-key", s);
-		if (!why && !strchr(s, '/') && strcmp(s, "orphan") && strcmp(s, "foregroundDeletion") && strcmp(s, "kubernetes"))
+		if (!why && !strchr(s, '/') && strcmp(s, "orphan") && strcmp(s, "foregroundDeletion") &&
+		    strcmp(s, "kubernetes"))
 			why = "name is neither a standard finalizer name nor is it fully qualified";
 		if (why)
 			api_err_invalid(errs, &at, v, why);
@@ -104,14 +105,16 @@ static void validate_owners(const json_t *list, struct api_errs *errs)
 	size_t i;
 
 	/* That their members are there, the table says. */
-	json_array_foreach(list, i, v) {
+	json_array_foreach (list, i, v) {
 		if (!json_is_true(json_object_get(v, "controller")))
 			continue;
 		if (controller) {
 			char why[700];
 
-			snprintf(why, sizeof(why), "Only one reference can have Controller set to true. Found \"true\" in references for %s and %s",
-				 api_get_str(controller, "name"), api_get_str(v, "name"));
+			snprintf(
+				why, sizeof(why),
+				"Only one reference can have Controller set to true. Found \"true\" in references for %s and %s",
+				api_get_str(controller, "name"), api_get_str(v, "name"));
 			api_err_invalid(errs, &at, list, why);
 			return;
 		}
@@ -152,7 +155,7 @@ void api_validate_label_selector(const json_t *selector, const struct api_path *
 
 	/* Keys' and operators' forms are the table's. */
 	api_validate_labels(json_object_get(selector, "matchLabels"), &labels, errs);
-	json_array_foreach(json_object_get(selector, "matchExpressions"), at.index, e) {
+	json_array_foreach (json_object_get(selector, "matchExpressions"), at.index, e) {
 		const char *op = api_get_str(e, "operator");
 		const json_t *values = json_object_get(e, "values"), *v;
 		struct api_path p = { .up = &at, .name = "values" };
@@ -162,8 +165,9 @@ void api_validate_label_selector(const json_t *selector, const struct api_path *
 		if (set && !json_array_size(values))
 			api_err_required(errs, &p, "must be specified when `operator` is 'In' or 'NotIn'");
 		if ((streq(op, "Exists") || streq(op, "DoesNotExist")) && json_array_size(values))
-			api_err_forbidden(errs, &p, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
-		json_array_foreach(values, item.index, v) {
+			api_err_forbidden(errs, &p,
+					  "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+		json_array_foreach (values, item.index, v) {
 			const char *why = api_format_check("label-value", json_string_value(v));
 
 			if (why)

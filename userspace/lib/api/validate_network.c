@@ -9,11 +9,12 @@
 
 static const struct api_path spec_path = { .name = "spec" };
 
-/* --- Service --------------------------------------------------------------------------------------------------------------- */
+/* --- Service ------------------------------------------------------------------------------------------------------ */
 
 static void validate_cluster_ips(const json_t *spec, const json_t *before, struct api_errs *errs)
 {
-	struct api_path one = { .up = &spec_path, .name = "clusterIP" }, all = { .up = &spec_path, .name = "clusterIPs" };
+	struct api_path one = { .up = &spec_path, .name = "clusterIP" },
+			all = { .up = &spec_path, .name = "clusterIPs" };
 	struct api_path at = { .up = &all };
 	const json_t *ips = json_object_get(spec, "clusterIPs"), *v;
 	const char *ip = api_get_str(spec, "clusterIP"), *was = api_get_str(before, "clusterIP");
@@ -23,7 +24,7 @@ static void validate_cluster_ips(const json_t *spec, const json_t *before, struc
 		api_err_invalid_str(errs, &one, ip, api_format_check("ip", ip));
 	if (json_array_size(ips) > 2)
 		api_err_invalid(errs, &all, ips, "may only hold up to 2 values");
-	json_array_foreach(ips, at.index, v) {
+	json_array_foreach (ips, at.index, v) {
 		const char *s = json_string_value(v), *why = strcmp(s, "None") ? api_format_check("ip", s) : NULL;
 
 		if (why)
@@ -44,7 +45,7 @@ void api_validate_service(const json_t *obj, const json_t *old, struct api_errs 
 
 	if (!json_array_size(ports) && !streq(ip, "None"))
 		api_err_required(errs, &list, NULL);
-	json_array_foreach(ports, at.index, p) {
+	json_array_foreach (ports, at.index, p) {
 		struct api_path name = { .up = &at, .name = "name" };
 		const char *n = api_get_str(p, "name");
 
@@ -63,7 +64,7 @@ void api_validate_service(const json_t *obj, const json_t *old, struct api_errs 
 	validate_cluster_ips(spec, json_object_get(old, "spec"), errs);
 }
 
-/* --- EndpointSlice --------------------------------------------------------------------------------------------------------- */
+/* --- EndpointSlice ------------------------------------------------------------------------------------------------ */
 
 void api_validate_endpoint_slice(const json_t *obj, const json_t *old, struct api_errs *errs)
 {
@@ -79,13 +80,13 @@ void api_validate_endpoint_slice(const json_t *obj, const json_t *old, struct ap
 	if (json_array_size(json_object_get(obj, "ports")) > 100)
 		api_path_err(errs, &ports, API_C_TOO_MANY, "Too many: %zu: must have at most 100 items",
 			     json_array_size(json_object_get(obj, "ports")));
-	json_array_foreach(json_object_get(obj, "endpoints"), at.index, e) {
+	json_array_foreach (json_object_get(obj, "endpoints"), at.index, e) {
 		struct api_path addrs = { .up = &at, .name = "addresses" }, addr = { .up = &addrs };
 
 		if (json_array_size(json_object_get(e, "addresses")) > 100)
 			api_path_err(errs, &addrs, API_C_TOO_MANY, "Too many: %zu: must have at most 100 items",
 				     json_array_size(json_object_get(e, "addresses")));
-		json_array_foreach(json_object_get(e, "addresses"), addr.index, a) {
+		json_array_foreach (json_object_get(e, "addresses"), addr.index, a) {
 			const char *s = json_string_value(a);
 			bool v6 = strchr(s, ':');
 			const char *why = api_format_check(streq(type, "FQDN") ? "dns-subdomain" : "ip", s);
@@ -96,7 +97,7 @@ void api_validate_endpoint_slice(const json_t *obj, const json_t *old, struct ap
 				api_err_invalid(errs, &addr, a, why);
 		}
 	}
-	json_array_foreach(json_object_get(obj, "ports"), port.index, p) {
+	json_array_foreach (json_object_get(obj, "ports"), port.index, p) {
 		struct api_path name = { .up = &port, .name = "name" };
 		const char *n = api_get_str(p, "name"), *why = n && *n ? api_format_check("dns-label", n) : NULL;
 
@@ -113,7 +114,7 @@ void api_validate_endpoint_slice(const json_t *obj, const json_t *old, struct ap
 	}
 }
 
-/* --- NetworkPolicy --------------------------------------------------------------------------------------------------------- */
+/* --- NetworkPolicy ------------------------------------------------------------------------------------------------ */
 
 static void validate_ip_block(const json_t *block, const struct api_path *path, struct api_errs *errs)
 {
@@ -122,8 +123,8 @@ static void validate_ip_block(const json_t *block, const struct api_path *path, 
 	const json_t *v;
 
 	if (api_json_empty(json_object_get(block, "cidr")) || api_cidr_parse(api_get_str(block, "cidr"), &range) < 0)
-		return;	/* the table has said so */
-	json_array_foreach(json_object_get(block, "except"), at.index, v) {
+		return; /* the table has said so */
+	json_array_foreach (json_object_get(block, "except"), at.index, v) {
 		if (api_cidr_parse(json_string_value(v), &hole) == 0 && !api_cidr_strictly_within(&hole, &range)) {
 			char why[160];
 
@@ -135,7 +136,8 @@ static void validate_ip_block(const json_t *block, const struct api_path *path, 
 
 static void validate_peer(const json_t *peer, const struct api_path *path, struct api_errs *errs)
 {
-	struct api_path pods = { .up = path, .name = "podSelector" }, spaces = { .up = path, .name = "namespaceSelector" };
+	struct api_path pods = { .up = path, .name = "podSelector" },
+			spaces = { .up = path, .name = "namespaceSelector" };
 	struct api_path block = { .up = path, .name = "ipBlock" };
 	const json_t *p = json_object_get(peer, "podSelector"), *n = json_object_get(peer, "namespaceSelector");
 	const json_t *b = json_object_get(peer, "ipBlock");
@@ -160,7 +162,8 @@ static void validate_policy_port(const json_t *p, const struct api_path *path, s
 	if (!end)
 		return;
 	if (!port)
-		api_err_required(errs, &(struct api_path){ .up = path, .name = "port" }, "must be specified when `endPort` is specified");
+		api_err_required(errs, &(struct api_path){ .up = path, .name = "port" },
+				 "must be specified when `endPort` is specified");
 	else if (json_is_string(port))
 		api_err_invalid(errs, &at, end, "may not be specified when `port` is non-numeric");
 	else if (json_integer_value(end) < json_integer_value(port))
@@ -172,13 +175,13 @@ static void validate_rules(const json_t *rules, const struct api_path *path, con
 	struct api_path at = { .up = path };
 	const json_t *rule, *v;
 
-	json_array_foreach(rules, at.index, rule) {
+	json_array_foreach (rules, at.index, rule) {
 		struct api_path ports = { .up = &at, .name = "ports" }, port = { .up = &ports };
 		struct api_path list = { .up = &at, .name = peers }, peer = { .up = &list };
 
-		json_array_foreach(json_object_get(rule, "ports"), port.index, v)
+		json_array_foreach (json_object_get(rule, "ports"), port.index, v)
 			validate_policy_port(v, &port, errs);
-		json_array_foreach(json_object_get(rule, peers), peer.index, v)
+		json_array_foreach (json_object_get(rule, peers), peer.index, v)
 			validate_peer(v, &peer, errs);
 	}
 }
@@ -186,7 +189,8 @@ static void validate_rules(const json_t *rules, const struct api_path *path, con
 void api_validate_network_policy(const json_t *obj, const json_t *old, struct api_errs *errs)
 {
 	const json_t *spec = json_object_get(obj, "spec"), *types = json_object_get(spec, "policyTypes");
-	struct api_path pods = { .up = &spec_path, .name = "podSelector" }, in = { .up = &spec_path, .name = "ingress" };
+	struct api_path pods = { .up = &spec_path, .name = "podSelector" },
+			in = { .up = &spec_path, .name = "ingress" };
 	struct api_path out = { .up = &spec_path, .name = "egress" }, t = { .up = &spec_path, .name = "policyTypes" };
 
 	(void)old;

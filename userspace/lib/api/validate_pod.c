@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules of pods: what a spec must have within itself, and what of it may change. Containers are in validate_container.c. */
+/*
+ * Rules of pods: what a spec must have within itself, and what of it may change. Containers are in
+ * validate_container.c.
+ */
 #include "api-internal.h"
 #include "validate_container.h"
 
@@ -13,7 +16,7 @@ static void validate_items(const json_t *items, const struct api_path *path, str
 	struct api_path at = { .up = path };
 	const json_t *v;
 
-	json_array_foreach(items, at.index, v) {
+	json_array_foreach (items, at.index, v) {
 		struct api_path key = { .up = &at, .name = "key" }, file = { .up = &at, .name = "path" };
 		const char *k = api_get_str(v, "key"), *p = api_get_str(v, "path"), *why;
 
@@ -60,7 +63,8 @@ static void validate_volume(const json_t *v, const struct api_path *path, struct
 			int64_t bytes;
 
 			if (q && api_quantity_value(q, &bytes) == 0 && bytes < 0)
-				api_err_invalid_str(errs, &limit, q, "SizeLimit field must be a valid resource quantity");
+				api_err_invalid_str(errs, &limit, q,
+						    "SizeLimit field must be a valid resource quantity");
 		}
 	}
 	/* Other sources have been refused by name already. */
@@ -73,33 +77,38 @@ static void validate_tolerations(const json_t *list, const struct api_path *path
 	struct api_path at = { .up = path };
 	const json_t *t;
 
-	json_array_foreach(list, at.index, t) {
+	json_array_foreach (list, at.index, t) {
 		struct api_path op = { .up = &at, .name = "operator" }, effect = { .up = &at, .name = "effect" };
 		bool exists = streq(api_get_str(t, "operator"), "Exists");
 
 		if (api_json_empty(json_object_get(t, "key")) && !exists)
-			api_err_invalid(errs, &op, json_object_get(t, "operator"),
-					"operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
+			api_err_invalid(
+				errs, &op, json_object_get(t, "operator"),
+				"operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
 		if (exists && !api_json_empty(json_object_get(t, "value")))
-			api_err_invalid(errs, &op, json_object_get(t, "operator"), "value must be empty when `operator` is 'Exists'");
+			api_err_invalid(errs, &op, json_object_get(t, "operator"),
+					"value must be empty when `operator` is 'Exists'");
 		if (json_object_get(t, "tolerationSeconds") && !streq(api_get_str(t, "effect"), "NoExecute"))
-			api_err_invalid(errs, &effect, json_object_get(t, "effect"), "effect must be 'NoExecute' when `tolerationSeconds` is set");
+			api_err_invalid(errs, &effect, json_object_get(t, "effect"),
+					"effect must be 'NoExecute' when `tolerationSeconds` is set");
 	}
 }
 
 static void validate_dns(const json_t *spec, const struct api_path *path, struct api_errs *errs)
 {
-	const json_t *config = json_object_get(spec, "dnsConfig"), *servers = json_object_get(config, "nameservers"), *v;
+	const json_t *config = json_object_get(spec, "dnsConfig"), *servers = json_object_get(config, "nameservers"),
+		     *v;
 	const json_t *searches = json_object_get(config, "searches");
 	struct api_path c = { .up = path, .name = "dnsConfig" };
 	struct api_path s = { .up = &c, .name = "nameservers" }, d = { .up = &c, .name = "searches" };
 	struct api_path at = { .up = &s }, dom = { .up = &d };
 
 	if (streq(api_get_str(spec, "dnsPolicy"), "None") && !json_array_size(servers))
-		api_err_required(errs, config ? &s : &c, "must provide at least one DNS nameserver when `dnsPolicy` is None");
+		api_err_required(errs, config ? &s : &c,
+				 "must provide at least one DNS nameserver when `dnsPolicy` is None");
 	if (json_array_size(servers) > 3)
 		api_err_invalid(errs, &s, servers, "must not have more than 3 nameservers");
-	json_array_foreach(servers, at.index, v) {
+	json_array_foreach (servers, at.index, v) {
 		const char *why = api_format_check("ip", json_string_value(v));
 
 		if (why)
@@ -107,13 +116,14 @@ static void validate_dns(const json_t *spec, const struct api_path *path, struct
 	}
 	if (json_array_size(searches) > 32)
 		api_err_invalid(errs, &d, searches, "must not have more than 32 search paths");
-	json_array_foreach(searches, dom.index, v) {
+	json_array_foreach (searches, dom.index, v) {
 		char name[300];
 		size_t len = json_string_length(v);
 		const char *why;
 
 		/* A trailing dot is allowed. */
-		snprintf(name, sizeof(name), "%.*s", (int)(len && json_string_value(v)[len - 1] == '.' ? len - 1 : len), json_string_value(v));
+		snprintf(name, sizeof(name), "%.*s", (int)(len && json_string_value(v)[len - 1] == '.' ? len - 1 : len),
+			 json_string_value(v));
 		why = len == 1 ? NULL : api_format_check("dns-subdomain", name);
 		if (why)
 			api_err_invalid(errs, &dom, v, why);
@@ -129,17 +139,18 @@ static void validate_spec(const json_t *spec, const struct api_path *path, struc
 	struct api_path tsc = { .up = path, .name = "topologySpreadConstraints" }, one = { .up = &tsc };
 	struct api_path init = { .up = path, .name = "initContainers" }, main = { .up = path, .name = "containers" };
 	struct api_path grace = { .up = path, .name = "terminationGracePeriodSeconds" };
-	const json_t *inits = json_object_get(spec, "initContainers"), *containers = json_object_get(spec, "containers");
+	const json_t *inits = json_object_get(spec, "initContainers"),
+		     *containers = json_object_get(spec, "containers");
 	const json_t *c;
 	size_t i, j;
 
-	json_array_foreach(volumes, vol.index, v)
+	json_array_foreach (volumes, vol.index, v)
 		validate_volume(v, &vol, errs);
 	api_validate_containers(inits, volumes, true, &init, errs);
 	api_validate_containers(containers, volumes, false, &main, errs);
 	/* One name, one container, among both lists; the table saw to each by itself. */
-	json_array_foreach(inits, i, v) {
-		json_array_foreach(containers, j, c) {
+	json_array_foreach (inits, i, v) {
+		json_array_foreach (containers, j, c) {
 			struct api_path at = { .up = &init, .index = i }, name = { .up = &at, .name = "name" };
 
 			if (streq(api_get_str(v, "name"), api_get_str(c, "name")))
@@ -147,18 +158,20 @@ static void validate_spec(const json_t *spec, const struct api_path *path, struc
 		}
 	}
 	if (api_get_int(spec, "terminationGracePeriodSeconds", 0) < 0)
-		api_err_invalid(errs, &grace, json_object_get(spec, "terminationGracePeriodSeconds"), "must be greater than or equal to 0");
+		api_err_invalid(errs, &grace, json_object_get(spec, "terminationGracePeriodSeconds"),
+				"must be greater than or equal to 0");
 	validate_tolerations(json_object_get(spec, "tolerations"), &tol, errs);
 	api_validate_labels(json_object_get(spec, "nodeSelector"), &sel, errs);
 	validate_dns(spec, path, errs);
-	json_array_foreach(json_object_get(spec, "topologySpreadConstraints"), one.index, v) {
+	json_array_foreach (json_object_get(spec, "topologySpreadConstraints"), one.index, v) {
 		struct api_path ls = { .up = &one, .name = "labelSelector" };
 
 		api_validate_label_selector(json_object_get(v, "labelSelector"), &ls, errs);
 	}
 }
 
-void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, bool restart_always, struct api_errs *errs)
+void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, bool restart_always,
+			       struct api_errs *errs)
 {
 	static const char *const always[] = { "Always", NULL };
 	const json_t *spec = json_object_get(tmpl, "spec"), *policy = json_object_get(spec, "restartPolicy");
@@ -176,10 +189,11 @@ void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, 
 		api_err_forbidden(errs, &deadline, "activeDeadlineSeconds in ReplicaSet is not Supported");
 }
 
-/* --- updates --------------------------------------------------------------------------------------------------------------- */
+/* --- updates ------------------------------------------------------------------------------------------------------ */
 
-#define IMMUTABLE_MSG "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"	\
-	"`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"				\
+#define IMMUTABLE_MSG                                                                                                  \
+	"pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"      \
+	"`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"                    \
 	"`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 
 static void copy_member(json_t *to, const json_t *from, const char *name)
@@ -197,7 +211,7 @@ static void copy_images(json_t *to, const json_t *from, const char *list)
 	json_t *c;
 	size_t i;
 
-	json_array_foreach(json_object_get(to, list), i, c)
+	json_array_foreach (json_object_get(to, list), i, c)
 		copy_member(c, json_array_get(json_object_get(from, list), i), "image");
 }
 
@@ -206,15 +220,16 @@ static bool deadline_may_become(const json_t *now, const json_t *before)
 	return !before || (now && json_integer_value(now) <= json_integer_value(before));
 }
 
-static void validate_tolerations_update(const json_t *now, const json_t *before, const struct api_path *path, struct api_errs *errs)
+static void validate_tolerations_update(const json_t *now, const json_t *before, const struct api_path *path,
+					struct api_errs *errs)
 {
 	const json_t *t, *u;
 	size_t i, j;
 
-	json_array_foreach(before, i, t) {
+	json_array_foreach (before, i, t) {
 		bool kept = false;
 
-		json_array_foreach(now, j, u) {
+		json_array_foreach (now, j, u) {
 			/* tolerationSeconds may change, the rest not. */
 			json_t *a = json_copy((json_t *)t), *b = json_copy((json_t *)u);
 
@@ -225,28 +240,35 @@ static void validate_tolerations_update(const json_t *now, const json_t *before,
 			json_decref(b);
 		}
 		if (!kept) {
-			api_err_forbidden(errs, path, "existing toleration can not be modified except its tolerationSeconds");
+			api_err_forbidden(errs, path,
+					  "existing toleration can not be modified except its tolerationSeconds");
 			return;
 		}
 	}
 }
 
-/* Whether a pod may move from no node to this one is a matter of the binding subresource, which writes without this check. */
+/*
+ * Whether a pod may move from no node to this one is a matter of the binding subresource, which writes without this
+ * check.
+ */
 static void validate_update(const json_t *spec, const json_t *before, struct api_errs *errs)
 {
 	struct api_path path = { .name = "spec" }, tol = { .up = &path, .name = "tolerations" };
 	struct api_path deadline = { .up = &path, .name = "activeDeadlineSeconds" };
-	const json_t *now_dl = json_object_get(spec, "activeDeadlineSeconds"), *old_dl = json_object_get(before, "activeDeadlineSeconds");
+	const json_t *now_dl = json_object_get(spec, "activeDeadlineSeconds"),
+		     *old_dl = json_object_get(before, "activeDeadlineSeconds");
 	json_t *same = json_deep_copy(spec);
 
 	if (!deadline_may_become(now_dl, old_dl))
 		api_err_invalid(errs, &deadline, now_dl, "must be less than or equal to previous value");
-	validate_tolerations_update(json_object_get(spec, "tolerations"), json_object_get(before, "tolerations"), &tol, errs);
+	validate_tolerations_update(json_object_get(spec, "tolerations"), json_object_get(before, "tolerations"), &tol,
+				    errs);
 	copy_images(same, before, "containers");
 	copy_images(same, before, "initContainers");
 	copy_member(same, before, "activeDeadlineSeconds");
 	copy_member(same, before, "tolerations");
-	if (api_get_int(before, "terminationGracePeriodSeconds", 0) < 0 && api_get_int(spec, "terminationGracePeriodSeconds", 0) == 1)
+	if (api_get_int(before, "terminationGracePeriodSeconds", 0) < 0 &&
+	    api_get_int(spec, "terminationGracePeriodSeconds", 0) == 1)
 		copy_member(same, before, "terminationGracePeriodSeconds");
 	if (!same || !json_equal(same, before))
 		api_err_forbidden(errs, &path, IMMUTABLE_MSG);

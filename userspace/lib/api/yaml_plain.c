@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plain YAML scalars. 0644 is octal here, "yes" is true and "1_000" a thousand: files written for kubectl mean just that. */
+/*
+ * Plain YAML scalars. 0644 is octal here, "yes" is true and "1_000" a thousand: files written for kubectl mean just
+ * that.
+ */
 #include "api-internal.h"
 #include "yaml.h"
 
@@ -89,8 +92,8 @@ json_t *api_yaml_plain(const char *s, size_t len, bool *ret_bad)
 	static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
 	static const char *const trues[] = { "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", NULL };
 	static const char *const falses[] = { "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", NULL };
-	static const char *const beyond[] = { ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF",
-					      ".nan", ".NaN", ".NAN", NULL };
+	static const char *const beyond[] = { ".inf",  ".Inf",	".INF", "+.inf", "+.Inf", "+.INF", "-.inf",
+					      "-.Inf", "-.INF", ".nan", ".NaN",	 ".NAN",  NULL };
 	char digits[64];
 	json_t *v;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML to JSON trees. Aliases are expanded, which is bounded in nodes and depth; duplicate keys are refused, merge keys (<<) are
- * honoured. Lines of fields are found in a second reading, when there is something to say about them.
+ * YAML to JSON trees. Aliases are expanded, which is bounded in nodes and depth; duplicate keys are refused, merge
+ * keys (<<) are honoured. Lines of fields are found in a second reading, when there is something to say about them.
  */
 #include "api-internal.h"
 #include "yaml.h"
@@ -16,12 +16,12 @@
 #include "../base/str.h"
 #include "../base/strmap.h"
 
-#define MAX_NODES 1000000	/* of one stream, aliases expanded */
-#define MAX_DOCS 10000
+#define MAX_NODES 1000000 /* of one stream, aliases expanded */
+#define MAX_DOCS  10000
 
 struct reader {
 	yaml_parser_t parser;
-	struct strmap *anchors;	/* json_t * by name, of this document */
+	struct strmap *anchors; /* json_t * by name, of this document */
 	size_t nodes;
 	struct err *err;
 };
@@ -37,7 +37,8 @@ static inline void event_donep(yaml_event_t *ev)
 
 static int fail_at(struct reader *r, const yaml_event_t *ev, const char *what)
 {
-	return err_set(r->err, EINVAL, "YAML, line %zu, column %zu: %s", ev->start_mark.line + 1, ev->start_mark.column + 1, what);
+	return err_set(r->err, EINVAL, "YAML, line %zu, column %zu: %s", ev->start_mark.line + 1,
+		       ev->start_mark.column + 1, what);
 }
 
 static int no_memory(struct reader *r)
@@ -58,7 +59,8 @@ static int read_scalar(struct reader *r, const yaml_event_t *ev, json_t **ret)
 	/* Without a tag a plain scalar is what it looks like and a quoted one a string. */
 	if (tag ? streq(tag, YAML_STR_TAG) || streq(tag, "!") : !ev->data.scalar.plain_implicit)
 		v = json_stringn(s, len);
-	else if (!tag || streq(tag, YAML_INT_TAG) || streq(tag, YAML_FLOAT_TAG) || streq(tag, YAML_BOOL_TAG) || streq(tag, YAML_NULL_TAG))
+	else if (!tag || streq(tag, YAML_INT_TAG) || streq(tag, YAML_FLOAT_TAG) || streq(tag, YAML_BOOL_TAG) ||
+		 streq(tag, YAML_NULL_TAG))
 		v = api_yaml_plain(s, len, &bad);
 	else
 		return fail_at(r, ev, "this tag is not supported");
@@ -77,10 +79,10 @@ static size_t count_nodes(const json_t *v)
 	json_t *child;
 
 	if (json_is_object(v))
-		json_object_foreach((json_t *)v, key, child)
+		json_object_foreach ((json_t *)v, key, child)
 			n += count_nodes(child);
 	else if (json_is_array(v))
-		json_array_foreach(v, i, child)
+		json_array_foreach (v, i, child)
 			n += count_nodes(child);
 	return n;
 }
@@ -93,10 +95,10 @@ static int depth_of(const json_t *v)
 	size_t i;
 
 	if (json_is_object(v))
-		json_object_foreach((json_t *)v, key, child)
+		json_object_foreach ((json_t *)v, key, child)
 			deepest = (d = 1 + depth_of(child)) > deepest ? d : deepest;
 	else if (json_is_array(v))
-		json_array_foreach(v, i, child)
+		json_array_foreach (v, i, child)
 			deepest = (d = 1 + depth_of(child)) > deepest ? d : deepest;
 	return deepest;
 }
@@ -161,7 +163,9 @@ static int read_sequence(struct reader *r, int depth, json_t *list)
 	}
 }
 
-/* The value of <<: a mapping, or a list of them of which earlier ones win; what the object says itself wins over all. */
+/*
+ * The value of <<: a mapping, or a list of them of which earlier ones win; what the object says itself wins over all.
+ */
 static int merge(struct reader *r, const yaml_event_t *at, json_t *into, const json_t *value)
 {
 	const json_t *item;
@@ -169,7 +173,7 @@ static int merge(struct reader *r, const yaml_event_t *at, json_t *into, const j
 
 	if (json_is_object(value))
 		return json_object_update_missing(into, (json_t *)value) < 0 ? no_memory(r) : 0;
-	json_array_foreach(value, i, item) {
+	json_array_foreach (value, i, item) {
 		if (!json_is_object(item))
 			break;
 		if (json_object_update_missing(into, (json_t *)item) < 0)
@@ -178,7 +182,9 @@ static int merge(struct reader *r, const yaml_event_t *at, json_t *into, const j
 	return json_is_array(value) && i == json_array_size(value) ? 0 : fail_at(r, at, "merge keys take mappings");
 }
 
-/* Keys are strings: 1 is "1", as in Kubernetes; words like "yes" keep their spelling. merged collects what << brings. */
+/*
+ * Keys are strings: 1 is "1", as in Kubernetes; words like "yes" keep their spelling. merged collects what << brings.
+ */
 static int read_pair(struct reader *r, const yaml_event_t *key, int depth, json_t *obj, json_t *merged)
 {
 	cleanup(event_done) yaml_event_t ev = { 0 };
@@ -189,7 +195,8 @@ static int read_pair(struct reader *r, const yaml_event_t *key, int depth, json_
 	if (key->type != YAML_SCALAR_EVENT || strlen(name) != key->data.scalar.length)
 		return fail_at(r, key, "a key must be a scalar");
 	if (json_object_get(obj, name))
-		return err_set(r->err, EINVAL, "YAML, line %zu: key \"%.200s\" is there already", key->start_mark.line + 1, name);
+		return err_set(r->err, EINVAL, "YAML, line %zu: key \"%.200s\" is there already",
+			       key->start_mark.line + 1, name);
 	res = next_event(r, &ev);
 	if (!res)
 		res = read_value(r, &ev, depth + 1, &v);
@@ -267,9 +274,11 @@ static int parser_error(const yaml_parser_t *p, struct err *err)
 	if (p->error == YAML_MEMORY_ERROR)
 		return err_set(err, ENOMEM, "out of memory");
 	if (p->error == YAML_READER_ERROR)
-		return err_set(err, EINVAL, "YAML, byte %zu: %s", p->problem_offset, p->problem ? p->problem : "not readable");
-	return err_set(err, EINVAL, "YAML, line %zu, column %zu: %s%s%s", p->problem_mark.line + 1, p->problem_mark.column + 1,
-		       p->problem ? p->problem : "not valid", p->context ? " " : "", p->context ? p->context : "");
+		return err_set(err, EINVAL, "YAML, byte %zu: %s", p->problem_offset,
+			       p->problem ? p->problem : "not readable");
+	return err_set(err, EINVAL, "YAML, line %zu, column %zu: %s%s%s", p->problem_mark.line + 1,
+		       p->problem_mark.column + 1, p->problem ? p->problem : "not valid", p->context ? " " : "",
+		       p->context ? p->context : "");
 }
 
 static int add_doc(json_t *docs, int **lines, size_t *cap, json_t *v, int line)
@@ -310,9 +319,9 @@ static int read_docs(struct reader *r, json_t *docs, int **lines)
 			return res;
 		if (ev.type == YAML_STREAM_END_EVENT)
 			return 0;
-		if (ev.type != YAML_SCALAR_EVENT && ev.type != YAML_SEQUENCE_START_EVENT && ev.type != YAML_MAPPING_START_EVENT &&
-		    ev.type != YAML_ALIAS_EVENT) {
-			clear_anchors(r);	/* they end with their document */
+		if (ev.type != YAML_SCALAR_EVENT && ev.type != YAML_SEQUENCE_START_EVENT &&
+		    ev.type != YAML_MAPPING_START_EVENT && ev.type != YAML_ALIAS_EVENT) {
+			clear_anchors(r); /* they end with their document */
 			continue;
 		}
 		res = read_value(r, &ev, 0, &v);
@@ -355,7 +364,7 @@ int api_yaml_parse(const char *data, size_t len, json_t **ret_array, int **ret_l
 	return 0;
 }
 
-/* --- lines ----------------------------------------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------------------------------- */
 
 /* One step down: "name", "name[0]", "[key]"; *path moves on. 0: not there. */
 static int step(yaml_document_t *doc, int at, const char **path, int *ret_line)
@@ -369,7 +378,8 @@ static int step(yaml_document_t *doc, int at, const char **path, int *ret_line)
 	if (**path == '.')
 		(*path)++;
 	if (node->type == YAML_SEQUENCE_NODE && bracket) {
-		size_t i = strtoul(start, NULL, 10), n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+		size_t i = strtoul(start, NULL, 10),
+		       n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
 
 		if (i >= n)
 			return 0;
@@ -382,7 +392,8 @@ static int step(yaml_document_t *doc, int at, const char **path, int *ret_line)
 	for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top; p++) {
 		const yaml_node_t *key = yaml_document_get_node(doc, p->key);
 
-		if (key->type == YAML_SCALAR_NODE && key->data.scalar.length == len && !memcmp(key->data.scalar.value, start, len)) {
+		if (key->type == YAML_SCALAR_NODE && key->data.scalar.length == len &&
+		    !memcmp(key->data.scalar.value, start, len)) {
 			*ret_line = (int)key->start_mark.line + 1;
 			return p->value;
 		}

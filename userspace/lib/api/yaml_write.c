@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON trees as YAML, as kubectl prints it: block style, keys sorted, lists not indented under their key, texts of several
- * lines as literal blocks, and quotes only where the reader would otherwise see something else.
+ * JSON trees as YAML, as kubectl prints it: block style, keys sorted, lists not indented under their key, texts of
+ * several lines as literal blocks, and quotes only where the reader would otherwise see something else.
  */
 #include "api-internal.h"
 #include "yaml.h"
@@ -100,7 +100,10 @@ static void write_string(const char *s, size_t len, int depth, struct strbuf *ou
 	if (is_plain(s, len)) {
 		strbuf_add(out, s, len);
 	} else if (printable && !memchr(s, '\'', len) && (len < 2 || s[0] != '"')) {
-		/* As go-yaml does: single quotes for what has no need of escapes, unless it is a word that would be a value. */
+		/*
+		 * As go-yaml does: single quotes for what has no need of escapes, unless it is a word that would be a
+		 * value.
+		 */
 		bool bad;
 		json_t *v = api_yaml_plain(s, len, &bad);
 
@@ -149,7 +152,7 @@ static void write_object(const json_t *obj, int depth, bool after_dash, struct s
 		out->oom = true;
 		return;
 	}
-	json_object_foreach((json_t *)obj, key, v)
+	json_object_foreach ((json_t *)obj, key, v)
 		names[i++] = key;
 	qsort(names, n, sizeof(*names), compare_names);
 	for (i = 0; i < n; i++) {
@@ -179,7 +182,7 @@ static void write_value(const json_t *v, int depth, bool after_dash, struct strb
 	if (json_is_object(v) && json_object_size(v)) {
 		write_object(v, depth, after_dash, out);
 	} else if (json_is_array(v) && json_array_size(v)) {
-		json_array_foreach(v, i, item) {
+		json_array_foreach (v, i, item) {
 			if (i || !after_dash)
 				indent(out, depth);
 			strbuf_adds(out, "- ");

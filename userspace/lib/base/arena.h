@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bump allocator: many small allocations, freed together. Memory is zeroed and aligned to 16 bytes. NULL: out of memory. */
+/*
+ * Bump allocator: many small allocations, freed together. Memory is zeroed and aligned to 16 bytes. NULL: out of
+ * memory.
+ */
 #ifndef SKEP_BASE_ARENA_H
 #define SKEP_BASE_ARENA_H
 
@@ -10,15 +13,18 @@ struct arena {
 	struct arena_block *head;
 };
 
-#define ARENA_INIT { NULL }
+#define ARENA_INIT                                                                                                     \
+	{                                                                                                              \
+		NULL                                                                                                   \
+	}
 
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_calloc(struct arena *a, size_t n, size_t size);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t len);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-size_t arena_size(const struct arena *a);	/* bytes held */
-void arena_done(struct arena *a);		/* frees everything; usable again */
+size_t arena_size(const struct arena *a); /* bytes held */
+void arena_done(struct arena *a);	  /* frees everything; usable again */
 
 static inline void arena_donep(struct arena *a)
 {

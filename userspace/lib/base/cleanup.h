@@ -12,28 +12,28 @@
 /* cleanup(foo_free) struct foo *x: calls foo_freep(&x). Define the pair with DEFINE_CLEANUP. */
 #define cleanup(fn) __attribute__((cleanup(fn##p)))
 
-#define DEFINE_CLEANUP(type, fn)				\
-	static inline void fn##p(type *p)			\
-	{							\
-		if (*p)						\
-			fn(*p);					\
-	}							\
+#define DEFINE_CLEANUP(type, fn)                                                                                       \
+	static inline void fn##p(type *p)                                                                              \
+	{                                                                                                              \
+		if (*p)                                                                                                \
+			fn(*p);                                                                                        \
+	}                                                                                                              \
 	struct cleanup_semicolon
 
 /* Move a pointer out of a local; the local becomes NULL. */
-#define TAKE(p)							\
-	({							\
-		__typeof__(p) taken_ = (p);			\
-		(p) = NULL;					\
-		taken_;						\
+#define TAKE(p)                                                                                                        \
+	({                                                                                                             \
+		__typeof__(p) taken_ = (p);                                                                            \
+		(p) = NULL;                                                                                            \
+		taken_;                                                                                                \
 	})
 
 /* Move a file descriptor out of a local; the local becomes -1. */
-#define TAKE_FD(fd)						\
-	({							\
-		int taken_ = (fd);				\
-		(fd) = -1;					\
-		taken_;						\
+#define TAKE_FD(fd)                                                                                                    \
+	({                                                                                                             \
+		int taken_ = (fd);                                                                                     \
+		(fd) = -1;                                                                                             \
+		taken_;                                                                                                \
 	})
 
 /* cleanup(free) char *s; and cleanup(close_fd) int fd = -1; */

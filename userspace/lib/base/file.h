@@ -10,7 +10,10 @@
 
 /* Reads at most max bytes (-EFBIG beyond). *ret_data is NUL-terminated and the caller's (free()). */
 int file_read(const char *path, size_t max, char **ret_data, size_t *ret_len, struct err *err);
-/* Writes a temporary file beside path, fsyncs it, renames it over path and fsyncs the directory: old or new, never half. */
+/*
+ * Writes a temporary file beside path, fsyncs it, renames it over path and fsyncs the directory: old or new, never
+ * half.
+ */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err);
 /* Plain overwrite without durability: for /proc, /sys and sockets' side files. */
 int file_write(const char *path, const char *text, struct err *err);

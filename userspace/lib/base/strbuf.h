@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A growing byte string. buf is always NUL-terminated, also when empty, and may hold NULs. Memory failure is sticky: later
- * appends do nothing and strbuf_oom() says so, so that building a text needs one check at its end.
+ * A growing byte string. buf is always NUL-terminated, also when empty, and may hold NULs. Memory failure is sticky:
+ * later appends do nothing and strbuf_oom() says so, so that building a text needs one check at its end.
  */
 #ifndef SKEP_BASE_STRBUF_H
 #define SKEP_BASE_STRBUF_H
@@ -11,19 +11,22 @@
 #include <stddef.h>
 
 struct strbuf {
-	char *buf;	/* never NULL; do not free */
+	char *buf; /* never NULL; do not free */
 	size_t len;
-	size_t cap;	/* 0: buf is the shared empty string */
+	size_t cap; /* 0: buf is the shared empty string */
 	bool oom;
 };
 
 extern char strbuf_empty[];
-#define STRBUF_INIT { strbuf_empty, 0, 0, false }
+#define STRBUF_INIT                                                                                                    \
+	{                                                                                                              \
+		strbuf_empty, 0, 0, false                                                                              \
+	}
 
 void strbuf_init(struct strbuf *sb);
-void strbuf_done(struct strbuf *sb);	/* frees; the strbuf is empty and usable again */
-void strbuf_clear(struct strbuf *sb);	/* len = 0, keeps memory */
-int strbuf_reserve(struct strbuf *sb, size_t extra);	/* 0 or -ENOMEM */
+void strbuf_done(struct strbuf *sb);		     /* frees; the strbuf is empty and usable again */
+void strbuf_clear(struct strbuf *sb);		     /* len = 0, keeps memory */
+int strbuf_reserve(struct strbuf *sb, size_t extra); /* 0 or -ENOMEM */
 void strbuf_add(struct strbuf *sb, const void *data, size_t len);
 void strbuf_adds(struct strbuf *sb, const char *s);
 void strbuf_addc(struct strbuf *sb, char c);

@@ -22,10 +22,20 @@ struct strmap {
 #define ROTL(x, b) (uint64_t)(((x) << (b)) | ((x) >> (64 - (b))))
 #define SIPROUND                                                                                                       \
 	do {                                                                                                           \
-		v0 += v1; v1 = ROTL(v1, 13); v1 ^= v0; v0 = ROTL(v0, 32);                                              \
-		v2 += v3; v3 = ROTL(v3, 16); v3 ^= v2;                                                                 \
-		v0 += v3; v3 = ROTL(v3, 21); v3 ^= v0;                                                                 \
-		v2 += v1; v1 = ROTL(v1, 17); v1 ^= v2; v2 = ROTL(v2, 32);                                              \
+		v0 += v1;                                                                                              \
+		v1 = ROTL(v1, 13);                                                                                     \
+		v1 ^= v0;                                                                                              \
+		v0 = ROTL(v0, 32);                                                                                     \
+		v2 += v3;                                                                                              \
+		v3 = ROTL(v3, 16);                                                                                     \
+		v3 ^= v2;                                                                                              \
+		v0 += v3;                                                                                              \
+		v3 = ROTL(v3, 21);                                                                                     \
+		v3 ^= v0;                                                                                              \
+		v2 += v1;                                                                                              \
+		v1 = ROTL(v1, 17);                                                                                     \
+		v1 ^= v2;                                                                                              \
+		v2 = ROTL(v2, 32);                                                                                     \
 	} while (0)
 
 /* SipHash-2-4 (Aumasson, Bernstein 2012), little-endian hosts only, as everything here. */
@@ -168,8 +178,9 @@ int strmap_set(struct strmap *m, const char *key, void *value, void **ret_old)
 }
 
 /*
- * Backward-shift deletion keeps probe chains without tombstones. An element that wrapped round may move to an index already
- * visited by an iterator; strmap_next() therefore walks downwards from the end, where shifts come only from visited slots.
+ * Backward-shift deletion keeps probe chains without tombstones. An element that wrapped round may move to an index
+ * already visited by an iterator; strmap_next() therefore walks downwards from the end, where shifts come only from
+ * visited slots.
  */
 void *strmap_del(struct strmap *m, const char *key)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * List and watch: see informer.h. One list (in chunks) builds the set of live keys, so that what it lacks is delivered as deleted; then
- * a watch from its resourceVersion until it ends, is refused as too old (list again) or falls silent (bookmarks come each minute).
+ * List and watch: see informer.h. One list (in chunks) builds the set of live keys, so that what it lacks is
+ * delivered as deleted; then a watch from its resourceVersion until it ends, is refused as too old (list again) or
+ * falls silent (bookmarks come each minute).
  */
 #include "informer.h"
 
@@ -20,10 +21,10 @@ enum {
 	MAX_EVENT = 8 << 20,
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10000,
-	WATCH_MIN_S = 300,		/* the server ends a watch after 5 to 10 minutes, so that watchers spread over servers */
-	SHORT_MS = 1000,		/* a watch that ended sooner did no good: the next one waits */
-	KEEP_LINE = 64 << 10,		/* memory kept for lines between events */
-	SILENCE_MS = 150000,		/* more than two bookmarks missed: the connection is dead */
+	WATCH_MIN_S = 300,    /* the server ends a watch after 5 to 10 minutes, so that watchers spread over servers */
+	SHORT_MS = 1000,      /* a watch that ended sooner did no good: the next one waits */
+	KEEP_LINE = 64 << 10, /* memory kept for lines between events */
+	SILENCE_MS = 150000,  /* more than two bookmarks missed: the connection is dead */
 	DEFAULT_RESYNC_MS = 10000,
 };
 
@@ -35,19 +36,19 @@ struct informer {
 	int resync_ms;
 	struct informer_ops ops;
 	void *arg;
-	struct strmap *items;		/* key -> struct informer_item */
-	struct strmap *listed;		/* keys of the list under way */
+	struct strmap *items;  /* key -> struct informer_item */
+	struct strmap *listed; /* keys of the list under way */
 	char rv[64];
-	char *next;			/* continue token */
+	char *next; /* continue token */
 	bool synced, started, freed;
 	int backoff_ms;
 	struct http_call *call;
-	bool expired;			/* 410, or an event that cannot be read: list again */
-	bool failed;			/* the server reported an error in the stream */
-	int64_t watch_ms;		/* when the watch started */
+	bool expired;	  /* 410, or an event that cannot be read: list again */
+	bool failed;	  /* the server reported an error in the stream */
+	int64_t watch_ms; /* when the watch started */
 	struct strbuf line;
 	struct loop_timer retry, resync;
-	int depth;			/* callbacks on the stack: informer_free() from inside is put off */
+	int depth; /* callbacks on the stack: informer_free() from inside is put off */
 };
 
 struct informer_item *informer_item_ref(struct informer_item *it)
@@ -84,7 +85,8 @@ static struct informer_item *item_new(struct informer *inf, json_t *json)
 		json_object_set_new(json, "apiVersion", json_string(version));
 	}
 	if (api_decode(inf->kind->type, json, &it->arena, &obj, &err) < 0) {
-		log_warn("%s: an object from the server does not fit the schema (%s), ignoring it", inf->kind->plural, err.msg);
+		log_warn("%s: an object from the server does not fit the schema (%s), ignoring it", inf->kind->plural,
+			 err.msg);
 		goto fail;
 	}
 	it->obj = obj;
@@ -167,7 +169,8 @@ static void again_later(struct informer *inf)
 	if (inf->backoff_ms > BACKOFF_MAX_MS)
 		inf->backoff_ms = BACKOFF_MAX_MS;
 	jitter = (int)(str_hash(&inf, sizeof(inf)) ^ (uint64_t)clock_mono_ns()) & 0x3ff;
-	(void)loop_timer_set(kube_loop(inf->kube), &inf->retry, inf->backoff_ms / 2 + (int64_t)inf->backoff_ms * jitter / 2048);
+	(void)loop_timer_set(kube_loop(inf->kube), &inf->retry,
+			     inf->backoff_ms / 2 + (int64_t)inf->backoff_ms * jitter / 2048);
 }
 
 static bool append_param(struct strbuf *sb, char *sep, const char *name, const char *value)
@@ -224,7 +227,7 @@ static bool leave(struct informer *inf) /* true: inf is gone */
 	return true;
 }
 
-/* --- list ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- list --------------------------------------------------------------------------------------------------------- */
 
 static void list_complete(struct informer *inf)
 {
@@ -260,7 +263,7 @@ static void list_answer(struct informer *inf, const struct http_response *rsp)
 		again_later(inf);
 		return;
 	}
-	json_array_foreach(json_object_get(list, "items"), i, item) {
+	json_array_foreach (json_object_get(list, "items"), i, item) {
 		struct informer_item *it;
 
 		if (inf->freed)
@@ -303,14 +306,16 @@ static void list_done(struct http_call *call, void *arg, const struct http_respo
 static void list_start(struct informer *inf)
 {
 	cleanup(free) char *path = make_path(inf, false);
-	struct http_call_config config = { .method = "GET", .path = path, .timeout_ms = 60000, .on_done = list_done, .arg = inf };
+	struct http_call_config config = {
+		.method = "GET", .path = path, .timeout_ms = 60000, .on_done = list_done, .arg = inf
+	};
 
 	inf->call = path ? http_call_start(kube_http(inf->kube), &config) : NULL;
 	if (!inf->call)
 		again_later(inf);
 }
 
-/* --- watch ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- watch -------------------------------------------------------------------------------------------------------- */
 
 static void note_rv(struct informer *inf, const json_t *obj)
 {
@@ -422,8 +427,14 @@ static void watch_start(struct informer *inf)
 {
 	cleanup(free) char *path = make_path(inf, true);
 	struct http_call_config config = {
-		.method = "GET", .path = path, .timeout_ms = -1, .idle_timeout_ms = SILENCE_MS, .on_status = watch_status,
-		.on_data = watch_data, .on_done = watch_done, .arg = inf,
+		.method = "GET",
+		.path = path,
+		.timeout_ms = -1,
+		.idle_timeout_ms = SILENCE_MS,
+		.on_status = watch_status,
+		.on_data = watch_data,
+		.on_done = watch_done,
+		.arg = inf,
 	};
 
 	inf->watch_ms = clock_mono_ms();
@@ -432,7 +443,7 @@ static void watch_start(struct informer *inf)
 		again_later(inf);
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------------------------------------------------- */
 
 static void resync_due(struct loop_timer *t)
 {
@@ -452,7 +463,8 @@ static char *dup_or_null(const char *s)
 	return s ? strdup(s) : NULL;
 }
 
-struct informer *informer_new(struct kube *k, const struct informer_config *config, const struct informer_ops *ops, void *arg)
+struct informer *informer_new(struct kube *k, const struct informer_config *config, const struct informer_ops *ops,
+			      void *arg)
 {
 	struct informer *inf = calloc(1, sizeof(*inf));
 

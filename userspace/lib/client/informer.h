@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * List, then watch, then keep: a local cache of one kind. Survives server restarts, 410 Gone and lost connections by relisting with
- * jittered back-off; on a relist the difference is delivered as add, update and delete. Level-triggered users also get every object
- * again each resync_ms. Objects are decoded to typed structs, reference counted and never changed once published.
+ * List, then watch, then keep: a local cache of one kind. Survives server restarts, 410 Gone and lost connections by
+ * relisting with jittered back-off; on a relist the difference is delivered as add, update and delete.
+ * Level-triggered users also get every object again each resync_ms. Objects are decoded to typed structs, reference
+ * counted and never changed once published.
  */
 #ifndef SKEP_CLIENT_INFORMER_H
 #define SKEP_CLIENT_INFORMER_H
@@ -13,8 +14,8 @@ struct informer;
 
 struct informer_item {
 	unsigned refs;
-	const char *key;		/* "namespace/name" or "name" */
-	const struct api_object *obj;	/* struct api_<kind> *, by the informer's kind */
+	const char *key;	      /* "namespace/name" or "name" */
+	const struct api_object *obj; /* struct api_<kind> *, by the informer's kind */
 	/* private */
 	struct arena arena;
 	json_t *json;
@@ -30,17 +31,19 @@ struct informer_ops {
 };
 struct informer_config {
 	const struct api_kind *kind;
-	const char *namespace_;		/* NULL: all */
-	const char *label_selector, *field_selector;	/* NULL: none; not escaped */
-	int resync_ms;			/* 0: 10 s, DESIGN.md; -1: never */
-	bool keep_json;			/* item->json stays for those who must send the object back */
+	const char *namespace_;			     /* NULL: all */
+	const char *label_selector, *field_selector; /* NULL: none; not escaped */
+	int resync_ms;				     /* 0: 10 s, DESIGN.md; -1: never */
+	bool keep_json;				     /* item->json stays for those who must send the object back */
 };
-struct informer *informer_new(struct kube *k, const struct informer_config *config, const struct informer_ops *ops, void *arg);
+struct informer *informer_new(struct kube *k, const struct informer_config *config, const struct informer_ops *ops,
+			      void *arg);
 int informer_start(struct informer *inf);
 void informer_free(struct informer *inf);
 bool informer_synced(const struct informer *inf);
 const char *informer_resource_version(const struct informer *inf); /* of the last event or list seen */
-struct informer_item *informer_get(const struct informer *inf, const char *ns, const char *name);	/* borrowed; NULL if absent */
+struct informer_item *informer_get(const struct informer *inf, const char *ns,
+				   const char *name); /* borrowed; NULL if absent */
 struct informer_item *informer_get_key(const struct informer *inf, const char *key);
 size_t informer_len(const struct informer *inf);
 /* for (struct informer_iter it = { 0 }; informer_next(inf, &it);) use(it.item); no changes meanwhile */

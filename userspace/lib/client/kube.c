@@ -13,7 +13,7 @@ struct kube {
 	struct loop *loop;
 	struct http_client *http;
 	char *user_agent;
-	struct list calls;	/* struct kube_call */
+	struct list calls; /* struct kube_call */
 };
 
 struct kube_call {
@@ -34,8 +34,11 @@ int kube_new(struct loop *loop, const struct kubeconfig *kc, const char *user_ag
 {
 	struct tls_files tls = { kc->ca_file, kc->cert_file, kc->key_file };
 	struct http_client_config config = {
-		.base_url = kc->server, .tls = &tls, .bearer_token = kc->token,
-		.insecure_skip_verify = kc->insecure_skip_verify, .tls_server_name = kc->tls_server_name,
+		.base_url = kc->server,
+		.tls = &tls,
+		.bearer_token = kc->token,
+		.insecure_skip_verify = kc->insecure_skip_verify,
+		.tls_server_name = kc->tls_server_name,
 	};
 	struct kube *k = calloc(1, sizeof(*k));
 	int r;
@@ -85,16 +88,17 @@ char *kube_path(const struct api_kind *kind, const char *ns, const char *name, c
 
 	if ((ns && !ens) || (name && !ename))
 		return NULL;
-	if (asprintf(&out, "%s%s%s/%s%s%s/%s%s%s%s%s", kind->group[0] ? "/apis" : "/api", kind->group[0] ? "/" : "", kind->group,
-		     kind->version, ns && kind->namespaced ? "/namespaces/" : "", ns && kind->namespaced ? ens : "", kind->plural,
-		     name ? "/" : "", name ? ename : "", subresource ? "/" : "", subresource ? subresource : "") < 0)
+	if (asprintf(&out, "%s%s%s/%s%s%s/%s%s%s%s%s", kind->group[0] ? "/apis" : "/api", kind->group[0] ? "/" : "",
+		     kind->group, kind->version, ns && kind->namespaced ? "/namespaces/" : "",
+		     ns && kind->namespaced ? ens : "", kind->plural, name ? "/" : "", name ? ename : "",
+		     subresource ? "/" : "", subresource ? subresource : "") < 0)
 		return NULL;
 	return out;
 }
 
 void kube_cancel(struct kube *k, const void *arg)
 {
-	list_for_each_safe(pos, tmp, &k->calls) {
+	list_for_each_safe (pos, tmp, &k->calls) {
 		struct kube_call *c = list_entry(pos, struct kube_call, link);
 
 		if (c->arg == arg)
@@ -130,16 +134,22 @@ static void call_done(struct http_call *call, void *arg, const struct http_respo
 	free(c);
 }
 
-static int start(struct kube *k, const char *method, char *path /* taken */, const char *content_type, const json_t *body, kube_fn *fn,
-		 void *arg)
+static int start(struct kube *k, const char *method, char *path /* taken */, const char *content_type,
+		 const json_t *body, kube_fn *fn, void *arg)
 {
 	cleanup(free) char *taken = path;
 	cleanup(free) char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 	struct kube_call *c = calloc(1, sizeof(*c));
 	const char *headers[] = { k->user_agent, NULL };
 	struct http_call_config config = {
-		.method = method, .path = path, .headers = headers, .body = text, .body_len = text ? strlen(text) : 0,
-		.content_type = text ? (content_type ? content_type : "application/json") : NULL, .on_done = call_done, .arg = c,
+		.method = method,
+		.path = path,
+		.headers = headers,
+		.body = text,
+		.body_len = text ? strlen(text) : 0,
+		.content_type = text ? (content_type ? content_type : "application/json") : NULL,
+		.on_done = call_done,
+		.arg = c,
 	};
 
 	if (!path || !c || (body && !text)) {
@@ -157,8 +167,8 @@ static int start(struct kube *k, const char *method, char *path /* taken */, con
 	return 0;
 }
 
-int kube_get(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const char *subresource, kube_fn *fn,
-	     void *arg)
+int kube_get(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const char *subresource,
+	     kube_fn *fn, void *arg)
 {
 	return start(k, "GET", kube_path(kind, ns, name, subresource), NULL, NULL, fn, arg);
 }
@@ -194,8 +204,8 @@ int kube_patch(struct kube *k, const struct api_kind *kind, const char *ns, cons
 	return start(k, "PATCH", kube_path(kind, ns, name, subresource), types[type], patch, fn, arg);
 }
 
-int kube_delete(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const json_t *options, kube_fn *fn,
-		void *arg)
+int kube_delete(struct kube *k, const struct api_kind *kind, const char *ns, const char *name, const json_t *options,
+		kube_fn *fn, void *arg)
 {
 	return start(k, "DELETE", kube_path(kind, ns, name, NULL), NULL, options, fn, arg);
 }

@@ -16,7 +16,7 @@ static const json_t *named(const json_t *config, const char *list, const char *n
 	const json_t *items = json_object_get(config, list), *item;
 	size_t i;
 
-	json_array_foreach(items, i, item)
+	json_array_foreach (items, i, item)
 		if (name && streq(api_get_str(item, "name"), name))
 			return json_object_get(item, part);
 	return NULL;
@@ -34,7 +34,8 @@ static char *resolve(const char *config_path, const char *file)
 }
 
 /* <key> names a file, <key>-data holds it in base64: then it goes to a private directory. */
-static int take_file(struct kubeconfig *kc, const char *path, const json_t *from, const char *key, char **ret, struct err *err)
+static int take_file(struct kubeconfig *kc, const char *path, const json_t *from, const char *key, char **ret,
+		     struct err *err)
 {
 	char data_key[64], file[PATH_MAX];
 	cleanup(free) unsigned char *data = NULL;
@@ -85,14 +86,17 @@ static char *default_path(struct err *err)
 	if (asprintf(&out, "%s/.kube/config", home ? home : "/root") < 0)
 		return NULL;
 	if (access(out, F_OK) < 0) {
-		err_set(err, ENOENT, "no cluster to talk to: no --kubeconfig, no $KUBECONFIG, no %s and no cluster made by `skep up`", out);
+		err_set(err, ENOENT,
+			"no cluster to talk to: no --kubeconfig, no $KUBECONFIG, no %s and no cluster made by `skep up`",
+			out);
 		free(out);
 		return NULL;
 	}
 	return out;
 }
 
-static int read_parts(struct kubeconfig *kc, const char *path, const json_t *config, const char *context, struct err *err)
+static int read_parts(struct kubeconfig *kc, const char *path, const json_t *config, const char *context,
+		      struct err *err)
 {
 	const json_t *ctx, *cluster, *user;
 	const char *s;
@@ -122,8 +126,11 @@ static int read_parts(struct kubeconfig *kc, const char *path, const json_t *con
 	if (r < 0 || !user)
 		return r;
 	if (json_object_get(user, "exec") || json_object_get(user, "auth-provider"))
-		return err_set(err, ENOTSUP, "user '%s' logs in by an external program, which Skep's client does not run: use a client "
-					     "certificate or a token", api_get_str(ctx, "user"));
+		return err_set(
+			err, ENOTSUP,
+			"user '%s' logs in by an external program, which Skep's client does not run: use a client "
+			"certificate or a token",
+			api_get_str(ctx, "user"));
 	r = take_file(kc, path, user, "client-certificate", &kc->cert_file, err);
 	if (!r)
 		r = take_file(kc, path, user, "client-key", &kc->key_file, err);

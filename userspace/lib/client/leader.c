@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Leader election on a Lease: see leader.h. Clocks of different machines are not compared: a foreign lease counts as expired once it
- * has not changed for its whole duration by our own monotonic clock (client-go's rule).
+ * Leader election on a Lease: see leader.h. Clocks of different machines are not compared: a foreign lease counts as
+ * expired once it has not changed for its whole duration by our own monotonic clock (client-go's rule).
  */
 #include "leader.h"
 
@@ -21,10 +21,10 @@ struct leader {
 	void (*on_lost)(void *arg);
 	void *arg;
 	bool leading, busy, released;
-	int64_t renewed_ms;		/* when our last successful write was sent */
+	int64_t renewed_ms; /* when our last successful write was sent */
 	int64_t sent_ms;
-	char seen[160];			/* holder and renewTime of the foreign lease last seen */
-	int64_t seen_ms;		/* when it last changed */
+	char seen[160];	 /* holder and renewTime of the foreign lease last seen */
+	int64_t seen_ms; /* when it last changed */
 	struct loop_timer tick, deadline;
 	void (*on_released)(void *arg);
 	void *released_arg;
@@ -130,14 +130,16 @@ static json_t *lease(const struct leader *l, const json_t *old, const char *hold
 	json_t *obj;
 
 	clock_rfc3339_micro(clock_real_ms(), now);
-	obj = old ? json_deep_copy(old) : json_pack("{s:s,s:s,s:{s:s,s:s}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease",
-						    "metadata", "name", l->name, "namespace", l->ns);
+	obj = old ? json_deep_copy(old)
+		  : json_pack("{s:s,s:s,s:{s:s,s:s}}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease",
+			      "metadata", "name", l->name, "namespace", l->ns);
 	if (!obj)
 		return NULL;
-	api_set(obj, "spec", json_pack("{s:s,s:i,s:s,s:s,s:I}", "holderIdentity", holder, "leaseDurationSeconds",
-				       (l->lease_ms + 999) / 1000, "acquireTime", acquired ? acquired : now, "renewTime", now,
-				       "leaseTransitions",
-				       (json_int_t)(api_get_int(old, "spec.leaseTransitions", -1) + (same ? 0 : 1))));
+	api_set(obj, "spec",
+		json_pack("{s:s,s:i,s:s,s:s,s:I}", "holderIdentity", holder, "leaseDurationSeconds",
+			  (l->lease_ms + 999) / 1000, "acquireTime", acquired ? acquired : now, "renewTime", now,
+			  "leaseTransitions",
+			  (json_int_t)(api_get_int(old, "spec.leaseTransitions", -1) + (same ? 0 : 1))));
 	return obj;
 }
 
@@ -196,7 +198,8 @@ static void read_done(void *arg, const struct kube_result *r)
 		snprintf(l->seen, sizeof(l->seen), "%s", seen);
 		l->seen_ms = clock_mono_ms();
 	}
-	if (clock_mono_ms() - l->seen_ms >= api_get_int(r->obj, "spec.leaseDurationSeconds", l->lease_ms / 1000) * 1000) {
+	if (clock_mono_ms() - l->seen_ms >=
+	    api_get_int(r->obj, "spec.leaseDurationSeconds", l->lease_ms / 1000) * 1000) {
 		write_lease(l, r->obj, l->identity);
 		return;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Events, with client-go's economy: the same (object, reason, message) becomes one Event whose count rises, and an object that produces
- * a flood is held to a token bucket. Nothing waits for an event, and a lost one is no error. See kube.h.
+ * Events, with client-go's economy: the same (object, reason, message) becomes one Event whose count rises, and an
+ * object that produces a flood is held to a token bucket. Nothing waits for an event, and a lost one is no error. See
+ * kube.h.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -42,7 +43,7 @@ struct kube_recorder {
 	char *component, *host;
 	struct strmap *seen;	/* what -> struct seen */
 	struct list lru;	/* oldest first */
-	struct strmap *buckets;	/* object uid -> struct bucket */
+	struct strmap *buckets; /* object uid -> struct bucket */
 };
 
 struct kube_recorder *kube_recorder_new(struct kube *k, const char *component, const char *host)
@@ -131,8 +132,8 @@ static void sent(void *arg, const struct kube_result *r)
 	forget(s->r, s);
 }
 
-void kube_event(struct kube_recorder *r, const struct api_kind *kind, const struct api_object *obj, const char *type, const char *reason,
-		const char *fmt, ...)
+void kube_event(struct kube_recorder *r, const struct api_kind *kind, const struct api_object *obj, const char *type,
+		const char *reason, const char *fmt, ...)
 {
 	const struct api_meta *m = &obj->metadata;
 	const char *ns = m->namespace_ ? m->namespace_ : "default", *uid = m->uid ? m->uid : "";
@@ -145,7 +146,8 @@ void kube_event(struct kube_recorder *r, const struct api_kind *kind, const stru
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	if (asprintf(&key, "%s/%s/%s/%s/%s/%s", kind->plural, ns, m->name, uid, reason, message) < 0 || !take_token(r, *uid ? uid : m->name))
+	if (asprintf(&key, "%s/%s/%s/%s/%s/%s", kind->plural, ns, m->name, uid, reason, message) < 0 ||
+	    !take_token(r, *uid ? uid : m->name))
 		return;
 	clock_rfc3339(clock_real_ms(), now);
 	s = strmap_get(r->seen, key);
@@ -174,7 +176,8 @@ void kube_event(struct kube_recorder *r, const struct api_kind *kind, const stru
 	s->count = 1;
 	s->last_ms = clock_mono_ms();
 	snprintf(s->ns, sizeof(s->ns), "%s", ns);
-	snprintf(s->name, sizeof(s->name), "%.230s.%016llx", m->name, (unsigned long long)(str_hash(key, strlen(key)) ^ clock_mono_ns()));
+	snprintf(s->name, sizeof(s->name), "%.230s.%016llx", m->name,
+		 (unsigned long long)(str_hash(key, strlen(key)) ^ clock_mono_ns()));
 	s->key = TAKE(key);
 	if (strmap_set(r->seen, s->key, s, NULL) < 0) {
 		free(s->key);
@@ -183,12 +186,13 @@ void kube_event(struct kube_recorder *r, const struct api_kind *kind, const stru
 	}
 	list_push_back(&r->lru, &s->lru);
 	api_kind_api_version(kind, version, sizeof(version));
-	ev = json_pack("{s:s,s:s,s:{s:s,s:s},s:{s:s,s:s,s:s*,s:s,s:s,s:s*},s:s,s:s,s:s,s:s,s:s,s:i,s:{s:s,s:s*},s:s,s:s}", "apiVersion", "v1",
-		       "kind", "Event", "metadata", "name", s->name, "namespace", s->ns, "involvedObject", "apiVersion", version, "kind",
-		       kind->kind, "namespace", m->namespace_, "name", m->name, "uid", uid, "resourceVersion", m->resource_version,
-		       "reason", reason, "message", message, "type", type, "firstTimestamp", now, "lastTimestamp", now, "count", 1,
-		       "source", "component", r->component, "host", r->host, "reportingComponent", r->component, "reportingInstance",
-		       r->host ? r->host : "");
+	ev = json_pack(
+		"{s:s,s:s,s:{s:s,s:s},s:{s:s,s:s,s:s*,s:s,s:s,s:s*},s:s,s:s,s:s,s:s,s:s,s:i,s:{s:s,s:s*},s:s,s:s}",
+		"apiVersion", "v1", "kind", "Event", "metadata", "name", s->name, "namespace", s->ns, "involvedObject",
+		"apiVersion", version, "kind", kind->kind, "namespace", m->namespace_, "name", m->name, "uid", uid,
+		"resourceVersion", m->resource_version, "reason", reason, "message", message, "type", type,
+		"firstTimestamp", now, "lastTimestamp", now, "count", 1, "source", "component", r->component, "host",
+		r->host, "reportingComponent", r->component, "reportingInstance", r->host ? r->host : "");
 	if (!ev || kube_create(r->kube, &api_kind_event, s->ns, NULL, NULL, ev, sent, s) < 0) {
 		log_debug("event %s: out of memory", reason);
 		forget(r, s);

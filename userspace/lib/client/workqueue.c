@@ -13,12 +13,12 @@
 enum { BACKOFF_MIN_MS = 5, BACKOFF_MAX_MS = 60000 };
 
 struct entry {
-	struct list link;		/* in q->ready when queued, else alone */
+	struct list link; /* in q->ready when queued, else alone */
 	struct workqueue *q;
 	char *key;
-	struct loop_timer timer;	/* delayed add */
-	int64_t due_ms;			/* of the timer, when pending */
-	int64_t backoff_ms;		/* of the next failure; 0: none so far */
+	struct loop_timer timer; /* delayed add */
+	int64_t due_ms;		 /* of the timer, when pending */
+	int64_t backoff_ms;	 /* of the next failure; 0: none so far */
 	bool queued, working, again;
 };
 
@@ -30,7 +30,7 @@ struct workqueue {
 	struct strmap *entries;
 	struct list ready;
 	size_t n_ready;
-	struct loop_timer run;	/* fires at once: work starts from the loop, never inside workqueue_add() */
+	struct loop_timer run; /* fires at once: work starts from the loop, never inside workqueue_add() */
 };
 
 static void run_ready(struct loop_timer *t)

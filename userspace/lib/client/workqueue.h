@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A queue of keys to reconcile: a key is queued at most once, never worked on twice at a time, and one added while it is being worked
- * on is queued again afterwards. Failures come back with exponential back-off (5 ms doubling to 60 s by default).
+ * A queue of keys to reconcile: a key is queued at most once, never worked on twice at a time, and one added while it
+ * is being worked on is queued again afterwards. Failures come back with exponential back-off (5 ms doubling to 60 s
+ * by default).
  */
 #ifndef SKEP_CLIENT_WORKQUEUE_H
 #define SKEP_CLIENT_WORKQUEUE_H

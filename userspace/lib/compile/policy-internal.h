@@ -16,7 +16,7 @@ struct prefix {
 /* Everything here is owned: an identity outlives the pods that had it until it is released. */
 struct identity_entry {
 	uint32_t number;
-	bool used;			/* by the last compilation */
+	bool used; /* by the last compilation */
 	bool is_cidr;
 	struct arena arena;
 	const char *key;
@@ -37,11 +37,11 @@ struct rule_entry {
 };
 
 struct policy_ids {
-	struct strmap *by_key;		/* struct identity_entry */
-	struct strmap *rules;		/* "uid path" -> struct rule_entry */
+	struct strmap *by_key; /* struct identity_entry */
+	struct strmap *rules;  /* "uid path" -> struct rule_entry */
 	struct strmap *rule_by_number;
 	uint32_t next_pod, next_cidr, next_rule;
-	bool wrapped;			/* numbers have been given out once: look before taking one */
+	bool wrapped; /* numbers have been given out once: look before taking one */
 	uint64_t version;
 };
 
@@ -49,7 +49,7 @@ struct policy_ids {
 struct identity_entry *ids_pod(struct policy_ids *ids, const struct policy_pod *pod, const struct api_map *ns_labels,
 			       const struct prefix *in4, const struct prefix *in6);
 struct identity_entry *ids_cidr(struct policy_ids *ids, const struct prefix *cidr);
-void ids_begin(struct policy_ids *ids);		/* nothing is used */
-uint32_t ids_rule(struct policy_ids *ids, const struct api_network_policy *np, const char *path);	/* 0: out of memory */
+void ids_begin(struct policy_ids *ids);								  /* nothing is used */
+uint32_t ids_rule(struct policy_ids *ids, const struct api_network_policy *np, const char *path); /* 0: out of memory */
 
 #endif

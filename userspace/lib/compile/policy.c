@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The policy compiler. First the prefixes that ipBlocks name, then an identity for every pod and prefix, then for each local pod the
- * union of the rules of the policies that select it, each peer turned into the identities it matches.
+ * The policy compiler. First the prefixes that ipBlocks name, then an identity for every pod and prefix, then for
+ * each local pod the union of the rules of the policies that select it, each peer turned into the identities it
+ * matches.
  */
 #include "policy-internal.h"
 
@@ -17,10 +18,10 @@
 #define METADATA_NAME "kubernetes.io/metadata.name"
 
 struct peer_set {
-	bool ready, any;		/* any: whoever */
+	bool ready, any; /* any: whoever */
 	struct identity_entry **v;
 	size_t n;
-	bool host;			/* a block that holds this node's address */
+	bool host; /* a block that holds this node's address */
 	uint32_t rule_id;
 };
 
@@ -29,18 +30,18 @@ struct compiler {
 	const struct policy_snapshot *snap;
 	struct policy_compiled *out;
 	struct arena *arena;
-	struct prefix *prefixes;	/* longest first */
+	struct prefix *prefixes; /* longest first */
 	size_t n_prefixes;
-	struct strmap *ns;		/* name -> struct api_map */
+	struct strmap *ns; /* name -> struct api_map */
 	struct identity_entry **all;
 	size_t n_all;
-	struct peer_set **peers[2];	/* by direction: per policy, one set per rule and peer, in order */
+	struct peer_set **peers[2]; /* by direction: per policy, one set per rule and peer, in order */
 	/* of the pod at hand */
 	struct policy_rule *rules;
 	size_t n_rules, cap_rules;
 };
 
-/* --- text to numbers ------------------------------------------------------------------------------------------------------- */
+/* --- text to numbers ---------------------------------------------------------------------------------------------- */
 
 int policy_parse_ip(const char *text, struct ip_addr *ret)
 {
@@ -96,12 +97,13 @@ static struct prefix longest(const struct compiler *c, const struct ip_addr *ip)
 	if (ipnum_is_zero(ip))
 		return none;
 	for (size_t i = 0; i < c->n_prefixes; i++)
-		if (prefix_is_v4(&c->prefixes[i]) == ipnum_is_v4(ip) && ipnum_in(ip, &c->prefixes[i].ip, c->prefixes[i].len))
+		if (prefix_is_v4(&c->prefixes[i]) == ipnum_is_v4(ip) &&
+		    ipnum_in(ip, &c->prefixes[i].ip, c->prefixes[i].len))
 			return c->prefixes[i];
 	return none;
 }
 
-/* --- prefixes -------------------------------------------------------------------------------------------------------------- */
+/* --- prefixes ----------------------------------------------------------------------------------------------------- */
 
 static int add_prefix(struct compiler *c, size_t *cap, const char *cidr)
 {
@@ -173,7 +175,7 @@ static int collect_prefixes(struct compiler *c)
 	return r;
 }
 
-/* --- identities ------------------------------------------------------------------------------------------------------------ */
+/* --- identities --------------------------------------------------------------------------------------------------- */
 
 static int index_namespaces(struct compiler *c)
 {
@@ -267,7 +269,7 @@ static int list_identities(struct compiler *c)
 	return 0;
 }
 
-/* --- peers ----------------------------------------------------------------------------------------------------------------- */
+/* --- peers -------------------------------------------------------------------------------------------------------- */
 
 static bool block_holds(const struct api_ip_block *b, const struct prefix *p)
 {
@@ -298,14 +300,14 @@ static bool peer_matches(const struct api_network_policy *np, const struct api_n
 	}
 	if (e->is_cidr || (!peer->pod_selector && !peer->namespace_selector))
 		return false;
-	if (peer->namespace_selector ? !api_label_selector_matches(peer->namespace_selector, &e->ns_labels) :
-				       strcmp(e->ns, np->metadata.namespace_) != 0)
+	if (peer->namespace_selector ? !api_label_selector_matches(peer->namespace_selector, &e->ns_labels)
+				     : strcmp(e->ns, np->metadata.namespace_) != 0)
 		return false;
 	return !peer->pod_selector || api_label_selector_matches(peer->pod_selector, &e->labels);
 }
 
-static int fill_peer(struct compiler *c, const struct api_network_policy *np, const struct api_network_policy_peer *peer,
-		     const char *path, struct peer_set *set)
+static int fill_peer(struct compiler *c, const struct api_network_policy *np,
+		     const struct api_network_policy_peer *peer, const char *path, struct peer_set *set)
 {
 	set->ready = true;
 	set->rule_id = ids_rule(c->ids, np, path);
@@ -321,15 +323,15 @@ static int fill_peer(struct compiler *c, const struct api_network_policy *np, co
 	for (size_t i = 0; i < c->n_all; i++)
 		if (peer_matches(np, peer, c->all[i]))
 			set->v[set->n++] = c->all[i];
-	set->host = peer->ip_block &&
-		    (block_holds_ip(peer->ip_block, &c->snap->node4) || block_holds_ip(peer->ip_block, &c->snap->node6));
+	set->host = peer->ip_block && (block_holds_ip(peer->ip_block, &c->snap->node4) ||
+				       block_holds_ip(peer->ip_block, &c->snap->node6));
 	return 0;
 }
 
-/* --- rules ----------------------------------------------------------------------------------------------------------------- */
+/* --- rules -------------------------------------------------------------------------------------------------------- */
 
-static int put_rule(struct compiler *c, enum policy_dir dir, uint32_t identity, uint8_t proto, uint16_t port, uint8_t bits,
-		    uint32_t rule_id)
+static int put_rule(struct compiler *c, enum policy_dir dir, uint32_t identity, uint8_t proto, uint16_t port,
+		    uint8_t bits, uint32_t rule_id)
 {
 	if (c->n_rules == c->cap_rules) {
 		size_t cap = c->cap_rules ? c->cap_rules * 2 : 64;
@@ -341,14 +343,19 @@ static int put_rule(struct compiler *c, enum policy_dir dir, uint32_t identity, 
 		c->cap_rules = cap;
 	}
 	c->rules[c->n_rules++] = (struct policy_rule){
-		.identity = identity, .direction = (uint8_t)dir, .proto = proto, .port_bits = bits, .port = port, .rule_id = rule_id,
+		.identity = identity,
+		.direction = (uint8_t)dir,
+		.proto = proto,
+		.port_bits = bits,
+		.port = port,
+		.rule_id = rule_id,
 	};
 	return 0;
 }
 
 /* A range as the fewest aligned blocks. */
-static int put_range(struct compiler *c, enum policy_dir dir, uint32_t identity, uint8_t proto, unsigned from, unsigned to,
-		     uint32_t rule_id)
+static int put_range(struct compiler *c, enum policy_dir dir, uint32_t identity, uint8_t proto, unsigned from,
+		     unsigned to, uint32_t rule_id)
 {
 	int r = 0;
 
@@ -373,8 +380,9 @@ static uint8_t proto_of(const char *name)
 }
 
 /* names: the named ports of whoever is the destination. */
-static int put_ports(struct compiler *c, enum policy_dir dir, uint32_t identity, const struct api_network_policy_port *ports,
-		     size_t n_ports, const struct policy_port_name *names, size_t n_names, uint32_t rule_id)
+static int put_ports(struct compiler *c, enum policy_dir dir, uint32_t identity,
+		     const struct api_network_policy_port *ports, size_t n_ports, const struct policy_port_name *names,
+		     size_t n_names, uint32_t rule_id)
 {
 	int r = 0;
 
@@ -385,7 +393,7 @@ static int put_ports(struct compiler *c, enum policy_dir dir, uint32_t identity,
 		uint8_t proto = proto_of(p->protocol);
 
 		if (!proto)
-			continue;	/* refused by the API server; must not become "any protocol" */
+			continue; /* refused by the API server; must not become "any protocol" */
 		if (!p->port.set) {
 			r = put_rule(c, dir, identity, proto, 0, 0, rule_id);
 		} else if (p->port.is_str) {
@@ -421,14 +429,16 @@ static int put_peer(struct compiler *c, enum policy_dir dir, const struct policy
 		r = put_ports(c, dir, 0, ports, n_ports, in ? pod->ports : NULL, in ? pod->n_ports : 0, set->rule_id);
 		/* Whoever it is, a name means what each destination means by it. */
 		for (size_t i = 0; !r && !in && names_ports(ports, n_ports) && i < c->n_all; i++)
-			r = put_ports(c, dir, c->all[i]->number, ports, n_ports, c->all[i]->ports, c->all[i]->n_ports, set->rule_id);
+			r = put_ports(c, dir, c->all[i]->number, ports, n_ports, c->all[i]->ports, c->all[i]->n_ports,
+				      set->rule_id);
 		return r;
 	}
 	for (size_t i = 0; !r && i < set->n; i++)
 		r = put_ports(c, dir, set->v[i]->number, ports, n_ports, in ? pod->ports : set->v[i]->ports,
 			      in ? pod->n_ports : set->v[i]->n_ports, set->rule_id);
 	if (!r && set->host)
-		r = put_ports(c, dir, IDENTITY_HOST, ports, n_ports, in ? pod->ports : NULL, in ? pod->n_ports : 0, set->rule_id);
+		r = put_ports(c, dir, IDENTITY_HOST, ports, n_ports, in ? pod->ports : NULL, in ? pod->n_ports : 0,
+			      set->rule_id);
 	return r;
 }
 
@@ -447,7 +457,8 @@ static size_t n_rules_of(const struct api_network_policy_spec *s, enum policy_di
 static struct rule_view rule_of(const struct api_network_policy_spec *s, enum policy_dir dir, size_t i)
 {
 	if (dir == POLICY_DIR_INGRESS)
-		return (struct rule_view){ s->ingress[i].ports, s->ingress[i].from, s->ingress[i].n_ports, s->ingress[i].n_from };
+		return (struct rule_view){ s->ingress[i].ports, s->ingress[i].from, s->ingress[i].n_ports,
+					   s->ingress[i].n_from };
 	return (struct rule_view){ s->egress[i].ports, s->egress[i].to, s->egress[i].n_ports, s->egress[i].n_to };
 }
 
@@ -464,7 +475,8 @@ static bool is_for(const struct api_network_policy_spec *s, enum policy_dir dir)
 static int put_policy(struct compiler *c, size_t index, enum policy_dir dir, const struct policy_pod *pod)
 {
 	const struct api_network_policy *np = c->snap->policies[index];
-	const char *way = dir == POLICY_DIR_INGRESS ? "ingress" : "egress", *end = dir == POLICY_DIR_INGRESS ? "from" : "to";
+	const char *way = dir == POLICY_DIR_INGRESS ? "ingress" : "egress",
+		   *end = dir == POLICY_DIR_INGRESS ? "from" : "to";
 	size_t n_rules = n_rules_of(&np->spec, dir), n_sets = 0, at = 0;
 	char path[96];
 	int r = 0;
@@ -515,8 +527,8 @@ static int rule_order(const void *a, const void *b)
 
 static bool same_match(const struct policy_rule *x, const struct policy_rule *y)
 {
-	return x->direction == y->direction && x->identity == y->identity && x->proto == y->proto && x->port_bits == y->port_bits &&
-	       x->port == y->port;
+	return x->direction == y->direction && x->identity == y->identity && x->proto == y->proto &&
+	       x->port_bits == y->port_bits && x->port == y->port;
 }
 
 static bool same_names(const struct policy_pod *a, const struct policy_pod *b)
@@ -530,14 +542,19 @@ static bool same_names(const struct policy_pod *a, const struct policy_pod *b)
 	return true;
 }
 
-/* The rules depend on the policies and the pod's own named ports only: one pod before this one with the same has them already. */
+/*
+ * The rules depend on the policies and the pod's own named ports only: one pod before this one with the same has them
+ * already.
+ */
 static bool take_from_alike(const struct compiler *c, size_t index)
 {
 	struct policy_of_pod *pods = c->out->pods, *out = &pods[index];
 
 	for (size_t i = 0; i < index; i++) {
-		if (!c->snap->pods[i].local || c->snap->pods[i].host_network || pods[i].n_selected_by != out->n_selected_by ||
-		    memcmp(pods[i].selected_by, out->selected_by, out->n_selected_by * sizeof(*out->selected_by)) != 0 ||
+		if (!c->snap->pods[i].local || c->snap->pods[i].host_network ||
+		    pods[i].n_selected_by != out->n_selected_by ||
+		    memcmp(pods[i].selected_by, out->selected_by, out->n_selected_by * sizeof(*out->selected_by)) !=
+			    0 ||
 		    !same_names(&c->snap->pods[i], &c->snap->pods[index]))
 			continue;
 		memcpy(out->isolated, pods[i].isolated, sizeof(out->isolated));
@@ -605,7 +622,8 @@ static int compile_pod(struct compiler *c, size_t index)
 
 DEFINE_CLEANUP(struct policy_compiled *, policy_compiled_free);
 
-int policy_compile(struct policy_ids *ids, const struct policy_snapshot *snapshot, struct policy_compiled **ret, struct err *err)
+int policy_compile(struct policy_ids *ids, const struct policy_snapshot *snapshot, struct policy_compiled **ret,
+		   struct err *err)
 {
 	cleanup(policy_compiled_free) struct policy_compiled *out = calloc(1, sizeof(*out));
 	struct compiler c = { .ids = ids, .snap = snapshot, .out = out };
@@ -660,7 +678,7 @@ uint32_t policy_cidr_identity(const struct policy_compiled *c, const struct ip_a
 	return 0;
 }
 
-/* --- the verdict ----------------------------------------------------------------------------------------------------------- */
+/* --- the verdict -------------------------------------------------------------------------------------------------- */
 
 static bool is_this_node(const struct policy_compiled *c, const struct ip_addr *ip)
 {
@@ -688,7 +706,8 @@ static uint32_t identity_of_end(const struct policy_compiled *c, const struct po
 }
 
 /* The rule that allows, 0 if none does; the peer's own rules before those for anybody, the most particular first. */
-static uint32_t allowing(const struct policy_of_pod *p, enum policy_dir dir, uint32_t peer, uint8_t proto, uint16_t port)
+static uint32_t allowing(const struct policy_of_pod *p, enum policy_dir dir, uint32_t peer, uint8_t proto,
+			 uint16_t port)
 {
 	uint32_t best = 0;
 	int best_score = -1;
@@ -710,8 +729,8 @@ static uint32_t allowing(const struct policy_of_pod *p, enum policy_dir dir, uin
 	return best;
 }
 
-struct policy_verdict policy_verdict(const struct policy_compiled *c, const struct policy_end *src, const struct policy_end *dst,
-				     uint8_t proto, uint16_t port)
+struct policy_verdict policy_verdict(const struct policy_compiled *c, const struct policy_end *src,
+				     const struct policy_end *dst, uint8_t proto, uint16_t port)
 {
 	struct policy_verdict v = { .allowed = true };
 	bool from_node = !(src->is_pod && c->pods[src->pod].identity) && is_this_node(c, address_of(c, src));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of identities and rules. The key of an identity is its attributes as JSON in one canonical spelling, which is also what is
- * saved: a number read back after a restart stands for the same peers as before, whatever changed meanwhile.
+ * The table of identities and rules. The key of an identity is its attributes as JSON in one canonical spelling,
+ * which is also what is saved: a number read back after a restart stands for the same peers as before, whatever
+ * changed meanwhile.
  */
 #include "policy-internal.h"
 
@@ -114,7 +115,7 @@ bool policy_ids_release(struct policy_ids *ids)
 	return any;
 }
 
-/* --- keys ------------------------------------------------------------------------------------------------------------------ */
+/* --- keys --------------------------------------------------------------------------------------------------------- */
 
 static void key_map(struct strbuf *sb, const struct api_map *m)
 {
@@ -148,7 +149,8 @@ static int by_port_name(const void *a, const void *b)
 }
 
 static int pod_key(struct strbuf *sb, const char *ns, const struct api_map *ns_labels, const struct api_map *labels,
-		   const struct policy_port_name *ports, size_t n_ports, const struct prefix *in4, const struct prefix *in6)
+		   const struct policy_port_name *ports, size_t n_ports, const struct prefix *in4,
+		   const struct prefix *in6)
 {
 	cleanup(free) struct policy_port_name *sorted = calloc(n_ports + 1, sizeof(*sorted));
 
@@ -204,7 +206,8 @@ static bool number_taken(const struct policy_ids *ids, uint32_t number)
 static uint32_t take_number(struct policy_ids *ids, bool is_cidr)
 {
 	uint32_t *next = is_cidr ? &ids->next_cidr : &ids->next_pod;
-	uint32_t first = is_cidr ? POLICY_ID_FIRST_CIDR : POLICY_ID_FIRST_POD, end = is_cidr ? UINT32_MAX : POLICY_ID_FIRST_CIDR;
+	uint32_t first = is_cidr ? POLICY_ID_FIRST_CIDR : POLICY_ID_FIRST_POD,
+		 end = is_cidr ? UINT32_MAX : POLICY_ID_FIRST_CIDR;
 	uint32_t n;
 
 	if (strmap_len(ids->by_key) >= MAX_IDENTITIES)
@@ -238,8 +241,8 @@ static struct identity_entry *add(struct policy_ids *ids, const char *key, bool 
 }
 
 static struct identity_entry *add_pod(struct policy_ids *ids, const char *key, const struct policy_pod *pod,
-				      const struct api_map *ns_labels, const struct prefix *in4, const struct prefix *in6,
-				      uint32_t number)
+				      const struct api_map *ns_labels, const struct prefix *in4,
+				      const struct prefix *in6, uint32_t number)
 {
 	struct identity_entry *e = add(ids, key, false, number);
 	int r;
@@ -311,7 +314,7 @@ struct identity_entry *ids_cidr(struct policy_ids *ids, const struct prefix *cid
 	return add_cidr(ids, cidr, 0);
 }
 
-/* --- rules ----------------------------------------------------------------------------------------------------------------- */
+/* --- rules -------------------------------------------------------------------------------------------------------- */
 
 uint32_t ids_rule(struct policy_ids *ids, const struct api_network_policy *np, const char *path)
 {
@@ -363,7 +366,7 @@ bool policy_rule_source(const struct policy_ids *ids, uint32_t rule_id, struct p
 	return true;
 }
 
-/* --- saving ---------------------------------------------------------------------------------------------------------------- */
+/* --- saving ------------------------------------------------------------------------------------------------------- */
 
 int policy_ids_save(const struct policy_ids *ids, struct strbuf *out)
 {
@@ -389,7 +392,7 @@ static int load_map(const json_t *obj, struct arena *a, struct api_map *ret)
 	ret->v = arena_calloc(a, json_object_size(obj) + 1, sizeof(*ret->v));
 	if (!ret->v)
 		return -ENOMEM;
-	json_object_foreach((json_t *)obj, key, value) {
+	json_object_foreach ((json_t *)obj, key, value) {
 		if (!json_is_string(value))
 			return -EINVAL;
 		ret->v[n].key = key;
@@ -484,7 +487,7 @@ int policy_ids_load(struct policy_ids *ids, const char *text, size_t len, struct
 	r = api_json_parse(text, len, &root, NULL, err);
 	if (r < 0)
 		return err_wrap(err, r, "saved identities");
-	json_array_foreach(json_object_get(root, "identities"), i, item) {
+	json_array_foreach (json_object_get(root, "identities"), i, item) {
 		int64_t number = json_integer_value(json_object_get(item, "number"));
 
 		if (number <= 0 || number >= UINT32_MAX || number_taken(ids, (uint32_t)number))

@@ -68,7 +68,8 @@ struct link {
 static uint16_t port_in(const struct api_endpoint_slice *s, const char *name, const char *proto)
 {
 	for (size_t i = 0; i < s->n_ports; i++)
-		if (streq(or_empty(s->ports[i].name), name) && streq(s->ports[i].protocol ? s->ports[i].protocol : "TCP", proto))
+		if (streq(or_empty(s->ports[i].name), name) &&
+		    streq(s->ports[i].protocol ? s->ports[i].protocol : "TCP", proto))
 			return (uint16_t)s->ports[i].port.v;
 	return 0;
 }
@@ -88,7 +89,8 @@ static bool v4(const struct ip_addr *ip)
 }
 
 /* want_ready: the ready endpoints; else those that serve while they terminate. */
-static size_t collect(const struct link *l, const struct service_front *f, const char *proto, bool want_ready, struct service_backend *out)
+static size_t collect(const struct link *l, const struct service_front *f, const char *proto, bool want_ready,
+		      struct service_backend *out)
 {
 	size_t n = 0, kept = 0;
 
@@ -133,7 +135,10 @@ static int add_fronts(struct service_table *t, const struct api_service *s, cons
 
 			if (!streq(proto, "TCP") && !streq(proto, "UDP"))
 				continue;
-			*f = (struct service_front){ .vip = vip, .port = (uint16_t)sp->port, .service = s, .port_name = or_empty(sp->name),
+			*f = (struct service_front){ .vip = vip,
+						     .port = (uint16_t)sp->port,
+						     .service = s,
+						     .port_name = or_empty(sp->name),
 						     .proto = streq(proto, "UDP") ? IPPROTO_UDP : IPPROTO_TCP };
 			f->backends = arena_calloc(&t->arena, count_endpoints(slices) + 1, sizeof(*f->backends));
 			if (!f->backends)
@@ -147,8 +152,9 @@ static int add_fronts(struct service_table *t, const struct api_service *s, cons
 	return 0;
 }
 
-int service_compile(const struct api_service *const *services, size_t n_services, const struct api_endpoint_slice *const *slices,
-		    size_t n_slices, struct service_table *ret, struct err *err)
+int service_compile(const struct api_service *const *services, size_t n_services,
+		    const struct api_endpoint_slice *const *slices, size_t n_slices, struct service_table *ret,
+		    struct err *err)
 {
 	struct service_table t = { 0 };
 	struct strmap *by_service = strmap_new();
@@ -171,7 +177,8 @@ int service_compile(const struct api_service *const *services, size_t n_services
 			goto out;
 	}
 	for (size_t i = 0; i < n_services; i++)
-		max += services[i]->spec.n_ports * (services[i]->spec.n_cluster_ips ? services[i]->spec.n_cluster_ips : 1);
+		max += services[i]->spec.n_ports *
+		       (services[i]->spec.n_cluster_ips ? services[i]->spec.n_cluster_ips : 1);
 	t.fronts = calloc(max + 1, sizeof(*t.fronts));
 	if (!t.fronts)
 		goto out;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services compiled to front ends: a pure function from Services and EndpointSlices to what sock_lb's maps hold. Backends are the ready
- * endpoints; if there are none, those that still serve while terminating (KEP-1669); never others. Headless services have no front end.
+ * Services compiled to front ends: a pure function from Services and EndpointSlices to what sock_lb's maps hold.
+ * Backends are the ready endpoints; if there are none, those that still serve while terminating (KEP-1669); never
+ * others. Headless services have no front end.
  */
 #ifndef SKEP_COMPILE_SERVICE_H
 #define SKEP_COMPILE_SERVICE_H
@@ -12,27 +13,28 @@
 
 struct service_backend {
 	struct ip_addr ip;
-	uint16_t port;		/* host order */
+	uint16_t port; /* host order */
 };
 struct service_front {
 	struct ip_addr vip;
-	uint16_t port;		/* host order */
-	uint8_t proto;		/* IPPROTO_TCP, IPPROTO_UDP */
-	const struct api_service *service;	/* borrowed */
-	const char *port_name;	/* borrowed; "" */
-	struct service_backend *backends;	/* sorted, without duplicates */
+	uint16_t port;			   /* host order */
+	uint8_t proto;			   /* IPPROTO_TCP, IPPROTO_UDP */
+	const struct api_service *service; /* borrowed */
+	const char *port_name;		   /* borrowed; "" */
+	struct service_backend *backends;  /* sorted, without duplicates */
 	size_t n_backends;
 };
 struct service_table {
-	struct service_front *fronts;	/* sorted by address, port, protocol */
+	struct service_front *fronts; /* sorted by address, port, protocol */
 	size_t n;
 	struct arena arena;
 };
 /* Two services with one address (a bug elsewhere): the older one has it. */
-int service_compile(const struct api_service *const *services, size_t n_services, const struct api_endpoint_slice *const *slices,
-		    size_t n_slices, struct service_table *ret, struct err *err);
+int service_compile(const struct api_service *const *services, size_t n_services,
+		    const struct api_endpoint_slice *const *slices, size_t n_slices, struct service_table *ret,
+		    struct err *err);
 void service_table_done(struct service_table *t);
-int service_front_compare(const struct service_front *a, const struct service_front *b);	/* address, port, protocol */
-bool service_front_same(const struct service_front *a, const struct service_front *b);	/* and backends */
+int service_front_compare(const struct service_front *a, const struct service_front *b); /* address, port, protocol */
+bool service_front_same(const struct service_front *a, const struct service_front *b);	 /* and backends */
 
 #endif

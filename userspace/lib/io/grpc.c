@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gRPC over the HTTP client. A message on the wire is a flag byte (0: not compressed; we offer no compression), its length in
- * four bytes, and its protobuf form. The outcome is in the trailers grpc-status and grpc-message, which libcurl hands to the
- * header callback; it counts also when the stream is torn down right behind it.
+ * gRPC over the HTTP client. A message on the wire is a flag byte (0: not compressed; we offer no compression), its
+ * length in four bytes, and its protobuf form. The outcome is in the trailers grpc-status and grpc-message, which
+ * libcurl hands to the header callback; it counts also when the stream is torn down right behind it.
  */
 #include "grpc.h"
 
@@ -18,7 +18,7 @@
 #include "../base/str.h"
 #include "http-internal.h"
 
-#define FRAME_HEAD 5
+#define FRAME_HEAD  5
 #define MAX_MESSAGE (64u << 20)
 
 enum { GRPC_OK = 0, GRPC_UNKNOWN = 2, GRPC_DEADLINE = 4, GRPC_TOO_BIG = 8, GRPC_INTERNAL = 13, GRPC_UNAVAILABLE = 14 };
@@ -31,15 +31,15 @@ struct grpc_call {
 	void (*unary_done)(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg);
 	void *arg;
 	struct strbuf in;
-	int http_status, code;		/* code: of the trailers; -1: not yet */
-	bool is_grpc;			/* the answer's content type says so */
+	int http_status, code; /* code: of the trailers; -1: not yet */
+	bool is_grpc;	       /* the answer's content type says so */
 	bool cancelled, ended;
-	const char *broken;		/* what was wrong with the stream */
+	const char *broken; /* what was wrong with the stream */
 	char message[1024];
 };
 
-static struct grpc_call *start(struct http_client *c, const char *method, const ProtobufCMessage *request, int timeout_ms,
-			       bool upload, struct grpc_call *call);
+static struct grpc_call *start(struct http_client *c, const char *method, const ProtobufCMessage *request,
+			       int timeout_ms, bool upload, struct grpc_call *call);
 static void grpc_call_free(void *arg);
 
 struct grpc_call *grpc_unary(struct http_client *c, const char *method, const ProtobufCMessage *request,
@@ -57,8 +57,9 @@ struct grpc_call *grpc_unary(struct http_client *c, const char *method, const Pr
 	return start(c, method, request, timeout_ms, false, call);
 }
 
-struct grpc_call *grpc_stream(struct http_client *c, const char *method, const ProtobufCMessage *request, bool request_open,
-			      const ProtobufCMessageDescriptor *response_type, const struct grpc_stream_ops *ops, void *arg)
+struct grpc_call *grpc_stream(struct http_client *c, const char *method, const ProtobufCMessage *request,
+			      bool request_open, const ProtobufCMessageDescriptor *response_type,
+			      const struct grpc_stream_ops *ops, void *arg)
 {
 	struct grpc_call *call = calloc(1, sizeof(*call));
 
@@ -122,7 +123,7 @@ static void grpc_call_free(void *arg)
 	free(call);
 }
 
-/* --- the answer --------------------------------------------------------------------------------------------------------- */
+/* --- the answer --------------------------------------------------------------------------------------------------- */
 
 static int hex(char c)
 {
@@ -168,7 +169,10 @@ static void on_status(struct http_call *http, void *arg, int status)
 	((struct grpc_call *)arg)->http_status = status;
 }
 
-/* The first whole message in in[off...]: 1 and its bounds, 0 if it is not all there, -1 if it cannot be one (broken says why). */
+/*
+ * The first whole message in in[off...]: 1 and its bounds, 0 if it is not all there, -1 if it cannot be one (broken
+ * says why).
+ */
 static int frame(struct grpc_call *call, size_t off, const uint8_t **ret_msg, size_t *ret_len)
 {
 	const uint8_t *p = (const uint8_t *)call->in.buf + off;
@@ -269,8 +273,8 @@ static void on_done(struct http_call *http, void *arg, const struct http_respons
 		if (call->http_status != 200)
 			snprintf(call->message, sizeof(call->message), "HTTP status %d", call->http_status);
 		else
-			snprintf(call->message, sizeof(call->message), call->is_grpc ? "the stream ended without a status"
-										      : "not a gRPC server");
+			snprintf(call->message, sizeof(call->message),
+				 call->is_grpc ? "the stream ended without a status" : "not a gRPC server");
 	} else if (!call->stream && call->code == GRPC_OK) {
 		if (frame(call, 0, &bytes, &n) > 0)
 			msg = protobuf_c_message_unpack(call->type, NULL, n, bytes);
@@ -288,8 +292,8 @@ static void on_done(struct http_call *http, void *arg, const struct http_respons
 }
 
 /* Takes call, also on failure. */
-static struct grpc_call *start(struct http_client *c, const char *method, const ProtobufCMessage *request, int timeout_ms,
-			       bool upload, struct grpc_call *call)
+static struct grpc_call *start(struct http_client *c, const char *method, const ProtobufCMessage *request,
+			       int timeout_ms, bool upload, struct grpc_call *call)
 {
 	const char *headers[3] = { "te: trailers", NULL, NULL };
 	struct http_call_config config = {

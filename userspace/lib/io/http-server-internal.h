@@ -2,17 +2,18 @@
 /*
  * What the HTTP server's files share. Who does what:
  *
- *	http_server.c	listeners, accepting, timeouts, the list of connections with work to do
- *	http_conn.c	one connection: TLS, reading, flushing, life and death
- *	http_out.c	the queue of outgoing buffers
- *	http1.c		HTTP/1 requests and answers on a connection; hijacking
- *	http2.c		the same for HTTP/2
- *	http_req.c	what a handler reads from a request
- *	http_answer.c	what a handler answers with
+ * 	http_server.c	listeners, accepting, timeouts, the list of connections with work to do
+ * 	http_conn.c	one connection: TLS, reading, flushing, life and death
+ * 	http_out.c	the queue of outgoing buffers
+ * 	http1.c		HTTP/1 requests and answers on a connection; hijacking
+ * 	http2.c		the same for HTTP/2
+ * 	http_req.c	what a handler reads from a request
+ * 	http_answer.c	what a handler answers with
  *
- * Two rules keep callbacks simple. Calls from a handler only queue: they may send, but never free a request or call back.
- * What follows (on_close, draining, the next pipelined request, closing) happens in conn_settle(), which runs only straight
- * from the loop: after the connection's own event, or from the server's `chores` timer for connections on the `dirty` list.
+ * Two rules keep callbacks simple. Calls from a handler only queue: they may send, but never free a request or call
+ * back. What follows (on_close, draining, the next pipelined request, closing) happens in conn_settle(), which runs
+ * only straight from the loop: after the connection's own event, or from the server's `chores` timer for connections
+ * on the `dirty` list.
  */
 #ifndef SKEP_IO_HTTP_SERVER_INTERNAL_H
 #define SKEP_IO_HTTP_SERVER_INTERNAL_H
@@ -26,14 +27,14 @@
 #include "../base/strbuf.h"
 #include "http_server.h"
 
-#define HTTP_READ_SIZE	  65536	     /* taken from a socket at once, into a buffer the server's connections share */
-#define HTTP_WRITE_SIZE	  65536	     /* given to a socket at once, likewise */
-#define HTTP_BACKLOG_MAX  65536	     /* bytes of pipelined requests that wait for the answer before them */
-#define HTTP_EAGER_BYTES  262144     /* a stream that queued so much is sent inside the write instead of after it */
-#define HTTP_BODIES_FACTOR 64	     /* all request bodies together: so many of max_body */
-#define HTTP_H2_STREAMS	  250	     /* concurrent requests on an HTTP/2 connection, as Go's default */
+#define HTTP_READ_SIZE	   65536  /* taken from a socket at once, into a buffer the server's connections share */
+#define HTTP_WRITE_SIZE	   65536  /* given to a socket at once, likewise */
+#define HTTP_BACKLOG_MAX   65536  /* bytes of pipelined requests that wait for the answer before them */
+#define HTTP_EAGER_BYTES   262144 /* a stream that queued so much is sent inside the write instead of after it */
+#define HTTP_BODIES_FACTOR 64	  /* all request bodies together: so many of max_body */
+#define HTTP_H2_STREAMS	   250	  /* concurrent requests on an HTTP/2 connection, as Go's default */
 
-/* --- queue of outgoing buffers ---------------------------------------------------------------------------------------- */
+/* --- queue of outgoing buffers ------------------------------------------------------------------------------------ */
 
 struct out_node {
 	struct out_node *next;
@@ -49,12 +50,12 @@ struct out_queue {
 
 void out_init(struct out_queue *q);
 void out_clear(struct out_queue *q);
-int out_push(struct out_queue *q, struct http_buf *buf, bool chunk);	    /* takes a reference; 0 or -ENOMEM */
+int out_push(struct out_queue *q, struct http_buf *buf, bool chunk); /* takes a reference; 0 or -ENOMEM */
 int out_push_copy(struct out_queue *q, const void *data, size_t len);
 size_t out_peek(const struct out_queue *q, void *dst, size_t max); /* copies from the front, consumes nothing */
 void out_drop(struct out_queue *q, size_t n);
 
-/* --- server ----------------------------------------------------------------------------------------------------------- */
+/* --- server ------------------------------------------------------------------------------------------------------- */
 
 struct http_listener {
 	struct list node;
@@ -82,7 +83,7 @@ struct http_server {
 	struct loop_timer accept_timer; /* set: accepting rests because descriptors ran out */
 	struct loop_timer trim_timer;	/* set: handshakes were made since memory was given back */
 	unsigned handshakes;
-	struct list dirty;		/* connections that conn_settle() must see */
+	struct list dirty; /* connections that conn_settle() must see */
 	struct loop_timer chores;
 	size_t body_bytes; /* request bodies held */
 	char date[40];	   /* of date_s */
@@ -93,7 +94,7 @@ struct http_server {
 void server_handshaken(struct http_server *s);
 const char *server_date(struct http_server *s); /* IMF-fixdate for now */
 
-/* --- connection ------------------------------------------------------------------------------------------------------- */
+/* --- connection --------------------------------------------------------------------------------------------------- */
 
 enum conn_mode {
 	CONN_HANDSHAKE, /* TLS */
@@ -101,7 +102,8 @@ enum conn_mode {
 	CONN_HTTP1,
 	CONN_HTTP2,
 	CONN_RAW,    /* hijacked */
-	CONN_LINGER, /* answered and shut down our way; what still comes is dropped, so that no RST overtakes the answer */
+	CONN_LINGER, /* answered and shut down our way; what still comes is dropped, so that no RST overtakes the answer
+		      */
 };
 
 enum conn_wait {
@@ -121,8 +123,8 @@ struct http_conn {
 	SSL *ssl;
 	struct strbuf cert; /* subject of the verified client certificate: "CN\0O\0O\0..."; empty without one */
 	struct out_queue out;
-	struct strbuf in;  /* bytes not parsed yet: HTTP/1 pipeline, or what came before a hijack */
-	struct list reqs;  /* open requests: at most one on HTTP/1 */
+	struct strbuf in; /* bytes not parsed yet: HTTP/1 pipeline, or what came before a hijack */
+	struct list reqs; /* open requests: at most one on HTTP/1 */
 	http_parser parser;
 	nghttp2_session *h2;
 	unsigned n_draining; /* requests with drain_armed */
@@ -158,7 +160,7 @@ void conn_queue_copy(struct http_conn *c, const void *data, size_t len);
 void conn_timed_out(struct http_conn *c); /* may free c */
 void server_wait(struct http_conn *c, enum conn_wait wait, bool restart);
 
-/* --- request ---------------------------------------------------------------------------------------------------------- */
+/* --- request ------------------------------------------------------------------------------------------------------ */
 
 enum req_state {
 	REQ_HEAD,
@@ -172,21 +174,21 @@ enum req_state {
 
 struct http_req {
 	struct http_conn *conn;
-	struct list node;    /* http_conn.reqs */
-	uint8_t state;	     /* enum req_state */
-	bool handled;	     /* the handler had it: on_close is due */
-	bool closed;	     /* HTTP/2: the stream is gone or cut off */
-	bool head_only;	     /* HEAD, 204, 304: body bytes are dropped */
-	bool chunked;	     /* HTTP/1: answer in chunks */
-	bool keep_alive;     /* HTTP/1: another request may follow */
-	bool upgrade;	     /* HTTP/1: asks for an upgrade */
+	struct list node; /* http_conn.reqs */
+	uint8_t state;	  /* enum req_state */
+	bool handled;	  /* the handler had it: on_close is due */
+	bool closed;	  /* HTTP/2: the stream is gone or cut off */
+	bool head_only;	  /* HEAD, 204, 304: body bytes are dropped */
+	bool chunked;	  /* HTTP/1: answer in chunks */
+	bool keep_alive;  /* HTTP/1: another request may follow */
+	bool upgrade;	  /* HTTP/1: asks for an upgrade */
 	bool drain_armed;
-	bool in_value;	     /* HTTP/1 head: the last piece was of a value */
-	uint16_t fault;	     /* status to answer with instead of calling the handler */
-	int32_t stream_id;   /* HTTP/2 */
-	size_t head_bytes;   /* counted against max_header */
-	size_t dropped;	     /* HTTP/2: body bytes that came after fault was set */
-	struct strbuf head;  /* ":method\0GET\0:path\0/api\0name\0value\0..."; names in lower case */
+	bool in_value;		     /* HTTP/1 head: the last piece was of a value */
+	uint16_t fault;		     /* status to answer with instead of calling the handler */
+	int32_t stream_id;	     /* HTTP/2 */
+	size_t head_bytes;	     /* counted against max_header */
+	size_t dropped;		     /* HTTP/2: body bytes that came after fault was set */
+	struct strbuf head;	     /* ":method\0GET\0:path\0/api\0name\0value\0..."; names in lower case */
 	const char *method, *target; /* in head, once it is complete */
 	struct strbuf decoded;	     /* "path\0name\0value\0..." of the target */
 	struct strbuf body;
@@ -215,7 +217,7 @@ void answer_fault(struct http_req *req, int status); /* a short text */
 void answer_drain(struct http_conn *c);		     /* on_drain where it is due */
 const char *http_reason(int status);
 
-/* --- HTTP/1 ------------------------------------------------------------------------------------------------------------ */
+/* --- HTTP/1 ------------------------------------------------------------------------------------------------------- */
 
 void h1_input(struct http_conn *c, const char *data, size_t len);
 /* Frees the answered request, and begins the next from c->in. true: call again, there may be more to do. */
@@ -223,7 +225,7 @@ bool h1_advance(struct http_conn *c);
 /* Status line and headers, and the body when given. body_len -1: a stream. */
 void h1_answer(struct http_req *req, int status, const char *content_type, int64_t body_len, struct http_buf *body);
 
-/* --- HTTP/2 ------------------------------------------------------------------------------------------------------------ */
+/* --- HTTP/2 ------------------------------------------------------------------------------------------------------- */
 
 int h2_server_init(struct http_server *s); /* callbacks and options; 0 or -ENOMEM */
 void h2_server_done(struct http_server *s);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.0 and 1.1 on libhttp-parser. The distribution builds that library without its strict checks, so what could make us
- * and another server see different requests in the same bytes (RFC 9112, 11.2) is checked here again: header names, framing
- * headers, Host.
+ * HTTP/1.0 and 1.1 on libhttp-parser. The distribution builds that library without its strict checks, so what could
+ * make us and another server see different requests in the same bytes (RFC 9112, 11.2) is checked here again: header
+ * names, framing headers, Host.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ static struct http_req *current(const struct http_parser *p)
 	return list_first(&c->reqs, struct http_req, node);
 }
 
-/* --- parser callbacks: non-zero ends the request with req->fault ------------------------------------------------------- */
+/* --- parser callbacks: non-zero ends the request with req->fault -------------------------------------------------- */
 
 static int refuse(struct http_req *req, int status)
 {
@@ -187,7 +187,7 @@ static const http_parser_settings settings = {
 	.on_message_complete = on_complete,
 };
 
-/* --- input ------------------------------------------------------------------------------------------------------------- */
+/* --- input -------------------------------------------------------------------------------------------------------- */
 
 static int parser_fault(const http_parser *p)
 {
@@ -293,7 +293,7 @@ bool h1_advance(struct http_conn *c)
 	return req->state == REQ_DONE;
 }
 
-/* --- answers ----------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 void h1_answer(struct http_req *req, int status, const char *content_type, int64_t body_len, struct http_buf *body)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/2 on nghttp2. Its callbacks run inside mem_recv or mem_send, where neither may be called again, so they only take
- * notes: a complete request sets conn->ready, a closed stream conn->reap, and conn_settle() acts on them.
+ * HTTP/2 on nghttp2. Its callbacks run inside mem_recv or mem_send, where neither may be called again, so they only
+ * take notes: a complete request sets conn->ready, a closed stream conn->reap, and conn_settle() acts on them.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -33,7 +33,7 @@ static void fault(struct http_req *req, int status)
 	req->conn->ready = true;
 }
 
-/* --- receiving --------------------------------------------------------------------------------------------------------- */
+/* --- receiving ---------------------------------------------------------------------------------------------------- */
 
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *arg)
 {
@@ -81,8 +81,8 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t
 	if (!req->fault)
 		return 0;
 	/*
-	 * The answer is on its way while the peer is still sending. Resetting the stream at once would be allowed (RFC 9113,
-	 * 8.1), but libcurl then loses the answer.
+	 * The answer is on its way while the peer is still sending. Resetting the stream at once would be allowed
+	 * (RFC 9113, 8.1), but libcurl then loses the answer.
 	 */
 	req->dropped += len;
 	if (req->dropped > req->conn->server->config.max_body * DROP_FACTOR)
@@ -148,10 +148,10 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t code, void 
 }
 
 /*
- * Each session allocates a 16 KB buffer when it is made, in which it builds the frame that mem_send returns. We copy a frame
- * before anything else is asked of nghttp2, and nghttp2 does not look at one again that it has returned, so that one buffer
- * serves all sessions of a server: with 10,000 connections, 160 MB less. Further buffers of a session (CONTINUATION) are its
- * own, as is everything when a version of nghttp2 asks for another size.
+ * Each session allocates a 16 KB buffer when it is made, in which it builds the frame that mem_send returns. We copy
+ * a frame before anything else is asked of nghttp2, and nghttp2 does not look at one again that it has returned, so
+ * that one buffer serves all sessions of a server: with 10,000 connections, 160 MB less. Further buffers of a session
+ * (CONTINUATION) are its own, as is everything when a version of nghttp2 asks for another size.
  */
 static void *mem_malloc(size_t size, void *arg)
 {
@@ -244,7 +244,7 @@ void h2_input(struct http_conn *c, const char *data, size_t len)
 void h2_dispatch(struct http_conn *c)
 {
 	c->ready = false;
-	list_for_each(n, &c->reqs) {
+	list_for_each (n, &c->reqs) {
 		struct http_req *req = list_entry(n, struct http_req, node);
 
 		if (req->state == REQ_READY && !req_gone(req))
@@ -255,7 +255,7 @@ void h2_dispatch(struct http_conn *c)
 void h2_reap(struct http_conn *c)
 {
 	c->reap = false;
-	list_for_each_safe(n, tmp, &c->reqs) {
+	list_for_each_safe (n, tmp, &c->reqs) {
 		struct http_req *req = list_entry(n, struct http_req, node);
 
 		if (req->closed)
@@ -263,7 +263,7 @@ void h2_reap(struct http_conn *c)
 	}
 }
 
-/* --- sending ----------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 static ssize_t read_body(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t size, uint32_t *flags,
 			 nghttp2_data_source *source, void *arg)
@@ -317,7 +317,8 @@ static bool per_connection(const char *name)
 
 static void add_nv(nghttp2_nv *nva, size_t *n, const char *name, const char *value)
 {
-	nva[(*n)++] = (nghttp2_nv){ (uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE };
+	nva[(*n)++] = (nghttp2_nv){ (uint8_t *)name, (uint8_t *)value, strlen(name), strlen(value),
+				    NGHTTP2_NV_FLAG_NONE };
 }
 
 void h2_answer(struct http_req *req, int status, const char *content_type, int64_t body_len)

@@ -61,7 +61,7 @@ const char *http_reason(int status)
 	return "Status";
 }
 
-/* --- complete answers ------------------------------------------------------------------------------------------------- */
+/* --- complete answers --------------------------------------------------------------------------------------------- */
 
 static bool header_name_ok(const char *name)
 {
@@ -89,7 +89,9 @@ void http_add_header(struct http_req *req, const char *name, const char *value)
 			*p = ' ';
 }
 
-/* May an answer begin? A handler that answers twice is wrong; the second is dropped rather than mixed into the first. */
+/*
+ * May an answer begin? A handler that answers twice is wrong; the second is dropped rather than mixed into the first.
+ */
 static bool may_answer(const struct http_req *req)
 {
 	return !req_gone(req) && req->state == REQ_HANDLING;
@@ -152,7 +154,7 @@ void answer_fault(struct http_req *req, int status)
 	http_respond(req, status, "text/plain; charset=utf-8", text, (size_t)n);
 }
 
-/* --- streams ---------------------------------------------------------------------------------------------------------- */
+/* --- streams ------------------------------------------------------------------------------------------------------ */
 
 int http_stream_start(struct http_req *req, int status, const char *content_type)
 {
@@ -245,7 +247,7 @@ void http_stream_on_drain(struct http_req *req, size_t low_water, void (*fn)(str
 /* on_drain may write, end, or cut off its own request and write to others; none of that frees a request. */
 void answer_drain(struct http_conn *c)
 {
-	list_for_each(n, &c->reqs) {
+	list_for_each (n, &c->reqs) {
 		struct http_req *req = list_entry(n, struct http_req, node);
 
 		if (!req->drain_armed || req_gone(req) || http_stream_pending(req) >= req->low_water)
@@ -269,7 +271,7 @@ void http_stream_end(struct http_req *req)
 	conn_dirty(req->conn);
 }
 
-/* --- raw connections -------------------------------------------------------------------------------------------------- */
+/* --- raw connections ---------------------------------------------------------------------------------------------- */
 
 int http_hijack(struct http_req *req, const char *head, size_t head_len,
 		void (*on_data)(struct http_req *req, void *data, const void *bytes, size_t len))
@@ -349,7 +351,8 @@ int http_ws_accept(struct http_req *req, const char *protocol,
 	n = snprintf(head, sizeof(head),
 		     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 		     "Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
-		     accept, protocol ? "Sec-WebSocket-Protocol: " : "", protocol ? protocol : "", protocol ? "\r\n" : "");
+		     accept, protocol ? "Sec-WebSocket-Protocol: " : "", protocol ? protocol : "",
+		     protocol ? "\r\n" : "");
 	if (n < 0 || n >= (int)sizeof(head))
 		return -EINVAL;
 	return http_hijack(req, head, (size_t)n, on_data);

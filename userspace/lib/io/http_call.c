@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One request and its answer: options given to libcurl, the answer's bytes handed on, the outcome put into words. The life of a
- * call: in its client's `starting` list until libcurl can take it, in `calls` while it runs, in `dead` if it is cancelled
- * while libcurl is on the stack.
+ * One request and its answer: options given to libcurl, the answer's bytes handed on, the outcome put into words. The
+ * life of a call: in its client's `starting` list until libcurl can take it, in `calls` while it runs, in `dead` if
+ * it is cancelled while libcurl is on the stack.
  */
 #include <assert.h>
 #include <errno.h>
@@ -20,9 +20,9 @@
 #ifndef SKEP_VERSION
 #define SKEP_VERSION "unknown"
 #endif
-#define MAX_BODY_DEFAULT (64u << 20)
-#define STREAMS_PER_CONNECTION 90	/* libcurl counts on 100 until the server has said what it takes */
-#define MAX_UPLOAD_QUEUE (64u << 20)
+#define MAX_BODY_DEFAULT       (64u << 20)
+#define STREAMS_PER_CONNECTION 90 /* libcurl counts on 100 until the server has said what it takes */
+#define MAX_UPLOAD_QUEUE       (64u << 20)
 
 struct http_call_sync_state {
 	bool done;
@@ -281,7 +281,7 @@ void http_call_pause(struct http_call *call, bool pause)
 	c->depth++;
 	c->in_curl++;
 	curl_easy_pause(call->easy, (pause ? CURLPAUSE_RECV : CURLPAUSE_RECV_CONT) |
-				    (call->upload_paused ? CURLPAUSE_SEND : CURLPAUSE_SEND_CONT));
+					    (call->upload_paused ? CURLPAUSE_SEND : CURLPAUSE_SEND_CONT));
 	c->in_curl--;
 	c->depth--;
 	if (!pause)
@@ -520,7 +520,8 @@ static int set_options(struct http_call *call)
 	if (c->connect_to)
 		curl_easy_setopt(e, CURLOPT_CONNECT_TO, c->connect_to);
 	if (c->https) {
-		curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L); /* rather a stream of a connection being made than one more */
+		curl_easy_setopt(e, CURLOPT_PIPEWAIT,
+				 1L); /* rather a stream of a connection being made than one more */
 		curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected);
 		curl_easy_setopt(e, CURLOPT_PREREQDATA, call);
 		set_tls_options(call);
@@ -560,14 +561,16 @@ static int explain(struct http_call *call, CURLcode code, char *buf, size_t size
 		return -EHOSTUNREACH;
 	case CURLE_PEER_FAILED_VERIFICATION:
 		curl_easy_getinfo(call->easy, CURLINFO_SSL_VERIFYRESULT, &verify);
-		snprintf(buf, size, "certificate verify failed: %s", verify ? X509_verify_cert_error_string(verify) : text);
+		snprintf(buf, size, "certificate verify failed: %s",
+			 verify ? X509_verify_cert_error_string(verify) : text);
 		return -EPROTO;
 	case CURLE_SSL_CONNECT_ERROR:
 		snprintf(buf, size, "TLS: %s", text);
 		return -EPROTO;
 	case CURLE_SSL_CERTPROBLEM:
-		snprintf(buf, size, "client certificate '%s', key '%s': %s", call->c->cert_file ? call->c->cert_file : "",
-			 call->c->key_file ? call->c->key_file : "", text);
+		snprintf(buf, size, "client certificate '%s', key '%s': %s",
+			 call->c->cert_file ? call->c->cert_file : "", call->c->key_file ? call->c->key_file : "",
+			 text);
 		return -EPROTO;
 	case CURLE_SSL_CACERT_BADFILE:
 		snprintf(buf, size, "CA file '%s': %s", call->c->ca_file ? call->c->ca_file : "", text);
@@ -619,8 +622,8 @@ void http_call_finish(struct http_call *call, CURLcode code)
 		if (c->unix_socket)
 			snprintf(text, sizeof(text), "%s: %s", c->unix_socket, cause);
 		else
-			snprintf(text, sizeof(text), strchr(c->host, ':') ? "[%s]:%d: %s" : "%s:%d: %s", c->host, c->port,
-				 cause);
+			snprintf(text, sizeof(text), strchr(c->host, ':') ? "[%s]:%d: %s" : "%s:%d: %s", c->host,
+				 c->port, cause);
 		rsp.status = 0;
 		rsp.error = text;
 	}

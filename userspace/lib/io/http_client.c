@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client: settings of one peer and libcurl's multi handle driven by a loop. libcurl says which sockets and which timeout it
- * wants; we call curl_multi_socket_action() when they are due. Its multi functions must not be called from inside its
- * callbacks, so calls started or cancelled there wait in lists that http_client_flush() works off once libcurl is left.
+ * The client: settings of one peer and libcurl's multi handle driven by a loop. libcurl says which sockets and which
+ * timeout it wants; we call curl_multi_socket_action() when they are due. Its multi functions must not be called from
+ * inside its callbacks, so calls started or cancelled there wait in lists that http_client_flush() works off once
+ * libcurl is left.
  */
 #include "http_client.h"
 
@@ -86,8 +87,9 @@ static void on_timer(struct loop_timer *timer)
 }
 
 /*
- * libcurl (7.88) only queues the frame that ends a cancelled stream, until the next request goes over the connection: the peer
- * would go on with a watch or a log that nobody reads. So a request of no consequence follows, one for all cancelled in a turn.
+ * libcurl (7.88) only queues the frame that ends a cancelled stream, until the next request goes over the connection:
+ * the peer would go on with a watch or a log that nobody reads. So a request of no consequence follows, one for all
+ * cancelled in a turn.
  */
 static void push_resets(struct http_client *c)
 {
@@ -158,7 +160,8 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
 	return 0;
 }
 
-int http_client_new(struct loop *loop, const struct http_client_config *config, struct http_client **ret, struct err *err)
+int http_client_new(struct loop *loop, const struct http_client_config *config, struct http_client **ret,
+		    struct err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	cleanup(http_client_free) struct http_client *c = NULL;
@@ -237,7 +240,7 @@ static void destroy(struct http_client *c)
 	if (c->sync_multi)
 		curl_multi_cleanup(c->sync_multi);
 	/* libcurl removed every socket while it closed its connections; whatever it forgot must not call us again. */
-	list_for_each_safe(n, tmp, &c->sockets) {
+	list_for_each_safe (n, tmp, &c->sockets) {
 		struct http_socket *s = list_entry(n, struct http_socket, node);
 
 		loop_io_del(&s->io);
@@ -267,7 +270,10 @@ static void destroy(struct http_client *c)
 	free(c);
 }
 
-/* What was put off while libcurl was on the stack, and the ends of calls. Callbacks run here may start all over again. */
+/*
+ * What was put off while libcurl was on the stack, and the ends of calls. Callbacks run here may start all over
+ * again.
+ */
 void http_client_flush(struct http_client *c)
 {
 	bool again = true;
@@ -279,13 +285,14 @@ void http_client_flush(struct http_client *c)
 		again = false;
 		while ((call = list_first(&c->dead, struct http_call, node)))
 			http_call_free(call);
-		while (!c->freed && (call = list_first(&c->starting, struct http_call, node)) && http_call_may_start(call)) {
+		while (!c->freed && (call = list_first(&c->starting, struct http_call, node)) &&
+		       http_call_may_start(call)) {
 			http_call_add(call);
 			again = true;
 		}
 		if (c->resume) {
 			c->resume = false;
-			list_for_each_safe(n, tmp, &c->calls)
+			list_for_each_safe (n, tmp, &c->calls)
 				http_call_resume(list_entry(n, struct http_call, node));
 			again = true;
 		}
@@ -340,8 +347,7 @@ static int copy_config(struct http_client *c, const struct http_client_config *c
 	}
 	c->unix_socket = dup_or_null(config->unix_socket, &oom);
 	c->server_name = dup_or_null(config->tls_server_name, &oom);
-	if (config->bearer_token &&
-	    asprintf(&c->authorization, "Authorization: Bearer %s", config->bearer_token) < 0) {
+	if (config->bearer_token && asprintf(&c->authorization, "Authorization: Bearer %s", config->bearer_token) < 0) {
 		c->authorization = NULL;
 		oom = true;
 	}
@@ -429,7 +435,8 @@ static int setup_server_name(struct http_client *c, struct err *err)
 	v6 = strchr(c->server_name, ':') != NULL;
 	free(c->base_url);
 	c->base_url = NULL;
-	if (asprintf(&c->base_url, "https://%s%s%s:%d%s", v6 ? "[" : "", c->server_name, v6 ? "]" : "", c->port, c->path) < 0) {
+	if (asprintf(&c->base_url, "https://%s%s%s:%d%s", v6 ? "[" : "", c->server_name, v6 ? "]" : "", c->port,
+		     c->path) < 0) {
 		c->base_url = NULL;
 		return err_set(err, ENOMEM, "out of memory");
 	}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection of the HTTP server: TLS, reading, flushing, and when it ends. The rules are in http-server-internal.h. */
+/*
+ * One connection of the HTTP server: TLS, reading, flushing, and when it ends. The rules are in
+ * http-server-internal.h.
+ */
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -19,7 +22,7 @@ static const char h2_preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 static void on_event(struct loop_io *io, uint32_t events);
 
-/* --- life and death --------------------------------------------------------------------------------------------------- */
+/* --- life and death ----------------------------------------------------------------------------------------------- */
 
 int conn_new(struct http_server *s, int fd, const struct sockaddr_storage *peer)
 {
@@ -127,7 +130,7 @@ void conn_queue_copy(struct http_conn *c, const void *data, size_t len)
 	http_buf_unref(b);
 }
 
-/* --- bytes to and from the peer --------------------------------------------------------------------------------------- */
+/* --- bytes to and from the peer ----------------------------------------------------------------------------------- */
 
 /* What an SSL_* call that did not succeed means: 0 end, -EAGAIN, -EIO. */
 static ssize_t tls_outcome(struct http_conn *c, int r)
@@ -321,8 +324,8 @@ static void conn_read(struct http_conn *c)
 	c->read_more = false;
 	for (int i = 0; i < READS_PER_EVENT && may_read(c); i++) {
 		/* While lingering TLS has nothing to say any more. */
-		ssize_t n = c->mode == CONN_LINGER ? recv(c->fd, buf, HTTP_READ_SIZE, 0) :
-						     conn_recv(c, buf, HTTP_READ_SIZE);
+		ssize_t n = c->mode == CONN_LINGER ? recv(c->fd, buf, HTTP_READ_SIZE, 0)
+						   : conn_recv(c, buf, HTTP_READ_SIZE);
 
 		if (n == -EAGAIN || (c->mode == CONN_LINGER && n < 0 && errno == EAGAIN))
 			return;
@@ -342,7 +345,7 @@ static void conn_read(struct http_conn *c)
 	c->read_more = c->ssl != NULL;
 }
 
-/* --- TLS handshake ---------------------------------------------------------------------------------------------------- */
+/* --- TLS handshake ------------------------------------------------------------------------------------------------ */
 
 /* Appends the entry's text and a NUL; false: not text, or it hides a NUL. */
 static bool add_subject_text(struct strbuf *sb, X509_NAME *name, int pos)
@@ -392,7 +395,8 @@ static void handshake(struct http_conn *c)
 	r = SSL_do_handshake(c->ssl);
 	if (r != 1) {
 		if (tls_outcome(c, r) != -EAGAIN) {
-			log_debug("TLS handshake failed: %s", ERR_reason_error_string(ERR_peek_last_error()) ?: "closed");
+			log_debug("TLS handshake failed: %s",
+				  ERR_reason_error_string(ERR_peek_last_error()) ?: "closed");
 			conn_doom(c);
 		}
 		return;
@@ -412,7 +416,7 @@ static void handshake(struct http_conn *c)
 	conn_read(c); /* what came with the end of the handshake */
 }
 
-/* --- events ----------------------------------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------------------------------- */
 
 static void on_event(struct loop_io *io, uint32_t events)
 {
@@ -542,7 +546,7 @@ static void settle_http2(struct http_conn *c)
 		return;
 	/* One side said GOAWAY, or the peer broke the protocol: what is open will not be answered. */
 	c->closing = true;
-	list_for_each(n, &c->reqs)
+	list_for_each (n, &c->reqs)
 		list_entry(n, struct http_req, node)->closed = true;
 	c->reap = true;
 }

@@ -50,7 +50,7 @@ bool req_gone(const struct http_req *req)
 	return req->closed || req->conn->doomed;
 }
 
-/* --- filling ---------------------------------------------------------------------------------------------------------- */
+/* --- filling ------------------------------------------------------------------------------------------------------ */
 
 int req_head_add(struct http_req *req, const char *data, size_t len)
 {
@@ -201,7 +201,7 @@ void req_dispatch(struct http_req *req)
 	s->config.handler(req, s->config.arg);
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 
 const char *http_req_method(const struct http_req *req)
 {

@@ -28,7 +28,7 @@
 #define CHORES_AT_ONCE	  256
 #define TRIM_AFTER_MS	  10000
 #define TRIM_HANDSHAKES	  64
-#define KEEPALIVE_IDLE_S  30  /* a watcher whose machine vanished is noticed after about a minute */
+#define KEEPALIVE_IDLE_S  30 /* a watcher whose machine vanished is noticed after about a minute */
 #define KEEPALIVE_EVERY_S 10
 #define KEEPALIVE_PROBES  3
 
@@ -64,7 +64,8 @@ static void ignore_sigpipe(void)
 		signal(SIGPIPE, SIG_IGN);
 }
 
-int http_server_new(struct loop *loop, const struct http_server_config *config, struct http_server **ret, struct err *err)
+int http_server_new(struct loop *loop, const struct http_server_config *config, struct http_server **ret,
+		    struct err *err)
 {
 	cleanup(http_server_free) struct http_server *s = calloc(1, sizeof(*s));
 	int r;
@@ -153,11 +154,11 @@ const char *server_date(struct http_server *s)
 	return s->date;
 }
 
-/* --- accepting -------------------------------------------------------------------------------------------------------- */
+/* --- accepting ---------------------------------------------------------------------------------------------------- */
 
 static void rest_accepting(struct http_server *s)
 {
-	list_for_each(n, &s->listeners)
+	list_for_each (n, &s->listeners)
 		(void)loop_io_set(&list_entry(n, struct http_listener, node)->io, 0);
 	(void)loop_timer_set(s->loop, &s->accept_timer, ACCEPT_REST_MS);
 }
@@ -166,7 +167,7 @@ static void on_accept_timer(struct loop_timer *t)
 {
 	struct http_server *s = t->arg;
 
-	list_for_each(n, &s->listeners)
+	list_for_each (n, &s->listeners)
 		(void)loop_io_set(&list_entry(n, struct http_listener, node)->io, EPOLLIN);
 }
 
@@ -307,7 +308,8 @@ static int split_address(const char *address, char host[64], char port[8])
 
 static int listen_tcp(struct http_server *s, const char *address, int *ret_port, struct err *err)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
 	cleanup(close_fd) int fd = -1;
 	struct sockaddr_storage bound;
 	socklen_t len = sizeof(bound);
@@ -336,8 +338,8 @@ static int listen_tcp(struct http_server *s, const char *address, int *ret_port,
 		return r;
 	(void)TAKE_FD(fd);
 	if (ret_port)
-		*ret_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port :
-								((struct sockaddr_in *)&bound)->sin_port);
+		*ret_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+							      : ((struct sockaddr_in *)&bound)->sin_port);
 	return 0;
 }
 
@@ -354,8 +356,9 @@ int http_server_listen(struct http_server *s, const char *address, int *ret_port
 }
 
 /*
- * A handshake needs some 40 KB for a moment. When all watchers come back at once after a restart, malloc is left with holes of
- * that size between what stays: measured, a quarter to half as much again. Their pages go back to the kernel.
+ * A handshake needs some 40 KB for a moment. When all watchers come back at once after a restart, malloc is left with
+ * holes of that size between what stays: measured, a quarter to half as much again. Their pages go back to the
+ * kernel.
  */
 void server_handshaken(struct http_server *s)
 {
@@ -373,7 +376,7 @@ static void on_trim_timer(struct loop_timer *t)
 	s->handshakes = 0;
 }
 
-/* --- chores and timeouts ---------------------------------------------------------------------------------------------- */
+/* --- chores and timeouts ------------------------------------------------------------------------------------------ */
 
 /* A bounded part at a time: an event for 10,000 watchers must not keep everybody else waiting. */
 static void on_chores(struct loop_timer *t)
@@ -404,8 +407,7 @@ void server_wait(struct http_conn *c, enum conn_wait wait, bool restart)
 		return;
 	c->wait_since = clock_mono_ms();
 	list_push_back(wait == WAIT_HEADER ? &s->wait_header : &s->wait_idle, &c->wait_node);
-	if (!loop_timer_pending(&s->wait_timer) ||
-	    s->wait_timer.due_ms > c->wait_since + wait_ms(s, wait))
+	if (!loop_timer_pending(&s->wait_timer) || s->wait_timer.due_ms > c->wait_since + wait_ms(s, wait))
 		(void)loop_timer_set(s->loop, &s->wait_timer, wait_ms(s, wait));
 }
 

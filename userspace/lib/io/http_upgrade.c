@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Upgraded connections: an HTTP/1.1 request on a connection of its own which, on 101, becomes a byte stream (exec, attach,
- * port-forward, containerd's streaming server). libcurl has no non-blocking way to lend such a connection, so this is a plain
- * socket with OpenSSL on the loop, with the client's TLS settings. Owned by the client until on_close or http_upgrade_close().
+ * Upgraded connections: an HTTP/1.1 request on a connection of its own which, on 101, becomes a byte stream (exec,
+ * attach, port-forward, containerd's streaming server). libcurl has no non-blocking way to lend such a connection, so
+ * this is a plain socket with OpenSSL on the loop, with the client's TLS settings. Owned by the client until on_close
+ * or http_upgrade_close().
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,18 +26,18 @@
 #include "http-internal.h"
 #include "tls-internal.h"
 
-#define MAX_HEAD (64u << 10)
-#define MAX_REFUSAL (64u << 10)
-#define MAX_PENDING (64u << 20)
-#define READ_SIZE 16384			/* a whole TLS record: nothing stays inside OpenSSL between reads */
-#define READS_PER_TURN 16
+#define MAX_HEAD	  (64u << 10)
+#define MAX_REFUSAL	  (64u << 10)
+#define MAX_PENDING	  (64u << 20)
+#define READ_SIZE	  16384 /* a whole TLS record: nothing stays inside OpenSSL between reads */
+#define READS_PER_TURN	  16
 #define ANSWER_TIMEOUT_MS 30000
-#define FLUSH_TIMEOUT_MS 5000
+#define FLUSH_TIMEOUT_MS  5000
 
 enum state { RESOLVING, CONNECTING, HANDSHAKE, HEAD, REFUSED, OPEN, CLOSING, DEAD };
 
 struct resolve_job {
-	struct http_upgrade *u;		/* NULL: nobody waits any more */
+	struct http_upgrade *u; /* NULL: nobody waits any more */
 	char *host;
 	char port[8];
 	struct addrinfo *addrs;
@@ -45,20 +46,20 @@ struct resolve_job {
 
 struct http_upgrade {
 	struct http_client *c;
-	struct list node;		/* in c->upgrades */
+	struct list node; /* in c->upgrades */
 	struct http_upgrade_ops ops;
 	void *arg;
 	enum state state;
-	unsigned depth;			/* our frames on the stack: freeing waits for zero */
+	unsigned depth; /* our frames on the stack: freeing waits for zero */
 	struct resolve_job *job;
-	struct addrinfo *addrs, *addr;	/* addr: the one being tried */
+	struct addrinfo *addrs, *addr; /* addr: the one being tried */
 	int fd;
 	bool watched, paused, want_write;
 	struct loop_io io;
 	struct loop_timer timer;
 	SSL_CTX *ctx;
 	SSL *ssl;
-	struct strbuf out, in;		/* in: the answer's head; then the refusal's body */
+	struct strbuf out, in; /* in: the answer's head; then the refusal's body */
 	size_t out_off;
 	http_parser parser;
 	bool complete;
@@ -128,7 +129,7 @@ struct http_upgrade *http_upgrade_start(struct http_client *c, const char *metho
 	return TAKE(u);
 }
 
-/* --- addresses -------------------------------------------------------------------------------------------------------- */
+/* --- addresses ---------------------------------------------------------------------------------------------------- */
 
 static void resolve_work(void *arg)
 {
@@ -162,7 +163,10 @@ static void resolve_done(void *arg)
 	put(u);
 }
 
-/* The timer starts every connection, also to known addresses, so that no callback comes before http_upgrade_start() returns. */
+/*
+ * The timer starts every connection, also to known addresses, so that no callback comes before http_upgrade_start()
+ * returns.
+ */
 static int resolve(struct http_upgrade *u, struct err *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
@@ -250,7 +254,7 @@ static void connect_next(struct http_upgrade *u, int last_errno)
 	end(u, 0, "%s", strerror(r ? -r : EHOSTUNREACH));
 }
 
-/* --- TLS -------------------------------------------------------------------------------------------------------------- */
+/* --- TLS ---------------------------------------------------------------------------------------------------------- */
 
 static int setup_tls(struct http_upgrade *u, struct err *err)
 {
@@ -266,16 +270,19 @@ static int setup_tls(struct http_upgrade *u, struct err *err)
 		return tls_err(err, ENOMEM, "TLS context");
 	SSL_CTX_set_min_proto_version(u->ctx, TLS1_2_VERSION);
 	SSL_CTX_set_options(u->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-	SSL_CTX_set_mode(u->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(u->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					 SSL_MODE_RELEASE_BUFFERS);
 	if (!c->insecure) {
 		if (c->ca_file ? SSL_CTX_load_verify_locations(u->ctx, c->ca_file, NULL) != 1
 			       : SSL_CTX_set_default_verify_paths(u->ctx) != 1)
-			return tls_err(err, EINVAL, "load CA certificates '%s'", c->ca_file ? c->ca_file : "of the system");
+			return tls_err(err, EINVAL, "load CA certificates '%s'",
+				       c->ca_file ? c->ca_file : "of the system");
 		SSL_CTX_set_verify(u->ctx, SSL_VERIFY_PEER, NULL);
 	}
 	if (c->cert_file && SSL_CTX_use_certificate_chain_file(u->ctx, c->cert_file) != 1)
 		return tls_err(err, EINVAL, "load certificate '%s'", c->cert_file);
-	if (c->cert_file && SSL_CTX_use_PrivateKey_file(u->ctx, c->key_file ? c->key_file : c->cert_file, SSL_FILETYPE_PEM) != 1)
+	if (c->cert_file &&
+	    SSL_CTX_use_PrivateKey_file(u->ctx, c->key_file ? c->key_file : c->cert_file, SSL_FILETYPE_PEM) != 1)
 		return tls_err(err, EINVAL, "load key '%s'", c->key_file ? c->key_file : c->cert_file);
 	u->ssl = SSL_new(u->ctx);
 	if (!u->ssl)
@@ -315,7 +322,7 @@ static void handshake(struct http_upgrade *u)
 	}
 }
 
-/* --- bytes ------------------------------------------------------------------------------------------------------------ */
+/* --- bytes -------------------------------------------------------------------------------------------------------- */
 
 /* > 0 bytes; 0 end of stream; -EAGAIN; another -errno. */
 static ssize_t transport_read(struct http_upgrade *u, void *buf, size_t size)
@@ -585,7 +592,7 @@ static void update_events(struct http_upgrade *u)
 		end(u, 0, "%s", strerror(-r));
 }
 
-/* --- ends -------------------------------------------------------------------------------------------------------------- */
+/* --- ends --------------------------------------------------------------------------------------------------------- */
 
 /* Tells the owner, once; the memory goes when our frames have returned. fmt NULL: a normal end. */
 static void end(struct http_upgrade *u, int status, const char *fmt, ...)
@@ -613,7 +620,8 @@ static void end(struct http_upgrade *u, int status, const char *fmt, ...)
 		if (u->c->unix_socket)
 			strbuf_addf(&text, "%s: %s", u->c->unix_socket, cause);
 		else
-			strbuf_addf(&text, strchr(u->c->host, ':') ? "[%s]:%d: %s" : "%s:%d: %s", u->c->host, u->c->port, cause);
+			strbuf_addf(&text, strchr(u->c->host, ':') ? "[%s]:%d: %s" : "%s:%d: %s", u->c->host,
+				    u->c->port, cause);
 	}
 	u->ops.on_close(u, u->arg, status, fmt ? text.buf : NULL);
 	strbuf_done(&text);
@@ -708,7 +716,7 @@ static void upgrade_free(struct http_upgrade *u)
 
 void http_upgrades_free(struct http_client *c)
 {
-	list_for_each_safe(n, tmp, &c->upgrades) {
+	list_for_each_safe (n, tmp, &c->upgrades) {
 		struct http_upgrade *u = list_entry(n, struct http_upgrade, node);
 
 		u->state = DEAD;

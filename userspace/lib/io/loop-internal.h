@@ -9,7 +9,8 @@
 
 #include "loop.h"
 
-#define LOOP_BATCH	 32 /* events taken from the kernel at once; timers run between, and a TLS handshake takes milliseconds */
+#define LOOP_BATCH                                                                                                     \
+	32 /* events taken from the kernel at once; timers run between, and a TLS handshake takes milliseconds */
 #define LOOP_MAX_THREADS 4
 
 /* A post, or a piece of work that becomes one: the same node, so that finishing work cannot run out of memory. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The event loop's core: file descriptors, timers and posts. See loop.h; threads and processes are in the files beside. */
+/*
+ * The event loop's core: file descriptors, timers and posts. See loop.h; threads and processes are in the files
+ * beside.
+ */
 #include "loop.h"
 
 #include <errno.h>
@@ -73,7 +76,7 @@ void loop_free(struct loop *loop)
 	free(loop);
 }
 
-/* --- running -------------------------------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------------------------------------ */
 
 static int wait_ms(const struct loop *loop, int timeout_ms)
 {
@@ -140,7 +143,7 @@ void loop_stop(struct loop *loop)
 	wake_up(loop);
 }
 
-/* --- file descriptors ------------------------------------------------------------------------------------------------ */
+/* --- file descriptors --------------------------------------------------------------------------------------------- */
 
 int loop_io_add(struct loop *loop, struct loop_io *io, int fd, uint32_t events)
 {
@@ -176,7 +179,8 @@ void loop_io_del(struct loop_io *io)
 
 	if (!loop)
 		return;
-	(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, io->fd, NULL); /* fails if the owner closed the fd first: same effect */
+	(void)epoll_ctl(loop->epfd, EPOLL_CTL_DEL, io->fd,
+			NULL); /* fails if the owner closed the fd first: same effect */
 	for (int i = loop->batch_pos + 1; i < loop->n_batch; i++)
 		if (loop->batch[i].data.ptr == io)
 			loop->batch[i].data.ptr = NULL;
@@ -185,7 +189,7 @@ void loop_io_del(struct loop_io *io)
 	io->events = 0;
 }
 
-/* --- timers ---------------------------------------------------------------------------------------------------------- */
+/* --- timers ------------------------------------------------------------------------------------------------------- */
 
 static void heap_put(struct loop *loop, unsigned pos, struct loop_timer *t)
 {
@@ -274,7 +278,7 @@ static void run_timers(struct loop *loop)
 	}
 }
 
-/* --- posts ------------------------------------------------------------------------------------------------------------ */
+/* --- posts -------------------------------------------------------------------------------------------------------- */
 
 void loop_post_task(struct loop *loop, struct loop_task *t)
 {

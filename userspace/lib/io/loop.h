@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event loop: one per thread, over epoll. Watchers are embedded in their owner's struct and must stay in place while
- * added. A callback may add, change or remove any watcher, also its own, and may free its owner: the loop does not touch a
- * watcher after its callback returned unless the callback left it added. Only loop_post() and loop_stop() are thread-safe.
+ * The event loop: one per thread, over epoll. Watchers are embedded in their owner's struct and must stay in place
+ * while added. A callback may add, change or remove any watcher, also its own, and may free its owner: the loop does
+ * not touch a watcher after its callback returned unless the callback left it added. Only loop_post() and loop_stop()
+ * are thread-safe.
  */
 #ifndef SKEP_IO_LOOP_H
 #define SKEP_IO_LOOP_H
@@ -13,9 +14,9 @@
 
 struct loop;
 
-struct loop *loop_new(void);		/* NULL: errno says why */
-void loop_free(struct loop *loop);	/* pending posts are dropped after their work finished */
-int loop_run(struct loop *loop);	/* until loop_stop(); 0 or -errno */
+struct loop *loop_new(void);			      /* NULL: errno says why */
+void loop_free(struct loop *loop);		      /* pending posts are dropped after their work finished */
+int loop_run(struct loop *loop);		      /* until loop_stop(); 0 or -errno */
 int loop_run_once(struct loop *loop, int timeout_ms); /* one wait and its callbacks (tests); -1 = no timeout */
 void loop_stop(struct loop *loop);
 
@@ -45,7 +46,8 @@ struct loop_timer {
 	int64_t due_ms;
 	unsigned heap_pos; /* 0: not set */
 };
-int loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms); /* also moves a set timer; 0/-ENOMEM */
+int loop_timer_set(struct loop *loop, struct loop_timer *timer,
+		   int64_t delay_ms); /* also moves a set timer; 0/-ENOMEM */
 void loop_timer_cancel(struct loop_timer *timer);
 static inline bool loop_timer_pending(const struct loop_timer *timer)
 {
@@ -56,7 +58,10 @@ static inline bool loop_timer_pending(const struct loop_timer *timer)
 typedef void loop_fn(void *arg);
 int loop_post(struct loop *loop, loop_fn *fn, void *arg);
 
-/* Blocking work on a small pool of threads (at most 4, started on demand): work(arg) there, then done(arg) on the loop. */
+/*
+ * Blocking work on a small pool of threads (at most 4, started on demand): work(arg) there, then done(arg) on the
+ * loop.
+ */
 int loop_work(struct loop *loop, loop_fn *work, loop_fn *done, void *arg);
 
 /* Signals by signalfd: sig is blocked for the thread and given to fn. Call before threads start. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals (signalfd) and children (pidfd) as loop watchers. Signals stay blocked after loop_signal_del(), so that one that is
- * pending does not kill the process; a program that starts children must give them an empty mask.
+ * Signals (signalfd) and children (pidfd) as loop watchers. Signals stay blocked after loop_signal_del(), so that one
+ * that is pending does not kill the process; a program that starts children must give them an empty mask.
  */
 #include <errno.h>
 #include <signal.h>

@@ -19,9 +19,9 @@
 enum { MAX_LABELS = 8, MAX_SERIES = 5000, MAX_SCRAPERS = 16 };
 
 struct series {
-	double value;		/* counters, gauges; sum of histograms */
-	uint64_t count;		/* histograms */
-	uint64_t buckets[];	/* not cumulative */
+	double value;	    /* counters, gauges; sum of histograms */
+	uint64_t count;	    /* histograms */
+	uint64_t buckets[]; /* not cumulative */
 };
 
 struct metric {
@@ -31,7 +31,7 @@ struct metric {
 	size_t n_labels;
 	double *bounds;
 	size_t n_bounds;
-	struct strmap *series;	/* label text {a="b"} without braces -> struct series */
+	struct strmap *series; /* label text {a="b"} without braces -> struct series */
 	struct metric *next;
 };
 
@@ -44,8 +44,8 @@ static size_t n_scrapers;
 
 static const double default_bounds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10 };
 
-struct metric *metric_new(enum metric_type type, const char *name, const char *help, const char *labels, const double *buckets,
-			  size_t n_buckets)
+struct metric *metric_new(enum metric_type type, const char *name, const char *help, const char *labels,
+			  const double *buckets, size_t n_buckets)
 {
 	struct metric *m = calloc(1, sizeof(*m)), **at = &families;
 	const char *p = labels;
@@ -201,10 +201,12 @@ static void write_series(const struct metric *m, const char *labels, const struc
 		strbuf_addf(out, "%s_bucket{%s%sle=\"%g\"} %llu\n", m->name, labels, *labels ? "," : "", m->bounds[i],
 			    (unsigned long long)total);
 	}
-	strbuf_addf(out, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", m->name, labels, *labels ? "," : "", (unsigned long long)s->count);
+	strbuf_addf(out, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", m->name, labels, *labels ? "," : "",
+		    (unsigned long long)s->count);
 	strbuf_addf(out, *labels ? "%s_sum{%s} " : "%s_sum%s ", m->name, labels);
 	add_number(out, s->value);
-	strbuf_addf(out, *labels ? "%s_count{%s} %llu\n" : "%s_count%s %llu\n", m->name, labels, (unsigned long long)s->count);
+	strbuf_addf(out, *labels ? "%s_count{%s} %llu\n" : "%s_count%s %llu\n", m->name, labels,
+		    (unsigned long long)s->count);
 }
 
 static void head(struct strbuf *out, const char *name, const char *type, const char *help)
@@ -241,8 +243,9 @@ static void write_process(struct strbuf *out)
 	if (file_read("/proc/self/stat", 4096, &text, NULL, NULL) < 0)
 		return;
 	p = strrchr(text, ')');
-	if (p && sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu %lu %ld", &utime, &stime,
-			&start, &vsize, &rss) == 5) {
+	if (p &&
+	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu %lu %ld",
+		   &utime, &stime, &start, &vsize, &rss) == 5) {
 		head(out, "process_cpu_seconds_total", "counter", "CPU time spent, user and system.");
 		strbuf_addf(out, "process_cpu_seconds_total %.2f\n", (double)(utime + stime) / (double)ticks);
 		head(out, "process_resident_memory_bytes", "gauge", "Resident memory.");
@@ -252,7 +255,8 @@ static void write_process(struct strbuf *out)
 		head(out, "process_start_time_seconds", "gauge", "When the process started, Unix time.");
 		clock_gettime(CLOCK_BOOTTIME, &up);
 		strbuf_addf(out, "process_start_time_seconds %.2f\n",
-			    (double)clock_real_ms() / 1000 - (double)up.tv_sec - (double)up.tv_nsec / 1e9 + (double)start / (double)ticks);
+			    (double)clock_real_ms() / 1000 - (double)up.tv_sec - (double)up.tv_nsec / 1e9 +
+				    (double)start / (double)ticks);
 	}
 	free(text);
 	fds = count_fds();

@@ -9,11 +9,20 @@
 
 #include "../base/strbuf.h"
 
-#define VERSION 3
-#define FRAME_MAX (1u << 20)	/* bytes of one frame taken from the peer */
-#define CHUNK 32768		/* bytes of one data frame sent */
+#define VERSION	  3
+#define FRAME_MAX (1u << 20) /* bytes of one frame taken from the peer */
+#define CHUNK	  32768	     /* bytes of one data frame sent */
 
-enum { SYN_STREAM = 1, SYN_REPLY = 2, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, HEADERS = 8, WINDOW_UPDATE = 9 };
+enum {
+	SYN_STREAM = 1,
+	SYN_REPLY = 2,
+	RST_STREAM = 3,
+	SETTINGS = 4,
+	PING = 6,
+	GOAWAY = 7,
+	HEADERS = 8,
+	WINDOW_UPDATE = 9
+};
 enum { FLAG_FIN = 1 };
 
 struct spdy {
@@ -27,13 +36,70 @@ struct spdy {
 
 /* The compressor's dictionary: these words, each after its length in four bytes, and then the text below. */
 static const char *const words[] = {
-	"options", "head", "post", "put", "delete", "trace", "accept", "accept-charset", "accept-encoding", "accept-language",
-	"accept-ranges", "age", "allow", "authorization", "cache-control", "connection", "content-base", "content-encoding",
-	"content-language", "content-length", "content-location", "content-md5", "content-range", "content-type", "date", "etag",
-	"expect", "expires", "from", "host", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
-	"last-modified", "location", "max-forwards", "pragma", "proxy-authenticate", "proxy-authorization", "range", "referer",
-	"retry-after", "server", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "vary", "via", "warning",
-	"www-authenticate", "method", "get", "status", "200 OK", "version", "HTTP/1.1", "url", "public", "set-cookie", "keep-alive",
+	"options",
+	"head",
+	"post",
+	"put",
+	"delete",
+	"trace",
+	"accept",
+	"accept-charset",
+	"accept-encoding",
+	"accept-language",
+	"accept-ranges",
+	"age",
+	"allow",
+	"authorization",
+	"cache-control",
+	"connection",
+	"content-base",
+	"content-encoding",
+	"content-language",
+	"content-length",
+	"content-location",
+	"content-md5",
+	"content-range",
+	"content-type",
+	"date",
+	"etag",
+	"expect",
+	"expires",
+	"from",
+	"host",
+	"if-match",
+	"if-modified-since",
+	"if-none-match",
+	"if-range",
+	"if-unmodified-since",
+	"last-modified",
+	"location",
+	"max-forwards",
+	"pragma",
+	"proxy-authenticate",
+	"proxy-authorization",
+	"range",
+	"referer",
+	"retry-after",
+	"server",
+	"te",
+	"trailer",
+	"transfer-encoding",
+	"upgrade",
+	"user-agent",
+	"vary",
+	"via",
+	"warning",
+	"www-authenticate",
+	"method",
+	"get",
+	"status",
+	"200 OK",
+	"version",
+	"HTTP/1.1",
+	"url",
+	"public",
+	"set-cookie",
+	"keep-alive",
 	"origin",
 };
 static const char text[] =
@@ -103,7 +169,7 @@ static void end(struct spdy *s, const char *why)
 	s->ops->on_close(s, s->arg, why);
 }
 
-/* --- out --- */
+/* --- out ---------------------------------------------------------------------------------------------------------- */
 
 static void control(struct spdy *s, unsigned type, unsigned flags, const struct strbuf *body)
 {
@@ -154,7 +220,7 @@ uint32_t spdy_open(struct spdy *s, const struct spdy_header *headers, size_t n)
 
 	add32(&body, id);
 	add32(&body, 0);
-	strbuf_add(&body, "\0\0", 2);	/* priority, slot */
+	strbuf_add(&body, "\0\0", 2); /* priority, slot */
 	if (compress_headers(s, headers, n, &body) < 0) {
 		strbuf_done(&body);
 		return 0;
@@ -189,12 +255,12 @@ void spdy_reset(struct spdy *s, uint32_t stream)
 	struct strbuf body = STRBUF_INIT;
 
 	add32(&body, stream);
-	add32(&body, 5);	/* CANCEL */
+	add32(&body, 5); /* CANCEL */
 	control(s, RST_STREAM, 0, &body);
 	strbuf_done(&body);
 }
 
-/* --- in --- */
+/* --- in ----------------------------------------------------------------------------------------------------------- */
 
 static void on_control(struct spdy *s, const unsigned char *frame, size_t len)
 {
@@ -207,7 +273,7 @@ static void on_control(struct spdy *s, const unsigned char *frame, size_t len)
 	}
 	switch (type) {
 	case SYN_REPLY:
-	case HEADERS:	/* what the headers say does not matter; their compression state is not kept for that reason */
+	case HEADERS: /* what the headers say does not matter; their compression state is not kept for that reason */
 		if (len >= 4 && (flags & FLAG_FIN))
 			s->ops->on_data(s, s->arg, get32(body) & 0x7fffffff, "", 0, true);
 		break;
@@ -216,7 +282,7 @@ static void on_control(struct spdy *s, const unsigned char *frame, size_t len)
 			s->ops->on_reset(s, s->arg, get32(body) & 0x7fffffff, get32(body + 4));
 		break;
 	case PING:
-		if (len >= 4 && !(get32(body) & 1)) {	/* even numbers are the server's: send it back */
+		if (len >= 4 && !(get32(body) & 1)) { /* even numbers are the server's: send it back */
 			struct strbuf pong = STRBUF_INIT;
 
 			strbuf_add(&pong, body, 4);
@@ -227,7 +293,7 @@ static void on_control(struct spdy *s, const unsigned char *frame, size_t len)
 	case GOAWAY:
 		end(s, "the peer ended the session");
 		break;
-	case SYN_STREAM:	/* runtimes open none */
+	case SYN_STREAM: /* runtimes open none */
 		if (len >= 4)
 			spdy_reset(s, get32(body) & 0x7fffffff);
 		break;

@@ -52,7 +52,7 @@ static void ssl_ctx_freep(SSL_CTX **p)
 
 static int trust_clients(SSL_CTX *ctx, const char *ca_file, struct err *err)
 {
-	STACK_OF(X509_NAME) *names;
+	STACK_OF(X509_NAME) * names;
 
 	if (!ca_file)
 		return err_set(err, EINVAL, "client certificates need a CA file to verify them");

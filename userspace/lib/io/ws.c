@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * WebSocket framing (RFC 6455): see ws.h. No extensions, so the reserved bits must be 0. The owner may call ws_free() from
- * on_message and on_close; ws_feed() then returns at once.
+ * WebSocket framing (RFC 6455): see ws.h. No extensions, so the reserved bits must be 0. The owner may call ws_free()
+ * from on_message and on_close; ws_feed() then returns at once.
  */
 #include "ws.h"
 
@@ -18,26 +18,32 @@
 #define GUID	    "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 enum opcode { OP_CONT = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
-enum { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002, CLOSE_NO_CODE = 1005, CLOSE_BAD_DATA = 1007, CLOSE_TOO_BIG = 1009,
-       CLOSE_INTERNAL = 1011 };
+enum {
+	CLOSE_NORMAL = 1000,
+	CLOSE_PROTOCOL = 1002,
+	CLOSE_NO_CODE = 1005,
+	CLOSE_BAD_DATA = 1007,
+	CLOSE_TOO_BIG = 1009,
+	CLOSE_INTERNAL = 1011
+};
 
 struct ws {
 	struct ws_ops ops;
 	void *arg;
 	size_t max_message;
 	bool client;
-	bool in_message;   /* a first fragment came, the last did not */
+	bool in_message; /* a first fragment came, the last did not */
 	bool message_binary;
 	bool close_sent;
-	bool ended;	   /* on_close was called: nothing is read any more */
-	bool *freed;	   /* set by ws_free() for a ws_feed() that is running */
+	bool ended;  /* on_close was called: nothing is read any more */
+	bool *freed; /* set by ws_free() for a ws_feed() that is running */
 
 	uint8_t head[HEAD_MAX]; /* of the frame being read */
 	size_t head_len;
 	bool in_payload;
 	uint8_t opcode;
 	bool fin;
-	uint64_t left;	     /* payload bytes still to come */
+	uint64_t left; /* payload bytes still to come */
 	uint8_t mask[4];
 	size_t mask_pos;
 	struct strbuf message; /* joined data frames */
@@ -69,7 +75,7 @@ void ws_free(struct ws *ws)
 	free(ws);
 }
 
-/* --- sending ----------------------------------------------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------------------------------------------------ */
 
 static void apply_mask(uint8_t *data, size_t len, const uint8_t mask[4], size_t pos)
 {
@@ -78,7 +84,8 @@ static void apply_mask(uint8_t *data, size_t len, const uint8_t mask[4], size_t 
 }
 
 /* One frame with a prefix before the payload (the channel byte), written in one piece. */
-static void send_frame(struct ws *ws, enum opcode op, const void *prefix, size_t prefix_len, const void *data, size_t len)
+static void send_frame(struct ws *ws, enum opcode op, const void *prefix, size_t prefix_len, const void *data,
+		       size_t len)
 {
 	size_t payload = prefix_len + len, head_len = 2, total;
 	uint8_t head[HEAD_MAX], small[512], *buf = small;
@@ -157,7 +164,7 @@ void ws_close(struct ws *ws, int code, const char *reason)
 	send_frame(ws, OP_CLOSE, NULL, 0, body, code == CLOSE_NO_CODE ? 0 : 2 + len);
 }
 
-/* --- receiving --------------------------------------------------------------------------------------------------------- */
+/* --- receiving ---------------------------------------------------------------------------------------------------- */
 
 static void end(struct ws *ws, int code)
 {
@@ -414,7 +421,7 @@ void ws_feed(struct ws *ws, const void *data, size_t len)
 	ws->freed = NULL;
 }
 
-/* --- handshake --------------------------------------------------------------------------------------------------------- */
+/* --- handshake ---------------------------------------------------------------------------------------------------- */
 
 void ws_accept_key(const char *key, char *out)
 {

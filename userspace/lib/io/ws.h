@@ -24,11 +24,13 @@ struct ws_ops {
 /* client: own frames are masked, the peer's must not be; a server the other way round. */
 struct ws *ws_new(bool client, size_t max_message, const struct ws_ops *ops, void *arg);
 void ws_free(struct ws *ws);
-void ws_feed(struct ws *ws, const void *data, size_t len);	/* bytes from the transport */
+void ws_feed(struct ws *ws, const void *data, size_t len); /* bytes from the transport */
 void ws_send(struct ws *ws, const void *data, size_t len, bool binary);
-void ws_send_channel(struct ws *ws, uint8_t channel, const void *data, size_t len); /* Kubernetes: channel byte + payload */
+void ws_send_channel(struct ws *ws, uint8_t channel, const void *data,
+		     size_t len); /* Kubernetes: channel byte + payload */
 void ws_ping(struct ws *ws);
-void ws_close(struct ws *ws, int code, const char *reason);	/* sends a close frame; on_close follows the peer's answer */
+void ws_close(struct ws *ws, int code,
+	      const char *reason); /* sends a close frame; on_close follows the peer's answer */
 
 /* Sec-WebSocket-Accept for a key; out has 29 bytes. */
 void ws_accept_key(const char *key, char *out);

@@ -36,7 +36,8 @@ static bool tolerated(const struct api_pod_spec *spec, const char *key, const ch
 static bool unschedulable_filter(const struct cycle *c, void *state, const struct sched_node *n, char *reason)
 {
 	(void)state;
-	if (!n->obj->spec.unschedulable || tolerated(&c->pod->spec, "node.kubernetes.io/unschedulable", "", "NoSchedule"))
+	if (!n->obj->spec.unschedulable ||
+	    tolerated(&c->pod->spec, "node.kubernetes.io/unschedulable", "", "NoSchedule"))
 		return true;
 	snprintf(reason, SCHED_REASON_SIZE, "node(s) were unschedulable");
 	return false;
@@ -67,8 +68,8 @@ static bool taint_filter(const struct cycle *c, void *state, const struct sched_
 
 		if (streq(t->effect, "PreferNoSchedule") || tolerated(&c->pod->spec, t->key, t->value, t->effect))
 			continue;
-		snprintf(reason, SCHED_REASON_SIZE, "node(s) had untolerated taint {%.60s: %.60s}", t->key ? t->key : "",
-			 t->value ? t->value : "");
+		snprintf(reason, SCHED_REASON_SIZE, "node(s) had untolerated taint {%.60s: %.60s}",
+			 t->key ? t->key : "", t->value ? t->value : "");
 		return false;
 	}
 	return true;
@@ -88,5 +89,9 @@ static int64_t taint_score(const struct cycle *c, void *state, const struct sche
 }
 
 const struct sched_plugin plugin_taints = {
-	.name = "TaintToleration", .filter = taint_filter, .score = taint_score, .normalize = normalize_reverse, .weight = 3,
+	.name = "TaintToleration",
+	.filter = taint_filter,
+	.score = taint_score,
+	.normalize = normalize_reverse,
+	.weight = 3,
 };

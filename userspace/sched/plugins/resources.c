@@ -32,14 +32,19 @@ static int64_t least_allocated(const struct cycle *c, void *state, const struct 
 
 	(void)state;
 	if (n->allocatable.cpu_milli > 0)
-		cpu = (n->allocatable.cpu_milli - n->used_nonzero.cpu_milli - c->nonzero.cpu_milli) * 100 / n->allocatable.cpu_milli;
+		cpu = (n->allocatable.cpu_milli - n->used_nonzero.cpu_milli - c->nonzero.cpu_milli) * 100 /
+		      n->allocatable.cpu_milli;
 	if (n->allocatable.memory > 0)
-		memory = (n->allocatable.memory - n->used_nonzero.memory - c->nonzero.memory) / (n->allocatable.memory / 100 + 1);
+		memory = (n->allocatable.memory - n->used_nonzero.memory - c->nonzero.memory) /
+			 (n->allocatable.memory / 100 + 1);
 	return ((cpu > 0 ? cpu : 0) + (memory > 0 ? memory : 0)) / 2;
 }
 
 const struct sched_plugin plugin_resources_fit = {
-	.name = "NodeResourcesFit", .filter = fit_filter, .score = least_allocated, .weight = 1,
+	.name = "NodeResourcesFit",
+	.filter = fit_filter,
+	.score = least_allocated,
+	.weight = 1,
 };
 
 /* 100 when cpu and memory are used to the same share, less the further they are apart. */
@@ -58,4 +63,6 @@ static int64_t balanced(const struct cycle *c, void *state, const struct sched_n
 	return 100 - apart / 20;
 }
 
-const struct sched_plugin plugin_balanced = { .name = "NodeResourcesBalancedAllocation", .score = balanced, .weight = 1 };
+const struct sched_plugin plugin_balanced = { .name = "NodeResourcesBalancedAllocation",
+					      .score = balanced,
+					      .weight = 1 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PodTopologySpread: the pod's constraints (DoNotSchedule filters, ScheduleAnyway scores), and for pods of a controller without constraints
- * a soft spread over nodes, so that replicas do not share a node while another is as good.
+ * PodTopologySpread: the pod's constraints (DoNotSchedule filters, ScheduleAnyway scores), and for pods of a
+ * controller without constraints a soft spread over nodes, so that replicas do not share a node while another is as
+ * good.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,10 +19,10 @@ struct constraint {
 	const char *key;
 	int64_t max_skew;
 	bool hard;
-	bool self;		/* the pod itself matches the selector */
+	bool self; /* the pod itself matches the selector */
 	size_t n;
 	struct domain *domains;
-	int64_t min;		/* of all domains */
+	int64_t min; /* of all domains */
 };
 struct spread {
 	size_t n;
@@ -71,7 +72,8 @@ static bool eligible(const struct cycle *c, const struct sched_node *n)
 	return true;
 }
 
-static void count(struct cycle *c, struct constraint *k, const struct api_topology_spread_constraint *t, const char *owner_uid)
+static void count(struct cycle *c, struct constraint *k, const struct api_topology_spread_constraint *t,
+		  const char *owner_uid)
 {
 	k->domains = arena_calloc(c->arena, 16, sizeof(*k->domains));
 	if (!k->domains)
@@ -84,8 +86,9 @@ static void count(struct cycle *c, struct constraint *k, const struct api_topolo
 		if (!value || !eligible(c, n) || !(d = domain_of(c, k, value)))
 			continue;
 		for (size_t i = 0; i < n->n_pods; i++)
-			d->matching += t ? matches(c, t, n->pods[i]) :
-					   streq(n->pods[i]->owner_uid, owner_uid) && streq(n->pods[i]->ns, c->pod->metadata.namespace_);
+			d->matching += t ? matches(c, t, n->pods[i])
+					 : streq(n->pods[i]->owner_uid, owner_uid) &&
+						       streq(n->pods[i]->ns, c->pod->metadata.namespace_);
 	}
 	k->min = k->n ? INT64_MAX : 0;
 	for (size_t i = 0; i < k->n; i++)
@@ -109,9 +112,11 @@ static void prefilter(struct cycle *c, void **state)
 		const struct api_topology_spread_constraint *t = &spec->topology_spread_constraints[i];
 		struct constraint *k = &s->c[s->n++];
 
-		*k = (struct constraint){ .key = t->topology_key, .max_skew = t->max_skew,
+		*k = (struct constraint){ .key = t->topology_key,
+					  .max_skew = t->max_skew,
 					  .hard = !streq(t->when_unsatisfiable, "ScheduleAnyway"),
-					  .self = api_label_selector_matches(t->label_selector, &c->pod->metadata.labels) };
+					  .self = api_label_selector_matches(t->label_selector,
+									     &c->pod->metadata.labels) };
 		count(c, k, t, NULL);
 	}
 	if (!s->n) {
@@ -144,7 +149,8 @@ static bool filter(const struct cycle *c, void *state, const struct sched_node *
 			continue;
 		d = lookup(&s->c[i], n);
 		if (!d) {
-			snprintf(reason, SCHED_REASON_SIZE, "node(s) didn't match pod topology spread constraints (missing required label)");
+			snprintf(reason, SCHED_REASON_SIZE,
+				 "node(s) didn't match pod topology spread constraints (missing required label)");
 			return false;
 		}
 		if (d->matching + s->c[i].self - s->c[i].min > s->c[i].max_skew) {
@@ -171,5 +177,10 @@ static int64_t score(const struct cycle *c, void *state, const struct sched_node
 }
 
 const struct sched_plugin plugin_spread = {
-	.name = "PodTopologySpread", .prefilter = prefilter, .filter = filter, .score = score, .normalize = normalize_reverse, .weight = 2,
+	.name = "PodTopologySpread",
+	.prefilter = prefilter,
+	.filter = filter,
+	.score = score,
+	.normalize = normalize_reverse,
+	.weight = 2,
 };
