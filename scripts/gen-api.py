@@ -8,13 +8,16 @@ The language, one statement a line; '#' at the start of a word opens a comment; 
 
     package io.k8s.api.core.v1 core/v1          OpenAPI package and group/version of what follows ("core" is the empty group)
 
-    type NAME [struct=C_NAME] [extern] [object] [-- doc]
-        struct=     name of the C struct, else api_<name_in_snake_case>
+    type NAME [id=NAME] [struct=C_NAME] [extern] [object] [-- doc]
+        id=         what fields and C call it, where another package has a type of that name
+        struct=     name of the C struct, else api_<id_in_snake_case>
         extern      the struct is written by hand in api.h; members that have no place in it say no-c
         object      has apiVersion, kind and metadata, which are then added; the struct starts with struct api_object
 
-    kind NAME PLURAL namespaced|cluster [short=a,b] [categories=a,b] [sub=status,scale] [generation] [name=FORMAT] [-- doc]
-        a type with the word object, and an entry among the kinds. Besides fields its body may hold
+    kind NAME PLURAL namespaced|cluster [id=NAME] [short=a,b] [categories=a,b] [sub=status,scale] [generation] [name=FORMAT]
+         [unattended=WHY] [-- doc]
+        a type with the word object, and an entry among the kinds. unattended: objects are kept, but nothing acts on them
+        yet; clients are warned with these words. Besides fields its body may hold
     column "NAME" string|integer|date [wide] [format=name] path=.a.b | fn=NAME
     select PATH...                              field selectors besides metadata.name and metadata.namespace
 
@@ -184,9 +187,10 @@ class Field:
 
 
 class Type:
-    def __init__(self, where, name, package, doc):
+    def __init__(self, where, name, package, doc, ident):
         self.where, self.name, self.package, self.doc = where, name, package, doc
-        self.cname, self.id = "api_" + snake(name), snake(name)
+        self.key, self.id = ident, snake(ident)
+        self.cname = "api_" + self.id
         self.fields, self.extern, self.object = [], False, False
 
     def add_object_fields(self):
@@ -207,7 +211,7 @@ class Kind:
         self.where, self.type, self.group, self.version, self.plural = where, typ, group, version, plural
         self.namespaced = scope == "namespaced"
         self.short, self.categories, self.sub, self.columns, self.select = [], [], [], [], []
-        self.generation, self.name_format = False, "dns-subdomain"
+        self.generation, self.name_format, self.unattended = False, "dns-subdomain", None
 
 
 class Parser:
@@ -250,7 +254,7 @@ class Parser:
                     self.type.extern = True
                 elif w == "object":
                     self.type.add_object_fields()
-                else:
+                elif not w.startswith("id="):
                     raise KindError(where, f"type {self.type.name}: unknown word '{w}'")
         elif verb == "kind":
             self.new_kind(where, words, doc)
@@ -278,16 +282,17 @@ class Parser:
     def new_type(self, where, words, doc):
         if len(words) < 2 or not re.fullmatch(r"[A-Z][A-Za-z0-9]*", words[1]):
             raise KindError(where, f"{words[0]} needs a name")
-        if words[1] in self.types:
-            old = self.types[words[1]].where
-            raise KindError(where, f"{words[1]} is there already ({old[0]}:{old[1]})")
-        self.type = Type(where, words[1], self.package[0], doc)
-        self.types[words[1]] = self.type
+        ident = next((w[3:] for w in words[2:] if w.startswith("id=")), words[1])
+        if ident in self.types:
+            old = self.types[ident].where
+            raise KindError(where, f"{ident} is there already ({old[0]}:{old[1]}); give it an id=")
+        self.type = Type(where, words[1], self.package[0], doc, ident)
+        self.types[ident] = self.type
 
     def new_kind(self, where, words, doc):
         if len(words) < 4 or words[3] not in ("namespaced", "cluster"):
             raise KindError(where, "kind needs a name, a plural, and namespaced or cluster")
-        self.new_type(where, words[:2], doc)
+        self.new_type(where, words, doc)
         self.type.add_object_fields()
         k = self.kind = Kind(where, self.type, self.package[1], self.package[2], words[2], words[3])
         self.kinds.append(k)
@@ -301,8 +306,12 @@ class Parser:
                 k.sub = value.split(",")
             elif key == "name":
                 k.name_format = value
+            elif key == "unattended":
+                k.unattended = value
             elif w == "generation":
                 k.generation = True
+            elif key == "id":
+                pass  # the type's
             else:
                 raise KindError(where, f"kind {k.type.name}: unknown word '{w}'")
 
@@ -333,15 +342,15 @@ class Parser:
         done, out = {}, []
 
         def visit(t):
-            if done.get(t.name) == "open":
+            if done.get(t.key) == "open":
                 raise KindError(t.where, f"type {t.name} embeds itself")
-            if t.name in done:
+            if t.key in done:
                 return
-            done[t.name] = "open"
+            done[t.key] = "open"
             for f in t.fields:
                 if "API_EMBEDDED" in f.flags and not f.no_c:
                     visit(self.types[f.base])
-            done[t.name] = "closed"
+            done[t.key] = "closed"
             out.append(t)
         for t in self.types.values():
             visit(t)
@@ -484,7 +493,7 @@ class Tables:
                 ("namespaced", "true" if k.namespaced else "false"),
                 ("has_spec_generation", "true" if k.generation else "false"), ("type", f"&api_type_{t.id}"),
                 ("columns", columns), ("n_columns", len(k.columns)), ("selectable", self.strings(k.select, True)),
-                ("name_format", cstr(k.name_format))):
+                ("name_format", cstr(k.name_format)), ("unattended", cstr(k.unattended))):
             w(f"\t.{name} = {value},\n")
         w("};\n")
 

@@ -334,6 +334,9 @@ void watch_end_all(struct apiserver *s);
 
 /* --- rest_*.c: what single kinds need ----------------------------------------------------------------------------- */
 
+int kind_prepare_create(struct call *c, json_t *obj); /* status and the like; -1: answered */
+void kind_warn(struct call *c);			      /* when no controller acts on such objects */
+void kind_created(struct call *c);		      /* the same, as an event, when the object is written */
 int pod_prepare_create(struct call *c, json_t *obj);
 void pod_binding(struct call *c);
 void pod_eviction(struct call *c);

@@ -248,6 +248,7 @@ static void on_put(void *arg, int r, const struct store_txn_result *res, const s
 		int n = snprintf(rv, sizeof(rv), "\"resourceVersion\":\"%lld\",", (long long)res->rev);
 
 		wrote(c, res->rev, "put");
+		kind_created(c);
 		b = http_buf_new(NULL, c->encoded.len + (size_t)n);
 		if (b) {
 			memcpy(b->data, c->encoded.buf, head);

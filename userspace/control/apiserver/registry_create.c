@@ -122,8 +122,9 @@ int object_prepare_create(struct call *c, json_t *obj)
 		call_oom(c);
 		return -1;
 	}
-	if (streq(kind->plural, "deployments") || streq(kind->plural, "replicasets") || streq(kind->plural, "services"))
-		json_object_set_new(obj, "status", json_object());
+	if (kind_prepare_create(c, obj) < 0)
+		return -1;
+	kind_warn(c);
 	api_default(kind, obj);
 	api_validate(kind, obj, NULL, &errs);
 	if (errs.n) {

@@ -148,6 +148,7 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 		if (streq(kind->plural, "services") && service_prepare_update(c, obj, old) < 0)
 			return -1;
 	}
+	kind_warn(c);
 	if (json_object_get(old_meta, "deletionTimestamp") && adds_finalizer(obj, old)) {
 		api_errs_add(&errs, API_C_FORBIDDEN, "metadata.finalizers",
 			     "Forbidden: no new finalizers can be added if the object is being deleted");

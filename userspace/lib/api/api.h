@@ -163,6 +163,7 @@ struct api_kind {
 	size_t n_columns;
 	const char *const *selectable; /* field selectors besides metadata.name and metadata.namespace */
 	const char *name_format;       /* "dns-subdomain", "dns-label", "dns-1035-label", "path-segment" */
+	const char *unattended;	       /* no controller acts on these yet: what is missing; NULL: attended */
 };
 
 const struct api_kind *const *api_kinds(size_t *ret_n); /* all, by group, version, kind */

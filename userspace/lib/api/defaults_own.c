@@ -8,8 +8,9 @@
 
 #include "../base/cleanup.h"
 #include "../base/str.h"
+#include "defaults.h"
 
-static void set_missing(json_t *obj, const char *name, json_t *value)
+void api_set_missing(json_t *obj, const char *name, json_t *value)
 {
 	const json_t *have = json_object_get(obj, name);
 
@@ -65,7 +66,7 @@ static void default_containers(json_t *containers, bool is_pod)
 	}
 }
 
-static void default_pod_spec(json_t *spec, bool is_pod)
+void api_default_pod_spec(json_t *spec, bool is_pod)
 {
 	const char *account = api_get_str(spec, "serviceAccountName"), *old_name = api_get_str(spec, "serviceAccount");
 	json_t *volume;
@@ -78,9 +79,9 @@ static void default_pod_spec(json_t *spec, bool is_pod)
 		json_object_set_new(spec, "serviceAccount", json_string(account));
 	else if (old_name && *old_name)
 		json_object_set_new(spec, "serviceAccountName", json_string(old_name));
-	set_missing(spec, "securityContext", json_object());
+	api_set_missing(spec, "securityContext", json_object());
 	if (is_pod)
-		set_missing(spec, "enableServiceLinks", json_true());
+		api_set_missing(spec, "enableServiceLinks", json_true());
 	default_containers(json_object_get(spec, "initContainers"), is_pod);
 	default_containers(json_object_get(spec, "containers"), is_pod);
 	json_array_foreach (json_object_get(spec, "volumes"), i, volume)
@@ -90,12 +91,12 @@ static void default_pod_spec(json_t *spec, bool is_pod)
 
 static void default_pod(json_t *obj)
 {
-	default_pod_spec(json_object_get(obj, "spec"), true);
+	api_default_pod_spec(json_object_get(obj, "spec"), true);
 }
 
 static void default_template(json_t *obj)
 {
-	default_pod_spec(api_get(obj, "spec.template.spec"), false);
+	api_default_pod_spec(api_get(obj, "spec.template.spec"), false);
 }
 
 static void default_deployment(json_t *obj)
@@ -105,16 +106,16 @@ static void default_deployment(json_t *obj)
 	default_template(obj);
 	if (!json_is_object(spec))
 		return;
-	set_missing(spec, "strategy", json_object());
+	api_set_missing(spec, "strategy", json_object());
 	strategy = json_object_get(spec, "strategy");
 	if (api_json_empty(json_object_get(strategy, "type")))
 		json_object_set_new(strategy, "type", json_string("RollingUpdate"));
 	if (!streq(api_get_str(strategy, "type"), "RollingUpdate"))
 		return;
-	set_missing(strategy, "rollingUpdate", json_object());
+	api_set_missing(strategy, "rollingUpdate", json_object());
 	rolling = json_object_get(strategy, "rollingUpdate");
-	set_missing(rolling, "maxUnavailable", json_string("25%"));
-	set_missing(rolling, "maxSurge", json_string("25%"));
+	api_set_missing(rolling, "maxUnavailable", json_string("25%"));
+	api_set_missing(rolling, "maxSurge", json_string("25%"));
 }
 
 static void default_service(json_t *obj)
@@ -148,7 +149,7 @@ static void default_namespace(json_t *obj)
 	json_t *meta = json_object_get(obj, "metadata");
 
 	if (name) {
-		set_missing(meta, "labels", json_object());
+		api_set_missing(meta, "labels", json_object());
 		json_object_set_new(json_object_get(meta, "labels"), "kubernetes.io/metadata.name", json_string(name));
 	}
 	if (!api_get_str(obj, "status.phase"))
@@ -160,7 +161,7 @@ static void default_node(json_t *obj)
 	json_t *status = json_object_get(obj, "status"), *capacity = json_object_get(status, "capacity");
 
 	if (capacity)
-		set_missing(status, "allocatable", json_deep_copy(capacity));
+		api_set_missing(status, "allocatable", json_deep_copy(capacity));
 }
 
 /* stringData is for writing only: its texts become bytes of data. */
@@ -171,7 +172,7 @@ static void default_secret(json_t *obj)
 
 	if (!json_is_object(texts))
 		return;
-	set_missing(obj, "data", json_object());
+	api_set_missing(obj, "data", json_object());
 	json_object_foreach (texts, key, v) {
 		cleanup(free) char *b64 = json_is_string(v) ? str_base64(json_string_value(v), json_string_length(v))
 							    : NULL;
@@ -201,4 +202,5 @@ void api_default_own(const struct api_kind *kind, json_t *obj)
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (streq(own[i].group, kind->group) && streq(own[i].kind, kind->kind))
 			own[i].fn(obj);
+	api_default_own_kinds(kind, obj);
 }

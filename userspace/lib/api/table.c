@@ -88,7 +88,8 @@ static json_t *age(const json_t *obj, int64_t now_ms)
 
 static api_column_fn *find(const char *name)
 {
-	static const struct api_column_impl *const sets[] = { api_pod_columns, api_workload_columns, api_core_columns };
+	static const struct api_column_impl *const sets[] = { api_pod_columns, api_workload_columns, api_core_columns,
+							      api_more_workload_columns, api_storage_columns };
 
 	if (streq(name, "age"))
 		return age;
@@ -112,7 +113,9 @@ static json_t *cell(const struct api_column *c, const json_t *obj, int64_t now_m
 	v = api_get(obj, c->path[0] == '.' ? c->path + 1 : c->path);
 	if (streq(c->type, "date") && json_is_string(v))
 		return api_column_age_of(json_string_value(v), now_ms);
-	return v ? json_incref(v) : json_string("");
+	if (v)
+		return json_incref(v);
+	return streq(c->type, "boolean") ? json_false() : json_string("");
 }
 
 json_t *api_table_cells(const struct api_kind *kind, const json_t *obj, int64_t now_ms)
