@@ -28,6 +28,15 @@ static const struct api_kind *const kinds[] = {
 	&api_kind_network_policy,
 	&api_kind_node,
 	&api_kind_namespace,
+	&api_kind_stateful_set,
+	&api_kind_daemon_set,
+	&api_kind_controller_revision,
+	&api_kind_job,
+	&api_kind_cron_job,
+	&api_kind_persistent_volume_claim,
+	&api_kind_horizontal_pod_autoscaler,
+	&api_kind_pod_disruption_budget,
+	&api_kind_ingress,
 	NULL,
 };
 
