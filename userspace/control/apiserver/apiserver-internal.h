@@ -19,6 +19,7 @@
 #include "../../lib/io/metrics.h"
 #include "../store/store.h"
 #include "apiserver.h"
+#include "flowcontrol.h"
 
 /* --- cache.c: objects as bytes ------------------------------------------------------------------------------------ */
 
@@ -132,6 +133,7 @@ struct apiserver {
 	bool store_ok;
 	char store_error[256];
 
+	struct flow *flow; /* flowcontrol.c */
 	struct list calls; /* every struct call alive */
 	size_t n_calls;
 	bool stopping;
@@ -171,6 +173,8 @@ struct call {
 	struct list link;
 	uint64_t start_ns;
 	struct identity who;
+
+	struct flow_ticket flow;
 
 	/* what is asked */
 	const char *verb;     /* "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" */

@@ -26,6 +26,8 @@ struct apiserver_config {
 	struct tls_files kubelet;  /* identity towards the agents and the CA of theirs */
 	const char *service_cidrs; /* "10.96.0.0/12,fd00:10:96::/112": at most one of each family, first is primary */
 	const char *advertise;	   /* "ip:port,...": backends of the `kubernetes` Service; NULL: none */
+	unsigned max_seats;	   /* requests at work at once, in seats; 0: 600 */
+	int request_timeout_s;	   /* of requests that are not streams; 0: 60 */
 	int compact_interval_s;	   /* history kept; 0: 300 */
 	int bookmark_interval_s;   /* 0: 60 */
 	int ring_events;	   /* events kept per kind for watches to resume; 0: 4096 */

@@ -19,7 +19,7 @@
 #define RETRY_MS 1000
 
 static const char *const namespaces[] = { "default", "kube-system", "kube-public", "kube-node-lease" };
-enum { STEP_SERVICE = 4, STEP_SLICE = 5, STEP_DONE = 6 };
+enum { STEP_SERVICE = 4, STEP_SLICE = 5, STEP_FLOW = 6 }; /* STEP_FLOW + i: flow_default_object(i) */
 
 static void step(struct apiserver *s, int n);
 
@@ -209,6 +209,16 @@ static void step(struct apiserver *s, int n)
 		slice = make_slice(s);
 		if (slice) {
 			submit(s, n, "discovery.k8s.io", "endpointslices", "default", slice, create_or_replace);
+			return;
+		}
+		n = STEP_FLOW;
+	}
+	if (n >= STEP_FLOW) {
+		const char *plural;
+		json_t *obj = flow_default_object(n - STEP_FLOW, &plural);
+
+		if (obj) {
+			submit(s, n, "flowcontrol.apiserver.k8s.io", plural, "", obj, create_or_leave);
 			return;
 		}
 	}

@@ -50,6 +50,7 @@ void call_unref(struct call *c)
 
 	if (--c->refs)
 		return;
+	flow_leave(c);
 	if (c->data_free)
 		c->data_free(c);
 	loop_timer_cancel(&c->wait_timer);
@@ -84,6 +85,7 @@ static void on_req_close(struct http_req *req, void *data)
 
 	(void)req;
 	c->req = NULL;
+	flow_abandon(c);
 	if (c->on_close)
 		c->on_close(c);
 	call_unref(c);
@@ -95,6 +97,7 @@ static void count(struct call *c, int code)
 	const char *resource = c->resource[0] ? c->resource : "";
 
 	snprintf(code_text, sizeof(code_text), "%d", code);
+	flow_leave(c);
 	metric_add(c->s->m_requests, 1, c->verb, resource, code_text);
 	if (!streq(c->verb, "watch"))
 		metric_observe(c->s->m_seconds, (double)(clock_mono_ns() - c->start_ns) / 1e9, c->verb, resource);

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 
 #ifndef SKEP_VERSION
@@ -32,6 +34,9 @@ static const char usage[] =
 	"                           identity towards the agents, for logs and exec, and the CA of theirs\n"
 	"  --service-cidrs CIDRS    addresses of services, at most one range of each family (10.96.0.0/12,fd00:10:96::/112)\n"
 	"  --advertise IP:PORT,...  where pods reach the API servers: endpoints of the Service `kubernetes`\n"
+	"  --max-requests-inflight N, --max-mutating-requests-inflight N\n"
+	"                           together: requests at work at once, shared out by priority (400 and 200)\n"
+	"  --request-timeout DURATION  of requests that are no streams (60s)\n"
 	"  --help, --version\n";
 
 static int readable(const char *flag, const char *path, struct err *err)
@@ -70,6 +75,25 @@ static int check(const struct apiserver_config *c, struct err *err)
 	return 0;
 }
 
+/* "90", "90s", "5m", "2h" */
+static int seconds(const char *text, int *ret)
+{
+	cleanup(free) char *number = strdup(text);
+	size_t len = strlen(text);
+	int64_t n, unit = 1;
+
+	if (!number || !len)
+		return -EINVAL;
+	if (strchr("smh", text[len - 1])) {
+		unit = text[len - 1] == 'h' ? 3600 : text[len - 1] == 'm' ? 60 : 1;
+		number[len - 1] = '\0';
+	}
+	if (str_to_i64(number, 1, 86400 / unit, &n) < 0)
+		return -EINVAL;
+	*ret = (int)(n * unit);
+	return 0;
+}
+
 int apiserver_config_parse(int argc, char **argv, struct apiserver_config *config, struct err *err)
 {
 	enum {
@@ -86,6 +110,9 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		KUBELET_CA,
 		SERVICE_CIDRS,
 		ADVERTISE,
+		MAX_READS,
+		MAX_WRITES,
+		REQUEST_TIMEOUT,
 		HELP,
 		VERSION
 	};
@@ -104,10 +131,15 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "kubelet-client-ca", 1, NULL, KUBELET_CA },
 		{ "service-cidrs", 1, NULL, SERVICE_CIDRS },
 		{ "advertise", 1, NULL, ADVERTISE },
+		{ "max-requests-inflight", 1, NULL, MAX_READS },
+		{ "max-mutating-requests-inflight", 1, NULL, MAX_WRITES },
+		{ "request-timeout", 1, NULL, REQUEST_TIMEOUT },
 		{ "help", 0, NULL, HELP },
 		{ "version", 0, NULL, VERSION },
 		{ 0 },
 	};
+	unsigned reads = 400, writes = 200;
+	int64_t n;
 	int opt;
 
 	*config = (struct apiserver_config){ .socket_activation = true };
@@ -156,6 +188,17 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		case ADVERTISE:
 			config->advertise = optarg;
 			break;
+		case MAX_READS:
+		case MAX_WRITES:
+			if (str_to_i64(optarg, 1, 100000, &n) < 0)
+				return err_set(err, EINVAL, "--max-%srequests-inflight '%s': expected 1 to 100000",
+					       opt == MAX_READS ? "" : "mutating-", optarg);
+			*(opt == MAX_READS ? &reads : &writes) = (unsigned)n;
+			break;
+		case REQUEST_TIMEOUT:
+			if (seconds(optarg, &config->request_timeout_s) < 0)
+				return err_set(err, EINVAL, "--request-timeout '%s': expected 1s to 24h", optarg);
+			break;
 		case HELP:
 			fputs(usage, stdout);
 			return 1;
@@ -170,5 +213,6 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 	}
 	if (optind < argc)
 		return err_set(err, EINVAL, "unexpected argument '%s'; see --help", argv[optind]);
+	config->max_seats = reads + writes;
 	return check(config, err);
 }

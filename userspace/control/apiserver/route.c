@@ -321,9 +321,15 @@ static void route_resource(struct call *c, const char *method)
 	cache_wait(c, 0, LOAD_TIMEOUT_MS, dispatch);
 }
 
-static void route_other(struct call *c, const char *method, const char *path)
+static const char *other_verb(const char *method)
 {
-	c->verb = streq(method, "GET") || streq(method, "HEAD") ? "get" : streq(method, "POST") ? "post" : "other";
+	if (streq(method, "GET") || streq(method, "HEAD"))
+		return "get";
+	return streq(method, "POST") ? "post" : "other";
+}
+
+static void route_other(struct call *c, const char *path)
+{
 	if (!allowed(c, path)) {
 		if (c->who.authenticated)
 			forbid(c, path);
@@ -333,6 +339,15 @@ static void route_other(struct call *c, const char *method, const char *path)
 	}
 	if (!discovery_handle(c, path))
 		call_status(c, 404, "NotFound", "the server could not find the requested resource");
+}
+
+/* Its turn has come. */
+static void route_run(struct call *c)
+{
+	if (c->resource[0])
+		route_resource(c, http_req_method(c->req));
+	else
+		route_other(c, http_req_path(c->req));
 }
 
 void route_request(struct http_req *req, void *arg)
@@ -359,10 +374,12 @@ void route_request(struct http_req *req, void *arg)
 	}
 	switch (parse_resource(c, path)) {
 	case 1:
-		route_resource(c, method);
+		c->verb = verb_of(c, method) ?: "";
+		flow_enter(c, NULL, route_run);
 		break;
 	case 0:
-		route_other(c, method, path);
+		c->verb = other_verb(method);
+		flow_enter(c, path, route_run);
 		break;
 	default:
 		call_status(c, 404, "NotFound", "the server could not find the requested resource");

@@ -173,6 +173,9 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	if (r < 0)
 		goto fail;
 	cache_resource(s, "", "services")->on_change = service_changed;
+	r = flow_init(s, err);
+	if (r < 0)
+		goto fail;
 	r = start_listening(s, err);
 	if (r < 0)
 		goto fail;
@@ -218,6 +221,7 @@ void apiserver_free(struct apiserver *s)
 	if (s->store)
 		s->store->ops->close(s->store);
 	cache_done(s);
+	flow_done(s);
 	ipalloc_free(s->ips);
 	free((char *)s->config.advertise);
 	free((char *)s->config.service_cidrs);

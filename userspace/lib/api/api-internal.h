@@ -79,6 +79,8 @@ void api_validate_endpoint_slice(const json_t *obj, const json_t *old, struct ap
 void api_validate_node(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_config_map(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_secret(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_flow_schema(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_priority_level(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_lease(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_event(const json_t *obj, const json_t *old, struct api_errs *errs);
 

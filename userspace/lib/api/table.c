@@ -88,8 +88,9 @@ static json_t *age(const json_t *obj, int64_t now_ms)
 
 static api_column_fn *find(const char *name)
 {
-	static const struct api_column_impl *const sets[] = { api_pod_columns, api_workload_columns, api_core_columns,
-							      api_more_workload_columns, api_storage_columns };
+	static const struct api_column_impl *const sets[] = { api_pod_columns,	   api_workload_columns,
+							      api_core_columns,	   api_more_workload_columns,
+							      api_storage_columns, api_flow_columns };
 
 	if (streq(name, "age"))
 		return age;

@@ -323,6 +323,8 @@ static const struct {
 	{ "networking.k8s.io", "NetworkPolicy", api_validate_network_policy },
 	{ "discovery.k8s.io", "EndpointSlice", api_validate_endpoint_slice },
 	{ "coordination.k8s.io", "Lease", api_validate_lease },
+	{ "flowcontrol.apiserver.k8s.io", "FlowSchema", api_validate_flow_schema },
+	{ "flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", api_validate_priority_level },
 };
 
 void api_validate(const struct api_kind *kind, const json_t *obj, const json_t *old, struct api_errs *errs)

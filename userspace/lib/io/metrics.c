@@ -179,6 +179,17 @@ void metrics_on_scrape(void (*fn)(void *arg), void *arg)
 	scrapers[n_scrapers++].arg = arg;
 }
 
+void metrics_off_scrape(void (*fn)(void *arg), void *arg)
+{
+	for (size_t i = 0; i < n_scrapers; i++) {
+		if (scrapers[i].fn != fn || scrapers[i].arg != arg)
+			continue;
+		memmove(&scrapers[i], &scrapers[i + 1], (n_scrapers - i - 1) * sizeof(scrapers[0]));
+		n_scrapers--;
+		return;
+	}
+}
+
 static void add_number(struct strbuf *sb, double v)
 {
 	if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v)

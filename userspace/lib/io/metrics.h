@@ -26,6 +26,7 @@ void metric_observe(struct metric *m, double v, ...); /* histograms */
 void metric_reset(struct metric *m);		      /* drop all series: families rebuilt at scrape */
 /* fn runs at each scrape, before writing, to refresh families from their source. */
 void metrics_on_scrape(void (*fn)(void *arg), void *arg);
+void metrics_off_scrape(void (*fn)(void *arg), void *arg); /* no more */
 void metrics_write(struct strbuf *out);
 /*
  * Answers /metrics, /livez, /readyz, /healthz on a plain server; true if it did. ready: NULL or says why not ("" =
