@@ -225,6 +225,23 @@ int api_yaml_parse(const char *data, size_t len, json_t **ret_array, int **ret_l
  * Kubernetes' protobuf form of an object ("k8s\0" and the envelope) to the tree its JSON would give. A new reference.
  */
 int api_protobuf_parse(const void *data, size_t len, json_t **ret, struct err *err);
+/* The type a body of that apiVersion and kind is read and written by, kinds or not (Status); NULL: none. */
+const struct api_type *api_protobuf_type(const char *api_version, const char *kind);
+/* Have the type's fields protobuf numbers? Those of custom resources have none. */
+bool api_protobuf_has(const struct api_type *type);
+/*
+ * The writers append to out; 0 or -ENOMEM. write: a whole object. write_list: what comes before the items of a list,
+ * which the caller sends after it, items_len bytes in all, each from write_item. write_event: a watch event with its
+ * length in front; object is what write gave.
+ */
+int api_protobuf_write(const struct api_type *type, const char *api_version, const char *kind, const json_t *obj,
+		       struct strbuf *out);
+int api_protobuf_write_list(const char *api_version, const char *kind, const json_t *meta, size_t items_len,
+			    struct strbuf *out);
+int api_protobuf_write_item(const struct api_type *type, const json_t *obj, struct strbuf *out);
+int api_protobuf_write_event(const char *type, const void *object, size_t len, struct strbuf *out);
+/* Of any object only the metadata: what PartialObjectMetadata is written by. */
+extern const struct api_type api_type_partial_object_metadata;
 /* Line of a field path within document i of that stream, 0 if unknown: for the CLI's messages. */
 int api_yaml_line_of(const char *data, size_t len, size_t doc, const char *field_path);
 void api_yaml_write(const json_t *value, struct strbuf *out);

@@ -133,10 +133,10 @@ static json_t *time_of(struct cursor c, bool micro)
 	}
 	if (!set || s < -62135596800 || s > 253402300799 || ns < 0 || ns > 999999999)
 		return NULL;
-	if (micro)
-		clock_rfc3339_micro(s * 1000 + ns / 1000000, buf);
-	else
-		clock_rfc3339(s * 1000, buf);
+	clock_rfc3339(s * 1000, buf);
+	if (micro) /* after the seconds: 2026-11-23T00:36:00.123456Z */
+		snprintf(buf + strlen("2026-11-23T00:36:00"), sizeof(buf) - strlen("2026-11-23T00:36:00"), ".%06dZ",
+			 (int)(ns / 1000));
 	return json_string(buf);
 }
 
@@ -168,6 +168,21 @@ static json_t *quantity_of(struct cursor c)
 	return text_of(text);
 }
 
+/* RawExtension, FieldsV1 and apiextensions' JSON: {1: JSON text}. */
+static json_t *raw_of(struct cursor c)
+{
+	struct cursor text = { c.p, c.p };
+	json_t *ret = NULL;
+	struct value v;
+
+	while (read_field(&c, &v) > 0)
+		if (v.num == 1)
+			text = v.bytes;
+	if (text.p == text.end)
+		return json_null();
+	return api_json_parse(text.p, (size_t)(text.end - text.p), &ret, NULL, NULL) < 0 ? NULL : ret;
+}
+
 static json_t *bytes_of(struct cursor c)
 {
 	cleanup(free) char *text = str_base64(c.p, (size_t)(c.end - c.p));
@@ -185,7 +200,7 @@ static bool wire_fits(const struct api_field *f, enum wire wire)
 	case API_DOUBLE:
 		return wire == WIRE_64;
 	case API_RAW:
-		return true;
+		return !f->format || wire == WIRE_BYTES;
 	default:
 		return wire == WIRE_BYTES;
 	}
@@ -244,6 +259,10 @@ static json_t *decode_one(const struct api_type *type, const struct api_field *f
 		}
 		break;
 	case API_RAW:
+		if (f->format) {
+			ret = raw_of(v->bytes);
+			break;
+		}
 		/* No description, no contents. That it is there is enough to be refused by name. */
 		ret = is_zero(v, 0) || (f->flags & API_READ_ONLY) ? json_null() : json_true();
 		break;
@@ -332,7 +351,7 @@ static int decode_field(const struct api_type *type, const struct api_field *f, 
 		x = member(obj, f->name, json_object);
 		return x ? decode_map_entry(type, f, v, depth, x, err) : err_set(err, ENOMEM, "out of memory");
 	}
-	if (f->shape == API_LIST && f->type != API_RAW) {
+	if (f->shape == API_LIST && (f->type != API_RAW || f->format)) {
 		x = member(obj, f->name, json_array);
 		return x ? decode_list(type, f, v, depth, x, err) : err_set(err, ENOMEM, "out of memory");
 	}
@@ -389,14 +408,23 @@ static const struct api_type *type_by_name(const char *name)
 	return NULL;
 }
 
+const struct api_type *api_protobuf_type(const char *api_version, const char *kind)
+{
+	const char *slash = strchr(api_version, '/');
+	const struct api_kind *k;
+	char group[128];
+
+	snprintf(group, sizeof(group), "%.*s", slash ? (int)(slash - api_version) : 0, api_version);
+	k = api_kind_by_name(group, slash ? slash + 1 : api_version, kind);
+	return k ? k->type : type_by_name(kind);
+}
+
 /* runtime.Unknown {1: TypeMeta {1: apiVersion, 2: kind}, 2: raw, 3: contentEncoding, 4: contentType} */
 int api_protobuf_parse(const void *data, size_t len, json_t **ret, struct err *err)
 {
 	struct cursor c = { data, (const unsigned char *)data + len }, raw = { c.p, c.p };
-	char version[128] = "", kind[128] = "", group[128] = "";
-	const struct api_kind *k;
+	char version[128] = "", kind[128] = "";
 	const struct api_type *type;
-	const char *slash;
 	struct value v, meta;
 	json_t *obj;
 	int r;
@@ -414,11 +442,7 @@ int api_protobuf_parse(const void *data, size_t len, json_t **ret, struct err *e
 	}
 	if (r < 0)
 		return err_set(err, EINVAL, "protobuf: the envelope is truncated or damaged");
-	slash = strchr(version, '/');
-	if (slash)
-		snprintf(group, sizeof(group), "%.*s", (int)(slash - version), version);
-	k = api_kind_by_name(group, slash ? slash + 1 : version, kind);
-	type = k ? k->type : type_by_name(kind);
+	type = api_protobuf_type(version, kind);
 	if (!type)
 		return err_set(err, EINVAL, "no kind \"%s\" is registered for version \"%s\"", kind, version);
 	obj = json_pack("{s:s,s:s}", "kind", kind, "apiVersion", version);
