@@ -15,8 +15,9 @@ The language, one statement a line; '#' at the start of a word opens a comment; 
         object      has apiVersion, kind and metadata, which are then added; the struct starts with struct api_object
 
     kind NAME PLURAL namespaced|cluster [id=NAME] [short=a,b] [categories=a,b] [sub=status,scale] [generation] [name=FORMAT]
-         [unattended=WHY] [-- doc]
-        a type with the word object, and an entry among the kinds. unattended: objects are kept, but nothing acts on them
+         [unattended=WHY] [review] [-- doc]
+        a type with the word object, and an entry among the kinds. review: a question, answered in the reply to its
+        create and never stored. unattended: objects are kept, but nothing acts on them
         yet; clients are warned with these words. Besides fields its body may hold
     column "NAME" string|integer|date [wide] [format=name] path=.a.b | fn=NAME
     select PATH...                              field selectors besides metadata.name and metadata.namespace
@@ -212,6 +213,7 @@ class Kind:
         self.namespaced = scope == "namespaced"
         self.short, self.categories, self.sub, self.columns, self.select = [], [], [], [], []
         self.generation, self.name_format, self.unattended = False, "dns-subdomain", None
+        self.review = False
 
 
 class Parser:
@@ -310,6 +312,8 @@ class Parser:
                 k.unattended = value
             elif w == "generation":
                 k.generation = True
+            elif w == "review":
+                k.review = True
             elif key == "id":
                 pass  # the type's
             else:
@@ -491,7 +495,8 @@ class Tables:
                 ("singular", cstr(t.name.lower())), ("short_names", self.strings(k.short, True)),
                 ("categories", self.strings(k.categories, True)), ("subresources", self.strings(k.sub, True)),
                 ("namespaced", "true" if k.namespaced else "false"),
-                ("has_spec_generation", "true" if k.generation else "false"), ("type", f"&api_type_{t.id}"),
+                ("has_spec_generation", "true" if k.generation else "false"),
+                ("review", "true" if k.review else "false"), ("type", f"&api_type_{t.id}"),
                 ("columns", columns), ("n_columns", len(k.columns)), ("selectable", self.strings(k.select, True)),
                 ("name_format", cstr(k.name_format)), ("unattended", cstr(k.unattended))):
             w(f"\t.{name} = {value},\n")

@@ -145,13 +145,20 @@ struct apiserver {
 
 /* --- call.c: one request ------------------------------------------------------------------------------------------ */
 
-#define MAX_GROUPS 16
+#define MAX_GROUPS 32
+#define MAX_EXTRA  32
+struct identity_extra {
+	const char *key, *value;
+};
 struct identity {
-	const char *user; /* "system:anonymous" without a certificate */
+	const char *user; /* "system:anonymous" for who shows neither a certificate nor a token */
+	const char *uid;  /* NULL: unknown */
 	const char *groups[MAX_GROUPS + 1];
 	size_t n_groups;
+	const struct identity_extra *extra; /* a key with several values comes several times */
+	size_t n_extra;
 	bool authenticated;
-	char *mem; /* holds the strings: a call outlives its connection */
+	void *mem; /* holds extra and the strings: a call outlives its connection */
 };
 
 enum repr { REPR_JSON, REPR_TABLE, REPR_META, REPR_YAML };
@@ -173,6 +180,7 @@ struct call {
 	struct list link;
 	uint64_t start_ns;
 	struct identity who;
+	struct identity real; /* who impersonates `who`; user NULL: nobody */
 
 	struct flow_ticket flow;
 
@@ -269,13 +277,29 @@ int call_read_any(struct call *c, json_t **ret, struct api_errs *dups);
 /* Unknown and duplicate fields according to fieldValidation; -1: answered. */
 int call_field_errors(struct call *c, const struct api_kind *kind, const struct api_errs *errs);
 
-/* --- route.c, authn.c, authz.c, discovery.c ----------------------------------------------------------------------- */
+/* --- route.c, authn.c --------------------------------------------------------------------------------------------- */
 
 void route_request(struct http_req *req, void *arg);
-int authn_identify(struct http_req *req, struct identity *ret);
-int identity_copy(struct identity *dst, const struct identity *src);
+/* Finds out who asks (c->who) and goes on with then(), now or later; or answers 401 or 503 itself. */
+void authn_identify(struct call *c, call_fn *then);
+void authn_refuse(struct call *c); /* 401, the same whatever the reason */
+
+/* --- identity.c, review.c ----------------------------------------------------------------------------------------- */
+
+int identity_copy(struct identity *dst, const struct identity *src); /* deep; 0 or -ENOMEM */
 void identity_done(struct identity *who);
 bool identity_in_group(const struct identity *who, const char *group);
+json_t *identity_user_info(const struct identity *who); /* authentication.k8s.io/v1 UserInfo */
+
+/* Kinds that are questions (api_kind.review): answers c by the kind's own function. */
+void review_handle(struct call *c);
+/*
+ * The answer to a review: c->body with this status (steals), 201. For the review functions, which find the checked
+ * question in c->body.
+ */
+void review_answer(struct call *c, json_t *status);
+
+/* --- authz.c, discovery.c ----------------------------------------------------------------------------------------- */
 
 enum verdict { AUTHZ_DENY, AUTHZ_ALLOW };
 struct authz_request {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who asks: the verified client certificate's CN is the user, its Os are the groups, as in Kubernetes. */
-#include "apiserver-internal.h"
+/*
+ * Who asks: the verified client certificate's CN is the user, its Os are the groups, as in Kubernetes. Who shows
+ * nothing is system:anonymous.
+ */
+#include "authn.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,55 +11,41 @@
 
 #include "../../lib/base/str.h"
 
-int identity_copy(struct identity *dst, const struct identity *src)
+/* One answer for every bad credential: which check failed is nobody's business. */
+void authn_refuse(struct call *c)
 {
-	size_t len = strlen(src->user) + 1;
-	char *p;
-
-	for (size_t i = 0; i < src->n_groups; i++)
-		len += strlen(src->groups[i]) + 1;
-	*dst = *src;
-	dst->mem = p = malloc(len);
-	if (!p) {
-		*dst = (struct identity){ .user = "system:anonymous" };
-		return -ENOMEM;
-	}
-	dst->user = p;
-	p = stpcpy(p, src->user) + 1;
-	for (size_t i = 0; i < src->n_groups; i++) {
-		dst->groups[i] = p;
-		p = stpcpy(p, src->groups[i]) + 1;
-	}
-	return 0;
+	if (c->req && !c->answered)
+		http_add_header(c->req, "WWW-Authenticate", "Bearer realm=\"kubernetes\"");
+	call_status(c, 401, "Unauthorized", "Unauthorized");
 }
 
-void identity_done(struct identity *who)
+static void by_certificate(const struct call *c, const char *cn, struct identity *who)
 {
-	free(who->mem);
-	who->mem = NULL;
+	const char *org;
+
+	who->user = cn;
+	who->authenticated = true;
+	for (size_t i = 0; who->n_groups < MAX_GROUPS - 1 && (org = http_req_cert_org(c->req, i)); i++)
+		who->groups[who->n_groups++] = org;
+	who->groups[who->n_groups++] = "system:authenticated";
 }
 
-int authn_identify(struct http_req *req, struct identity *ret)
+void authn_identify(struct call *c, call_fn *then)
 {
-	const char *cn = http_req_cert_cn(req), *org;
+	const char *cn = http_req_cert_cn(c->req);
 	struct identity who = { .user = "system:anonymous" };
 
-	if (cn && *cn) {
-		who.user = cn;
-		who.authenticated = true;
-		for (size_t i = 0; who.n_groups < MAX_GROUPS - 1 && (org = http_req_cert_org(req, i)); i++)
-			who.groups[who.n_groups++] = org;
-		who.groups[who.n_groups++] = "system:authenticated";
-	} else {
+	if (cn && *cn)
+		by_certificate(c, cn, &who);
+	else
 		who.groups[who.n_groups++] = "system:unauthenticated";
-	}
-	return identity_copy(ret, &who);
+	if (identity_copy(&c->who, &who) < 0)
+		call_oom(c);
+	else
+		then(c);
 }
 
-bool identity_in_group(const struct identity *who, const char *group)
+void self_subject_review(struct call *c)
 {
-	for (size_t i = 0; i < who->n_groups; i++)
-		if (streq(who->groups[i], group))
-			return true;
-	return false;
+	review_answer(c, json_pack("{s:o}", "userInfo", identity_user_info(&c->who)));
 }

@@ -240,6 +240,10 @@ static void dispatch(struct call *c)
 		dispatch_sub(c);
 		return;
 	}
+	if (c->res->kind->review) {
+		review_handle(c);
+		return;
+	}
 	if (streq(c->verb, "watch")) {
 		registry_watch(c);
 		return;
@@ -293,7 +297,7 @@ static void route_resource(struct call *c, const char *method)
 		if (c->who.authenticated)
 			forbid(c, NULL);
 		else
-			call_status(c, 401, "Unauthorized", "Unauthorized");
+			authn_refuse(c);
 		c->res = res;
 		return;
 	}
@@ -334,7 +338,7 @@ static void route_other(struct call *c, const char *path)
 		if (c->who.authenticated)
 			forbid(c, path);
 		else
-			call_status(c, 401, "Unauthorized", "Unauthorized");
+			authn_refuse(c);
 		return;
 	}
 	if (!discovery_handle(c, path))
@@ -350,28 +354,11 @@ static void route_run(struct call *c)
 		route_other(c, http_req_path(c->req));
 }
 
-void route_request(struct http_req *req, void *arg)
+/* Who asks is known; now for what they ask. */
+static void route_known(struct call *c)
 {
-	struct apiserver *s = arg;
-	struct call *c;
-	const char *path = http_req_path(req), *method = http_req_method(req);
+	const char *path = http_req_path(c->req), *method = http_req_method(c->req);
 
-	if (s->n_calls >= MAX_CALLS || s->stopping) {
-		http_add_header(req, "Retry-After", "1");
-		http_respond(req, s->stopping ? 503 : 429, "text/plain", "too many requests\n", 18);
-		return;
-	}
-	c = call_new(s, req);
-	if (!c) {
-		http_respond(req, 500, "text/plain", "out of memory\n", 14);
-		return;
-	}
-	call_ref(c);
-	if (authn_identify(req, &c->who) < 0) {
-		call_oom(c);
-		call_unref(c);
-		return;
-	}
 	switch (parse_resource(c, path)) {
 	case 1:
 		c->verb = verb_of(c, method) ?: "";
@@ -384,5 +371,24 @@ void route_request(struct http_req *req, void *arg)
 	default:
 		call_status(c, 404, "NotFound", "the server could not find the requested resource");
 	}
+}
+
+void route_request(struct http_req *req, void *arg)
+{
+	struct apiserver *s = arg;
+	struct call *c;
+
+	if (s->n_calls >= MAX_CALLS || s->stopping) {
+		http_add_header(req, "Retry-After", "1");
+		http_respond(req, s->stopping ? 503 : 429, "text/plain", "too many requests\n", 18);
+		return;
+	}
+	c = call_new(s, req);
+	if (!c) {
+		http_respond(req, 500, "text/plain", "out of memory\n", 14);
+		return;
+	}
+	call_ref(c);
+	authn_identify(c, route_known);
 	call_unref(c);
 }

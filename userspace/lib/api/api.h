@@ -158,6 +158,7 @@ struct api_kind {
 	const char *const *subresources; /* "status", "scale", "binding", "log", "exec", ... */
 	bool namespaced;
 	bool has_spec_generation; /* metadata.generation counts changes outside metadata and status */
+	bool review;		  /* a question: only created, answered at once, never stored */
 	const struct api_type *type;
 	const struct api_column *columns;
 	size_t n_columns;

@@ -10,6 +10,7 @@
 
 static const char *const all_verbs[] = { "create", "delete", "deletecollection", "get", "list", "patch", "update",
 					 "watch",  NULL };
+static const char *const review_verbs[] = { "create", NULL };
 
 /* A subresource: the kind it speaks, and its verbs. */
 struct sub {
@@ -21,6 +22,7 @@ static const struct sub subs[] = {
 	{ "finalize", NULL, NULL, NULL, { "update" } },
 	{ "scale", "autoscaling", "v1", "Scale", { "get", "patch", "update" } },
 	{ "binding", "", "v1", "Binding", { "create" } },
+	{ "token", "authentication.k8s.io", "v1", "TokenRequest", { "create" } },
 	{ "eviction", "policy", "v1", "Eviction", { "create" } },
 	{ "log", NULL, NULL, NULL, { "get" } },
 	{ "exec", "", "v1", "PodExecOptions", { "create", "get" } },
@@ -98,7 +100,7 @@ json_t *api_discovery_groups(void)
 static json_t *resource(const struct api_kind *k)
 {
 	json_t *r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", k->plural, "singularName", k->singular, "namespaced",
-			      k->namespaced, "kind", k->kind, "verbs", strings(all_verbs));
+			      k->namespaced, "kind", k->kind, "verbs", strings(k->review ? review_verbs : all_verbs));
 
 	if (k->short_names && k->short_names[0])
 		json_object_set_new(r, "shortNames", strings(k->short_names));
@@ -158,7 +160,7 @@ static json_t *aggregated_resource(const struct api_kind *k)
 	json_t *r = json_pack("{s:s,s:o,s:s,s:s,s:o,s:o}", "resource", k->plural, "responseKind",
 			      response_kind(k->group, k->version, k->kind), "scope",
 			      k->namespaced ? "Namespaced" : "Cluster", "singularResource", k->singular, "verbs",
-			      strings(all_verbs), "shortNames", strings(k->short_names));
+			      strings(k->review ? review_verbs : all_verbs), "shortNames", strings(k->short_names));
 
 	if (k->categories && k->categories[0])
 		json_object_set_new(r, "categories", strings(k->categories));

@@ -199,6 +199,10 @@ static void add_paths(const struct builder *b, json_t *paths, const struct api_k
 
 	snprintf(base, sizeof(base), "%s%s%s/%s%s/%s", k->group[0] ? "/apis" : "/api", k->group[0] ? "/" : "", k->group,
 		 k->version, k->namespaced ? "/namespaces/{namespace}" : "", k->plural);
+	if (k->review) {
+		json_object_set_new(paths, base, json_pack("{s:o}", "post", operation(b, k, "post", true)));
+		return;
+	}
 	snprintf(one, sizeof(one), "%s/{name}", base);
 	coll = json_pack("{s:o,s:o}", "get", operation(b, k, "list", false), "post", operation(b, k, "post", true));
 	item = json_pack("{s:o,s:o,s:o,s:o}", "get", operation(b, k, "get", false), "put", operation(b, k, "put", true),
