@@ -71,6 +71,11 @@ void api_validate_pod(const json_t *obj, const json_t *old, struct api_errs *err
 /* Template of a workload: its labels and pod spec. restart_always: only that policy makes sense there. */
 void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, bool restart_always,
 			       struct api_errs *errs);
+/* spec.selector of a workload: not empty, and it selects spec.template. what: "deployment". */
+void api_validate_workload_selector(const json_t *spec, const char *what, struct api_errs *errs);
+/* "25%" or 3: *ret_percent says which. false: something else, and said so. */
+bool api_validate_bound(const json_t *v, const struct api_path *path, int64_t *ret, bool *ret_percent,
+			struct api_errs *errs);
 void api_validate_deployment(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_replica_set(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_service(const json_t *obj, const json_t *old, struct api_errs *errs);
@@ -83,5 +88,28 @@ void api_validate_flow_schema(const json_t *obj, const json_t *old, struct api_e
 void api_validate_priority_level(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_lease(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_event(const json_t *obj, const json_t *old, struct api_errs *errs);
+/* The same for the kinds of workloads.kind, scaling.kind, ingress.kind and storage.kind. */
+void api_validate_stateful_set(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_daemon_set(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_controller_revision(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_replication_controller(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_bare_pod_template(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_job(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_cron_job(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_hpa(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_pdb(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_endpoints(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_ingress(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_ingress_class(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_volume(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_claim(const json_t *obj, const json_t *old, struct api_errs *errs);
+/* spec of a claim or of a stateful set's template of one. */
+void api_validate_claim_spec(const json_t *spec, const struct api_path *path, struct api_errs *errs);
+void api_validate_storage_class(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_csi_node(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_volume_attachment(const json_t *obj, const json_t *old, struct api_errs *errs);
+
+/* Both absent or empty, or equal. */
+bool api_json_same(const json_t *a, const json_t *b);
 
 #endif

@@ -325,6 +325,23 @@ static const struct {
 	{ "coordination.k8s.io", "Lease", api_validate_lease },
 	{ "flowcontrol.apiserver.k8s.io", "FlowSchema", api_validate_flow_schema },
 	{ "flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", api_validate_priority_level },
+	{ "", "PodTemplate", api_validate_bare_pod_template },
+	{ "", "ReplicationController", api_validate_replication_controller },
+	{ "", "Endpoints", api_validate_endpoints },
+	{ "", "PersistentVolume", api_validate_volume },
+	{ "", "PersistentVolumeClaim", api_validate_claim },
+	{ "apps", "StatefulSet", api_validate_stateful_set },
+	{ "apps", "DaemonSet", api_validate_daemon_set },
+	{ "apps", "ControllerRevision", api_validate_controller_revision },
+	{ "batch", "Job", api_validate_job },
+	{ "batch", "CronJob", api_validate_cron_job },
+	{ "autoscaling", "HorizontalPodAutoscaler", api_validate_hpa },
+	{ "policy", "PodDisruptionBudget", api_validate_pdb },
+	{ "networking.k8s.io", "Ingress", api_validate_ingress },
+	{ "networking.k8s.io", "IngressClass", api_validate_ingress_class },
+	{ "storage.k8s.io", "StorageClass", api_validate_storage_class },
+	{ "storage.k8s.io", "CSINode", api_validate_csi_node },
+	{ "storage.k8s.io", "VolumeAttachment", api_validate_volume_attachment },
 };
 
 void api_validate(const struct api_kind *kind, const json_t *obj, const json_t *old, struct api_errs *errs)

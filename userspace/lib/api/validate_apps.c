@@ -8,8 +8,10 @@
 
 #include "../base/str.h"
 
-static void validate_selector(const json_t *spec, struct api_errs *errs)
+void api_validate_workload_selector(const json_t *spec, const char *what, struct api_errs *errs)
 {
+	char why[80];
+
 	struct api_path s = { .name = "spec" }, sel = { .up = &s, .name = "selector" };
 	struct api_path t = { .up = &s, .name = "template" }, m = { .up = &t, .name = "metadata" },
 			l = { .up = &m, .name = "labels" };
@@ -22,7 +24,8 @@ static void validate_selector(const json_t *spec, struct api_errs *errs)
 	api_validate_label_selector(selector, &sel, errs);
 	if (!json_object_size(json_object_get(selector, "matchLabels")) &&
 	    !json_array_size(json_object_get(selector, "matchExpressions"))) {
-		api_err_invalid(errs, &sel, selector, "empty selector is invalid for deployment");
+		snprintf(why, sizeof(why), "empty selector is invalid for %s", what);
+		api_err_invalid(errs, &sel, selector, why);
 		return;
 	}
 	if (errs->n > before || api_selector_from_json(selector, &parsed, NULL) < 0)
@@ -32,8 +35,7 @@ static void validate_selector(const json_t *spec, struct api_errs *errs)
 	api_selector_free(parsed);
 }
 
-/* "25%" or 3: *ret_percent says which. Refuses anything else. */
-static bool parse_bound(const json_t *v, const struct api_path *path, int64_t *ret, bool *ret_percent,
+bool api_validate_bound(const json_t *v, const struct api_path *path, int64_t *ret, bool *ret_percent,
 			struct api_errs *errs)
 {
 	const char *s = json_string_value(v);
@@ -76,8 +78,8 @@ static void validate_strategy(const json_t *strategy, struct api_errs *errs)
 	}
 	if (!rolling || !unavailable || !surge)
 		return;
-	ok &= parse_bound(unavailable, &mu, &u, &u_percent, errs);
-	ok &= parse_bound(surge, &ms, &g, &g_percent, errs);
+	ok &= api_validate_bound(unavailable, &mu, &u, &u_percent, errs);
+	ok &= api_validate_bound(surge, &ms, &g, &g_percent, errs);
 	if (!ok)
 		return;
 	if (u_percent && u > 100)
@@ -99,7 +101,7 @@ void api_validate_deployment(const json_t *obj, const json_t *old, struct api_er
 	struct api_path s = { .name = "spec" }, d = { .up = &s, .name = "progressDeadlineSeconds" };
 
 	(void)old; /* what may not change, the table says */
-	validate_selector(spec, errs);
+	api_validate_workload_selector(spec, "deployment", errs);
 	validate_template(spec, errs);
 	validate_strategy(json_object_get(spec, "strategy"), errs);
 	if (deadline && json_integer_value(deadline) <= api_get_int(spec, "minReadySeconds", 0))
@@ -111,6 +113,6 @@ void api_validate_replica_set(const json_t *obj, const json_t *old, struct api_e
 	const json_t *spec = json_object_get(obj, "spec");
 
 	(void)old;
-	validate_selector(spec, errs);
+	api_validate_workload_selector(spec, "deployment", errs);
 	validate_template(spec, errs);
 }

@@ -11,7 +11,7 @@
 
 #define DATA_MAX (1024 * 1024)
 
-static bool same(const json_t *a, const json_t *b)
+bool api_json_same(const json_t *a, const json_t *b)
 {
 	return a == b || (a && b && json_equal(a, b)) || (api_json_empty(a) && api_json_empty(b));
 }
@@ -36,9 +36,9 @@ void api_validate_node(const json_t *obj, const json_t *old, struct api_errs *er
 			}
 		}
 	}
-	if (first && !same(first, json_object_get(spec, "podCIDR")))
+	if (first && !api_json_same(first, json_object_get(spec, "podCIDR")))
 		api_err_invalid(errs, &cidrs, json_object_get(spec, "podCIDRs"), "first value must match `podCIDR`");
-	if (!api_json_empty(was) && !same(was, json_object_get(spec, "podCIDR")))
+	if (!api_json_empty(was) && !api_json_same(was, json_object_get(spec, "podCIDR")))
 		api_err_forbidden(errs, &cidr, "node updates may not change podCIDR except from \"\" to valid");
 }
 
@@ -70,7 +70,7 @@ static void validate_immutable(const json_t *obj, const json_t *old, const char 
 	for (; *members; members++) {
 		struct api_path at = { .name = *members };
 
-		if (!same(json_object_get(obj, *members), json_object_get(old, *members)))
+		if (!api_json_same(json_object_get(obj, *members), json_object_get(old, *members)))
 			api_err_forbidden(errs, &at, "field is immutable when `immutable` is set");
 	}
 }
