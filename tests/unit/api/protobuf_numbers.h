@@ -657,7 +657,7 @@ static const struct {
 	{ "io.k8s.api.rbac.v1.RoleBinding", "metadata=1:ObjectMeta subjects=2:Subject roleRef=3:RoleRef" },
 	{ "io.k8s.api.rbac.v1.RoleRef", "apiGroup=1 kind=2 name=3" },
 	{ "io.k8s.api.rbac.v1.Subject", "kind=1 apiGroup=2 name=3 namespace=4" },
-	{ "io.k8s.api.authentication.v1.BoundObjectReference", "kind=1 apiVersion=2 name=3 uID=4" },
+	{ "io.k8s.api.authentication.v1.BoundObjectReference", "kind=1 apiVersion=2 name=3 uid=4" },
 	{ "io.k8s.api.authentication.v1.ExtraValue", "items=1" },
 	{ "io.k8s.api.authentication.v1.SelfSubjectReview", "metadata=1:ObjectMeta status=2:SelfSubjectReviewStatus" },
 	{ "io.k8s.api.authentication.v1.SelfSubjectReviewStatus", "userInfo=1:UserInfo" },
