@@ -4,151 +4,44 @@
  * service ranges. What is given out is read from the nodes themselves, so that nothing can be lost. Keys are handled
  * one at a time in effect: a range given in this process but not yet seen in the cache is remembered.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/strmap.h"
 #include "manager.h"
-
-struct range {
-	int family;
-	unsigned char base[16];
-	int len; /* bits */
-	size_t bytes;
-};
+#include "nodeipam_plan.h"
 
 struct ipam {
 	struct strmap *given; /* node name -> its ranges as text, until the cache shows them */
 };
 
-static bool parse_range(const char *text, size_t n, struct range *r)
-{
-	char buf[64], *slash;
-	int64_t len;
-
-	if (n >= sizeof(buf))
-		return false;
-	snprintf(buf, sizeof(buf), "%.*s", (int)n, text);
-	slash = strchr(buf, '/');
-	if (!slash)
-		return false;
-	*slash = '\0';
-	r->family = strchr(buf, ':') ? AF_INET6 : AF_INET;
-	r->bytes = r->family == AF_INET6 ? 16 : 4;
-	memset(r->base, 0, sizeof(r->base));
-	if (inet_pton(r->family, buf, r->base) != 1 || str_to_i64(slash + 1, 0, (int64_t)r->bytes * 8, &len) < 0)
-		return false;
-	r->len = (int)len;
-	return true;
-}
-
-/* Calls fn for each range of a comma-separated list until it returns false. */
-static void each_range(const char *list, bool (*fn)(void *arg, const struct range *r), void *arg)
-{
-	while (list && *list) {
-		size_t n = strcspn(list, ",");
-		struct range r;
-
-		if (parse_range(list, n, &r) && !fn(arg, &r))
-			return;
-		list += n + (list[n] == ',');
-	}
-}
-
-static bool overlap(const struct range *a, const struct range *b)
-{
-	int bits = a->len < b->len ? a->len : b->len;
-
-	if (a->family != b->family || memcmp(a->base, b->base, (size_t)bits / 8))
-		return false;
-	if (bits % 8) {
-		int shift = 8 - bits % 8;
-
-		return a->base[bits / 8] >> shift == b->base[bits / 8] >> shift;
-	}
-	return true;
-}
-
-struct clash {
-	const struct range *candidate;
-	bool hit;
-};
-
-static bool check_clash(void *arg, const struct range *r)
-{
-	struct clash *c = arg;
-
-	c->hit |= overlap(c->candidate, r);
-	return !c->hit;
-}
-
-static bool taken(struct controller *c, const struct range *candidate)
+/* The ranges of every node but this one, as texts; borrowed. NULL: out of memory. */
+static const char **ranges_taken(struct controller *c, size_t *ret_n)
 {
 	struct informer *nodes = manager_informer(c->m, &api_kind_node);
 	const struct ipam *ipam = c->data;
-	struct clash clash = { candidate, false };
+	size_t n = 0, max = strmap_len(ipam->given);
+	const char **texts;
 
-	each_range(c->m->config.service_cidrs, check_clash, &clash);
-	for (struct informer_iter it = { 0 }; !clash.hit && informer_next(nodes, &it);) {
-		const struct api_node *n = (const struct api_node *)it.item->obj;
+	for (struct informer_iter it = { 0 }; informer_next(nodes, &it);)
+		max += ((const struct api_node *)it.item->obj)->spec.n_pod_cidrs;
+	texts = malloc((max + 1) * sizeof(*texts));
+	if (!texts)
+		return NULL;
+	for (struct informer_iter it = { 0 }; informer_next(nodes, &it);) {
+		const struct api_node *node = (const struct api_node *)it.item->obj;
 
-		for (size_t i = 0; i < n->spec.n_pod_cidrs; i++)
-			each_range(n->spec.pod_cidrs[i], check_clash, &clash);
+		for (size_t i = 0; i < node->spec.n_pod_cidrs; i++)
+			texts[n++] = node->spec.pod_cidrs[i];
 	}
-	for (struct strmap_iter it = { 0 }; !clash.hit && strmap_next(ipam->given, &it);)
-		each_range(it.value, check_clash, &clash);
-	return clash.hit;
-}
-
-/* Adds one at bit position len (from the left): the next range of that size. false: the parent range is used up. */
-static bool next(struct range *r, const struct range *parent)
-{
-	struct range probe;
-
-	for (int bit = r->len - 1; bit >= parent->len; bit--) {
-		unsigned char mask = (unsigned char)(0x80 >> bit % 8);
-
-		r->base[bit / 8] ^= mask;
-		if (r->base[bit / 8] & mask) {
-			probe = *r;
-			return overlap(&probe, parent);
-		}
-	}
-	return false;
-}
-
-struct search {
-	struct controller *c;
-	char out[160];
-	bool exhausted;
-};
-
-static bool find_in(void *arg, const struct range *parent)
-{
-	struct search *s = arg;
-	struct range r = *parent;
-	char text[INET6_ADDRSTRLEN];
-	int tries = 1 << 20;
-
-	r.len = parent->family == AF_INET ? s->c->m->config.mask4 : s->c->m->config.mask6;
-	if (r.len < parent->len) {
-		s->exhausted = true;
-		return false;
-	}
-	while (taken(s->c, &r)) {
-		if (!--tries || !next(&r, parent)) {
-			s->exhausted = true;
-			return false;
-		}
-	}
-	inet_ntop(r.family, r.base, text, sizeof(text));
-	snprintf(s->out + strlen(s->out), sizeof(s->out) - strlen(s->out), "%s%s/%d", s->out[0] ? "," : "", text,
-		 r.len);
-	return true;
+	for (struct strmap_iter it = { 0 }; strmap_next(ipam->given, &it);)
+		texts[n++] = it.value;
+	*ret_n = n;
+	return texts;
 }
 
 static int init(struct controller *c)
@@ -190,7 +83,7 @@ static void on_change(struct controller *c, const struct api_kind *kind, struct 
 static void reconcile(struct controller *c, const char *key)
 {
 	struct informer_item *item = informer_get_key(manager_informer(c->m, &api_kind_node), key);
-	struct search s = { .c = c };
+	char out[NODEIPAM_TEXT] = "";
 	struct ipam *ipam = c->data;
 	json_t *patch, *cidrs;
 	struct batch *b;
@@ -202,24 +95,31 @@ static void reconcile(struct controller *c, const char *key)
 	}
 	given = strmap_get(ipam->given, key);
 	if (given) {
-		snprintf(s.out, sizeof(s.out), "%s", given);
+		snprintf(out, sizeof(out), "%s", given);
 	} else {
-		each_range(c->m->config.cluster_cidrs, find_in, &s);
-		if (s.exhausted) {
+		size_t n_taken;
+		cleanup(free) const char **taken = ranges_taken(c, &n_taken);
+		const struct manager_config *cf = &c->m->config;
+		int r = taken ? nodeipam_plan(cf->cluster_cidrs, cf->service_cidrs, cf->mask4, cf->mask6, taken,
+					      n_taken, out)
+			      : -ENOMEM;
+
+		if (r == -ENOSPC)
 			kube_event(
 				c->m->recorder, &api_kind_node, item->obj, "Warning", "CIDRNotAvailable",
 				"No pod range is left in %s: use a wider --cluster-cidrs or a longer --node-cidr-mask-size",
-				c->m->config.cluster_cidrs);
-			done(c, key, -ENOSPC);
+				cf->cluster_cidrs);
+		if (r < 0) {
+			done(c, key, r);
 			return;
 		}
-		if (strmap_set(ipam->given, key, strdup(s.out), NULL) < 0) {
+		if (strmap_set(ipam->given, key, strdup(out), NULL) < 0) {
 			done(c, key, -ENOMEM);
 			return;
 		}
 	}
 	cidrs = json_array();
-	for (const char *p = s.out; *p;) {
+	for (const char *p = out; *p;) {
 		size_t n = strcspn(p, ",");
 
 		json_array_append_new(cidrs, json_stringn(p, n));
@@ -229,7 +129,7 @@ static void reconcile(struct controller *c, const char *key)
 			  json_array_get(cidrs, 0), "podCIDRs", cidrs);
 	b = batch_new(c, key);
 	if (b) {
-		log_info("node %s: pod ranges %s", key, s.out);
+		log_info("node %s: pod ranges %s", key, out);
 		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_node, NULL, item->obj->metadata.name, NULL,
 					 KUBE_PATCH_MERGE, patch, batch_result, b));
 		batch_give(b, 0);

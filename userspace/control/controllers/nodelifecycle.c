@@ -16,9 +16,7 @@
 #include "base/str.h"
 #include "base/strmap.h"
 #include "manager.h"
-
-#define UNREACHABLE "node.kubernetes.io/unreachable"
-#define NOT_READY   "node.kubernetes.io/not-ready"
+#include "nodelifecycle_plan.h"
 
 struct seen {
 	char renew[64];
@@ -74,48 +72,6 @@ static void on_change(struct controller *c, const struct api_kind *kind, struct 
 	}
 }
 
-static const struct api_node_condition *ready_condition(const struct api_node *n)
-{
-	for (size_t i = 0; i < n->status.n_conditions; i++)
-		if (streq(n->status.conditions[i].type, "Ready"))
-			return &n->status.conditions[i];
-	return NULL;
-}
-
-static bool has_taint(const struct api_node *n, const char *key, const char *effect)
-{
-	for (size_t i = 0; i < n->spec.n_taints; i++)
-		if (streq(n->spec.taints[i].key, key) && streq(n->spec.taints[i].effect, effect))
-			return true;
-	return false;
-}
-
-/* Taints as they should be: ours according to want (NULL: none), all others kept. NULL: they are so already. */
-static json_t *new_taints(const struct api_node *n, const char *want)
-{
-	static const char *const keys[] = { UNREACHABLE, NOT_READY }, *const effects[] = { "NoSchedule", "NoExecute" };
-	bool right = true;
-	json_t *out;
-
-	for (int k = 0; k < 2; k++)
-		for (int e = 0; e < 2; e++)
-			right &= has_taint(n, keys[k], effects[e]) == streq(keys[k], want);
-	if (right)
-		return NULL;
-	out = json_array();
-	for (size_t i = 0; i < n->spec.n_taints; i++)
-		if (!streq(n->spec.taints[i].key, UNREACHABLE) && !streq(n->spec.taints[i].key, NOT_READY))
-			json_array_append_new(out, api_encode(&api_type_taint, &n->spec.taints[i]));
-	for (int e = 0; want && e < 2; e++) {
-		char now[CLOCK_RFC3339_SIZE];
-
-		clock_rfc3339(clock_real_ms(), now);
-		json_array_append_new(out,
-				      json_pack("{s:s,s:s,s:s}", "key", want, "effect", effects[e], "timeAdded", now));
-	}
-	return out;
-}
-
 static void mark_unknown(struct controller *c, struct batch *b, const struct api_node *n)
 {
 	char now[CLOCK_RFC3339_SIZE];
@@ -132,31 +88,6 @@ static void mark_unknown(struct controller *c, struct batch *b, const struct api
 	json_decref(patch);
 }
 
-/*
- * How long a pod may stay under a NoExecute taint: -1 for ever, else milliseconds. Without a toleration of its own a
- * pod has that of Kubernetes' admission, not at once.
- */
-static int64_t tolerated_ms(const struct api_pod *p, const char *key, int64_t dflt_ms)
-{
-	int64_t best = -2;
-
-	for (size_t i = 0; i < p->spec.n_tolerations; i++) {
-		const struct api_toleration *t = &p->spec.tolerations[i];
-		int64_t ms = t->toleration_seconds.set ? t->toleration_seconds.v * 1000 : -1;
-
-		if ((t->effect && *t->effect && !streq(t->effect, "NoExecute")) ||
-		    (t->key && *t->key ? !streq(t->key, key) : !streq(t->operator, "Exists")))
-			continue;
-		if (!streq(t->operator, "Exists") && t->value && *t->value)
-			continue;
-		if (ms < 0)
-			return -1;
-		if (best < 0 || ms < best)
-			best = ms < 0 ? 0 : ms;
-	}
-	return best == -2 ? dflt_ms : best;
-}
-
 static void evict(struct controller *c, struct batch *b, const char *node, const char *taint, int64_t since_ms)
 {
 	struct informer *pods = manager_informer(c->m, &api_kind_pod);
@@ -169,7 +100,7 @@ static void evict(struct controller *c, struct batch *b, const char *node, const
 
 		if (!streq(p->spec.node_name, node) || meta_deleting(&p->metadata) || pod_terminated(p))
 			continue;
-		stay = tolerated_ms(p, taint, c->m->config.eviction_ms);
+		stay = pod_tolerated_ms(p, taint, c->m->config.eviction_ms);
 		if (stay < 0)
 			continue;
 		left = since_ms + stay - now;
@@ -234,12 +165,11 @@ static void reconcile(struct controller *c, const char *key)
 {
 	struct informer_item *item = informer_get_key(manager_informer(c->m, &api_kind_node), key);
 	struct informer_item *lease = informer_get(manager_informer(c->m, &api_kind_lease), "kube-node-lease", key);
-	const struct api_node_condition *ready;
 	int64_t now = clock_mono_ms(), left;
-	const char *taint = NULL, *renew;
+	struct node_plan plan;
+	const char *renew;
 	struct seen *seen;
 	const struct api_node *n;
-	json_t *taints;
 	struct batch *b = batch_new(c, key);
 
 	if (!b)
@@ -260,34 +190,30 @@ static void reconcile(struct controller *c, const char *key)
 		snprintf(seen->renew, sizeof(seen->renew), "%s", renew);
 		seen->at_ms = now;
 	}
-	ready = ready_condition(n);
 	left = seen->at_ms + c->m->config.node_grace_ms - now;
-	if (left <= 0) {
-		taint = UNREACHABLE;
-		if (!ready || !streq(ready->status, "Unknown"))
-			mark_unknown(c, b, n);
-		mark_pods(c, b, key);
-	} else {
+	node_plan(n, left <= 0, clock_real_ms(), &plan);
+	if (left > 0)
 		enqueue_after(c, key, left + 1);
-		if (!ready || !streq(ready->status, "True"))
-			taint = streq(ready ? ready->status : NULL, "Unknown") ? UNREACHABLE : NOT_READY;
-	}
-	taints = new_taints(n, taint);
-	if (taints) {
+	if (plan.mark_unknown)
+		mark_unknown(c, b, n);
+	if (plan.mark_pods)
+		mark_pods(c, b, key);
+	if (plan.taints) {
 		json_t *patch = json_pack("{s:{s:s,s:s},s:{s:o}}", "metadata", "uid", n->metadata.uid,
-					  "resourceVersion", n->metadata.resource_version, "spec", "taints", taints);
+					  "resourceVersion", n->metadata.resource_version, "spec", "taints",
+					  plan.taints);
 
-		log_info("node %s: %s", key, taint ? taint : "well again, taints removed");
+		log_info("node %s: %s", key, plan.taint ? plan.taint : "well again, taints removed");
 		BATCH_CALL(b, kube_patch(c->m->kube, &api_kind_node, NULL, key, NULL, KUBE_PATCH_MERGE, patch,
 					 batch_result, b));
 		json_decref(patch);
 	}
-	if (!taint)
+	if (!plan.taint)
 		seen->tainted_ms = 0;
 	else if (!seen->tainted_ms)
 		seen->tainted_ms = now;
-	if (taint)
-		evict(c, b, key, taint, seen->tainted_ms);
+	if (plan.taint)
+		evict(c, b, key, plan.taint, seen->tainted_ms);
 	batch_give(b, 0);
 }
 

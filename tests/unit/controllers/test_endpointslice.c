@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What slices a service and its pods make: conditions, families, ports, the split at 100, and what counts as the same.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "control/controllers/endpointslice_plan.h"
+
+static struct arena arena;
+
+static void *decode(const struct api_type *type, const char *text)
+{
+	struct err err = ERR_INIT;
+	json_t *obj = NULL;
+	void *out = NULL;
+
+	cr_assert_eq(api_json_parse(text, strlen(text), &obj, NULL, &err), 0, "%s", err.msg);
+	cr_assert_eq(api_decode(type, obj, &arena, &out, &err), 0, "%s", err.msg);
+	json_decref(obj);
+	return out;
+}
+
+static const struct api_service *service(const char *spec)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"s\",\"namespace\":\"n\"},\"spec\":{%s}}", spec);
+	return decode(&api_type_service, text);
+}
+
+#define PORT80 "\"ports\":[{\"port\":80,\"targetPort\":8080}]"
+
+/* ready: the Ready condition; more: further members of metadata, with a comma before. */
+static const struct api_pod *pod(const char *name, const char *ips, bool ready, const char *more, const char *phase)
+{
+	char text[1024], list[256] = "", *p = list;
+	char copy[128], *save = NULL;
+
+	snprintf(copy, sizeof(copy), "%s", ips);
+	for (char *ip = strtok_r(copy, ",", &save); ip; ip = strtok_r(NULL, ",", &save))
+		p += sprintf(p, "%s{\"ip\":\"%s\"}", p > list ? "," : "", ip);
+	snprintf(
+		text, sizeof(text),
+		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"u-%s\"%s},\"spec\":{\"nodeName\":\"n1\","
+		"\"containers\":[{\"name\":\"c\",\"ports\":[{\"name\":\"web\",\"containerPort\":%d}]}]},"
+		"\"status\":{\"phase\":\"%s\",\"podIPs\":[%s],\"conditions\":[{\"type\":\"Ready\",\"status\":\"%s\"}]}}",
+		name, name, more, name[0] == 'b' ? 9090 : 7070, phase, list, ready ? "True" : "False");
+	return decode(&api_type_pod, text);
+}
+
+#define DELETING ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\""
+
+static json_t *plan(const struct api_service *s, size_t n, const struct api_pod *const *pods)
+{
+	json_t *slices = endpointslice_plan(s, pods, n);
+
+	cr_assert(slices);
+	return slices;
+}
+
+static const json_t *endpoint(const json_t *slices, size_t slice, size_t i)
+{
+	return json_array_get(json_object_get(json_array_get(slices, slice), "endpoints"), i);
+}
+
+static const char *address(const json_t *slices, size_t slice, size_t i)
+{
+	return json_string_value(json_array_get(json_object_get(endpoint(slices, slice, i), "addresses"), 0));
+}
+
+static size_t n_endpoints(const json_t *slices, size_t slice)
+{
+	return json_array_size(json_object_get(json_array_get(slices, slice), "endpoints"));
+}
+
+Test(endpointslice, conditions_of_ready_unready_and_terminating_pods)
+{
+	static const struct {
+		bool ready_condition, deleting, publish;
+		bool ready, serving, terminating;
+	} cases[] = {
+		{ true, false, false, true, true, false },  { false, false, false, false, false, false },
+		{ true, true, false, false, true, true },   { false, true, false, false, false, true },
+		{ false, false, true, true, false, false }, { false, true, true, true, false, true },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct api_pod *p = pod("a", "10.0.0.1", cases[i].ready_condition,
+					      cases[i].deleting ? DELETING : "", "Running");
+		json_t *slices = plan(service(cases[i].publish ? PORT80 ",\"publishNotReadyAddresses\":true" : PORT80),
+				      1, &p);
+		const json_t *c = json_object_get(endpoint(slices, 0, 0), "conditions");
+
+		cr_assert_eq(json_is_true(json_object_get(c, "ready")), cases[i].ready, "case %zu", i);
+		cr_assert_eq(json_is_true(json_object_get(c, "serving")), cases[i].serving, "case %zu", i);
+		cr_assert_eq(json_is_true(json_object_get(c, "terminating")), cases[i].terminating, "case %zu", i);
+		json_decref(slices);
+	}
+}
+
+Test(endpointslice, each_family_has_its_slices_and_pods_without_an_address_none)
+{
+	const struct api_pod *pods[] = {
+		pod("c", "10.0.0.3,fd00::3", true, "", "Running"),
+		pod("a", "10.0.0.1", true, "", "Running"),
+		pod("d", "", true, "", "Pending"),
+		pod("e", "10.0.0.5,fd00::5", true, "", "Succeeded"),
+		pod("f", "10.0.0.6,fd00::6", true, "", "Failed"),
+	};
+	json_t *slices = plan(service(PORT80 ",\"ipFamilies\":[\"IPv6\",\"IPv4\"]"), 5, pods);
+
+	cr_assert_eq(json_array_size(slices), 2);
+	cr_assert_str_eq(api_get_str(json_array_get(slices, 0), "addressType"), "IPv6");
+	cr_assert_eq(n_endpoints(slices, 0), 1);
+	cr_assert_str_eq(address(slices, 0, 0), "fd00::3");
+	cr_assert_str_eq(api_get_str(json_array_get(slices, 1), "addressType"), "IPv4");
+	cr_assert_eq(n_endpoints(slices, 1), 2);
+	cr_assert_str_eq(address(slices, 1, 0), "10.0.0.1", "by name");
+	cr_assert_str_eq(address(slices, 1, 1), "10.0.0.3");
+	json_decref(slices);
+}
+
+Test(endpointslice, a_service_without_endpoints_has_an_empty_slice_per_family)
+{
+	json_t *slices = plan(service(PORT80 ",\"ipFamilies\":[\"IPv4\",\"IPv6\"]"), 0, NULL);
+
+	cr_assert_eq(json_array_size(slices), 2);
+	cr_assert_eq(n_endpoints(slices, 0), 0);
+	cr_assert_eq(n_endpoints(slices, 1), 0);
+	json_decref(slices);
+}
+
+Test(endpointslice, a_named_port_is_each_pods_own)
+{
+	const struct api_pod *pods[] = { pod("a", "10.0.0.1", true, "", "Running"),
+					 pod("b", "10.0.0.2", true, "", "Running") };
+	json_t *slices = plan(service("\"ports\":[{\"name\":\"x\",\"port\":80,\"targetPort\":\"web\"}]"), 2, pods);
+
+	cr_assert_eq(json_array_size(slices), 2, "other ports, another slice");
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *port = json_array_get(json_object_get(json_array_get(slices, i), "ports"), 0);
+
+		cr_assert_eq(json_integer_value(json_object_get(port, "port")), i ? 9090 : 7070);
+		cr_assert_str_eq(api_get_str(port, "name"), "x");
+		cr_assert_str_eq(api_get_str(port, "protocol"), "TCP");
+		cr_assert_eq(n_endpoints(slices, i), 1);
+	}
+	json_decref(slices);
+
+	/* A pod without such a port is an endpoint without it, and the protocol counts. */
+	slices = plan(service("\"ports\":[{\"name\":\"x\",\"port\":80,\"protocol\":\"UDP\",\"targetPort\":\"web\"}]"),
+		      2, pods);
+	cr_assert_eq(json_array_size(slices), 1);
+	cr_assert_eq(json_array_size(json_object_get(json_array_get(slices, 0), "ports")), 0);
+	json_decref(slices);
+}
+
+Test(endpointslice, slices_hold_a_hundred_endpoints)
+{
+	const struct api_pod *pods[250];
+	char name[16], ip[32];
+	json_t *slices;
+	size_t total = 0;
+
+	for (int i = 0; i < 250; i++) {
+		snprintf(name, sizeof(name), "a%03d", i);
+		snprintf(ip, sizeof(ip), "10.0.1.%d", i);
+		pods[i] = pod(name, ip, true, "", "Running");
+	}
+	slices = plan(service(PORT80), 250, pods);
+	cr_assert_eq(json_array_size(slices), 3);
+	for (size_t i = 0; i < 3; i++) {
+		cr_assert_leq(n_endpoints(slices, i), 100);
+		total += n_endpoints(slices, i);
+	}
+	cr_assert_eq(total, 250);
+	json_decref(slices);
+}
+
+Test(endpointslice, what_is_there_already_equals_the_plan)
+{
+	const struct api_pod *pods[] = { pod("a", "10.0.0.1", true, "", "Running"),
+					 pod("c", "10.0.0.2", false, DELETING, "Running") };
+	json_t *slices = plan(
+		service("\"ports\":[{\"name\":\"x\",\"port\":80,\"appProtocol\":\"http\"},{\"port\":81}]"), 2, pods);
+	char *text = json_dumps(json_array_get(slices, 0), 0);
+	json_t *again = endpointslice_content(decode(&api_type_endpoint_slice, text));
+
+	cr_assert(json_equal(again, json_array_get(slices, 0)), "%s\n%s", text, json_dumps(again, 0));
+	json_decref(again);
+	free(text);
+	json_decref(slices);
+}

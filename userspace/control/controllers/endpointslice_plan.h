@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the EndpointSlice controller decides (discovery.k8s.io/v1): for each address family of a Service and each set
+ * of resolved ports, slices of at most 100 endpoints in the order of the pods' names. Pure.
+ */
+#ifndef SKEP_CONTROLLERS_ENDPOINTSLICE_PLAN_H
+#define SKEP_CONTROLLERS_ENDPOINTSLICE_PLAN_H
+
+#include "manager.h"
+
+/*
+ * [{addressType, ports, endpoints}], a new reference; NULL: out of memory. pods: those that the Service's selector
+ * matches, in any order. Pods that ended or have no address of the family are left out. A family without endpoints has
+ * one empty slice, so that clients are told rather than left waiting.
+ */
+json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n);
+/* The planned part of a slice that exists, to be compared with json_equal(). A new reference. */
+json_t *endpointslice_content(const struct api_endpoint_slice *es);
+
+#endif
