@@ -227,8 +227,13 @@ static int do_txn(struct sqlite_store *s, struct batch *b, struct sq_op *op)
 		return 0;
 	}
 	if (!deleted) {
-		op->create_rev = op->has_current ? op->rows[0].create_rev : b->rev + 1;
-		op->version = op->has_current ? op->rows[0].version + 1 : 1;
+		op->create_rev = b->rev + 1;
+		op->version = 1;
+		/* Not "has_current ? version + 1 : 1": gcc 14.2 reads the version whatever the condition says. */
+		if (op->has_current) {
+			op->create_rev = op->rows[0].create_rev;
+			op->version += op->rows[0].version;
+		}
 	}
 	r = insert_rev(s, op, b->rev + 1, deleted);
 	if (r < 0)
