@@ -19,6 +19,7 @@
 #include "../../lib/io/metrics.h"
 #include "../store/store.h"
 #include "apiserver.h"
+#include "audit.h"
 #include "flowcontrol.h"
 
 /* --- cache.c: objects as bytes ------------------------------------------------------------------------------------ */
@@ -133,8 +134,9 @@ struct apiserver {
 	bool store_ok;
 	char store_error[256];
 
-	struct flow *flow; /* flowcontrol.c */
-	struct list calls; /* every struct call alive */
+	struct flow *flow;   /* flowcontrol.c */
+	struct audit *audit; /* NULL: no audit log */
+	struct list calls;   /* every struct call alive */
 	size_t n_calls;
 	bool stopping;
 	void (*stopped_fn)(void *arg);
@@ -183,6 +185,7 @@ struct call {
 	struct identity real; /* who impersonates `who`; user NULL: nobody */
 
 	struct flow_ticket flow;
+	struct audit_ticket *audit;
 
 	/* what is asked */
 	const char *verb;     /* "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" */

@@ -28,9 +28,12 @@ struct apiserver_config {
 	const char *advertise;	   /* "ip:port,...": backends of the `kubernetes` Service; NULL: none */
 	unsigned max_seats;	   /* requests at work at once, in seats; 0: 600 */
 	int request_timeout_s;	   /* of requests that are not streams; 0: 60 */
-	int compact_interval_s;	   /* history kept; 0: 300 */
-	int bookmark_interval_s;   /* 0: 60 */
-	int ring_events;	   /* events kept per kind for watches to resume; 0: 4096 */
+	const char *audit_policy_file, *audit_log_path;		      /* both or neither */
+	int audit_log_maxsize, audit_log_maxbackup, audit_log_maxage; /* MiB (0: 100), files, days (0: all) */
+	size_t audit_log_buffer;				      /* bytes; 0: 16 MiB */
+	int compact_interval_s;					      /* history kept; 0: 300 */
+	int bookmark_interval_s;				      /* 0: 60 */
+	int ring_events; /* events kept per kind for watches to resume; 0: 4096 */
 };
 
 /*

@@ -51,6 +51,7 @@ void call_unref(struct call *c)
 	if (--c->refs)
 		return;
 	flow_leave(c);
+	audit_free(c);
 	if (c->data_free)
 		c->data_free(c);
 	loop_timer_cancel(&c->wait_timer);
@@ -85,6 +86,7 @@ static void on_req_close(struct http_req *req, void *data)
 	struct call *c = data;
 
 	(void)req;
+	audit_closed(c);
 	c->req = NULL;
 	flow_abandon(c);
 	if (c->on_close)
@@ -108,6 +110,7 @@ void call_started_stream(struct call *c, int code)
 {
 	c->answered = true;
 	count(c, code);
+	audit_streaming(c, code);
 }
 
 void call_bytes(struct call *c, int code, const char *type, const void *data, size_t len)
@@ -120,6 +123,7 @@ void call_bytes(struct call *c, int code, const char *type, const void *data, si
 		return;
 	}
 	count(c, code);
+	audit_answered(c, code, type, data, len);
 	http_respond(c->req, code, type, data, len);
 }
 
@@ -133,6 +137,7 @@ void call_buf(struct call *c, int code, struct http_buf *buf)
 	}
 	c->answered = true;
 	count(c, code);
+	audit_answered(c, code, "application/json", buf->data, buf->len);
 	http_respond_buf(c->req, code, "application/json", buf);
 }
 

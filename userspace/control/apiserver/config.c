@@ -5,11 +5,9 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 
 #ifndef SKEP_VERSION
@@ -37,6 +35,10 @@ static const char usage[] =
 	"  --max-requests-inflight N, --max-mutating-requests-inflight N\n"
 	"                           together: requests at work at once, shared out by priority (400 and 200)\n"
 	"  --request-timeout DURATION  of requests that are no streams (60s)\n"
+	"  --audit-policy-file FILE, --audit-log-path FILE|-\n"
+	"                           what is recorded of requests (audit.k8s.io/v1 Policy), and where, as lines of JSON\n"
+	"  --audit-log-maxsize MIB, --audit-log-maxbackup FILES, --audit-log-maxage DAYS\n"
+	"                           rotation: 100 MiB; 0 files or days keep all\n"
 	"  --help, --version\n";
 
 static int readable(const char *flag, const char *path, struct err *err)
@@ -75,25 +77,6 @@ static int check(const struct apiserver_config *c, struct err *err)
 	return 0;
 }
 
-/* "90", "90s", "5m", "2h" */
-static int seconds(const char *text, int *ret)
-{
-	cleanup(free) char *number = strdup(text);
-	size_t len = strlen(text);
-	int64_t n, unit = 1;
-
-	if (!number || !len)
-		return -EINVAL;
-	if (strchr("smh", text[len - 1])) {
-		unit = text[len - 1] == 'h' ? 3600 : text[len - 1] == 'm' ? 60 : 1;
-		number[len - 1] = '\0';
-	}
-	if (str_to_i64(number, 1, 86400 / unit, &n) < 0)
-		return -EINVAL;
-	*ret = (int)(n * unit);
-	return 0;
-}
-
 int apiserver_config_parse(int argc, char **argv, struct apiserver_config *config, struct err *err)
 {
 	enum {
@@ -113,6 +96,11 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		MAX_READS,
 		MAX_WRITES,
 		REQUEST_TIMEOUT,
+		AUDIT_POLICY,
+		AUDIT_PATH,
+		AUDIT_SIZE,
+		AUDIT_BACKUPS,
+		AUDIT_AGE,
 		HELP,
 		VERSION
 	};
@@ -134,6 +122,11 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "max-requests-inflight", 1, NULL, MAX_READS },
 		{ "max-mutating-requests-inflight", 1, NULL, MAX_WRITES },
 		{ "request-timeout", 1, NULL, REQUEST_TIMEOUT },
+		{ "audit-policy-file", 1, NULL, AUDIT_POLICY },
+		{ "audit-log-path", 1, NULL, AUDIT_PATH },
+		{ "audit-log-maxsize", 1, NULL, AUDIT_SIZE },
+		{ "audit-log-maxbackup", 1, NULL, AUDIT_BACKUPS },
+		{ "audit-log-maxage", 1, NULL, AUDIT_AGE },
 		{ "help", 0, NULL, HELP },
 		{ "version", 0, NULL, VERSION },
 		{ 0 },
@@ -196,8 +189,28 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 			*(opt == MAX_READS ? &reads : &writes) = (unsigned)n;
 			break;
 		case REQUEST_TIMEOUT:
-			if (seconds(optarg, &config->request_timeout_s) < 0)
+			if (str_to_duration_ms(optarg, &n) < 0 || n < 1000 || n > 86400000)
 				return err_set(err, EINVAL, "--request-timeout '%s': expected 1s to 24h", optarg);
+			config->request_timeout_s = (int)(n / 1000);
+			break;
+		case AUDIT_POLICY:
+			config->audit_policy_file = optarg;
+			break;
+		case AUDIT_PATH:
+			config->audit_log_path = optarg;
+			break;
+		case AUDIT_SIZE:
+		case AUDIT_BACKUPS:
+		case AUDIT_AGE:
+			if (str_to_i64(optarg, 0, 100000, &n) < 0)
+				return err_set(err, EINVAL, "--audit-log-max%s '%s': expected 0 to 100000",
+					       opt == AUDIT_SIZE      ? "size"
+					       : opt == AUDIT_BACKUPS ? "backup"
+								      : "age",
+					       optarg);
+			*(opt == AUDIT_SIZE	 ? &config->audit_log_maxsize
+			  : opt == AUDIT_BACKUPS ? &config->audit_log_maxbackup
+						 : &config->audit_log_maxage) = (int)n;
 			break;
 		case HELP:
 			fputs(usage, stdout);

@@ -362,10 +362,12 @@ static void route_known(struct call *c)
 	switch (parse_resource(c, path)) {
 	case 1:
 		c->verb = verb_of(c, method) ?: "";
+		audit_begin(c, NULL);
 		flow_enter(c, NULL, route_run);
 		break;
 	case 0:
 		c->verb = other_verb(method);
+		audit_begin(c, path);
 		flow_enter(c, path, route_run);
 		break;
 	default:

@@ -176,6 +176,9 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	r = flow_init(s, err);
 	if (r < 0)
 		goto fail;
+	r = audit_init(s, err);
+	if (r < 0)
+		goto fail;
 	r = start_listening(s, err);
 	if (r < 0)
 		goto fail;
@@ -222,6 +225,7 @@ void apiserver_free(struct apiserver *s)
 		s->store->ops->close(s->store);
 	cache_done(s);
 	flow_done(s);
+	audit_done(s);
 	ipalloc_free(s->ips);
 	free((char *)s->config.advertise);
 	free((char *)s->config.service_cidrs);
