@@ -12,16 +12,16 @@
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 
-/* LabelSelector as text: "a=b,c in (d,e)". */
-static void selector_text(const json_t *selector, struct strbuf *out)
+/* LabelSelector as text: "a=b,c in (d,e)". plain: a map of labels, as replication controllers have it. */
+static void selector_text(const json_t *selector, bool plain, struct strbuf *out)
 {
 	json_t *v, *x;
 	const char *key;
 	size_t i, j;
 
-	json_object_foreach (json_object_get(selector, "matchLabels"), key, v)
+	json_object_foreach (plain ? (json_t *)selector : json_object_get(selector, "matchLabels"), key, v)
 		strbuf_addf(out, "%s%s=%s", out->len ? "," : "", key, json_string_value(v) ? json_string_value(v) : "");
-	json_array_foreach (json_object_get(selector, "matchExpressions"), i, v) {
+	json_array_foreach (plain ? NULL : json_object_get(selector, "matchExpressions"), i, v) {
 		const char *k = api_get_str(v, "key"), *op = api_get_str(v, "operator");
 
 		if (!k || !op)
@@ -45,7 +45,7 @@ static json_t *scale_of(const json_t *obj)
 	cleanup(strbuf_done) struct strbuf sel = STRBUF_INIT;
 	json_t *scale;
 
-	selector_text(api_get(obj, "spec.selector"), &sel);
+	selector_text(api_get(obj, "spec.selector"), streq(api_get_str(obj, "kind"), "ReplicationController"), &sel);
 	scale = json_pack("{s:s,s:s,s:{s:s?,s:s?,s:s?,s:s?,s:s?},s:{s:I},s:{s:I,s:s}}", "kind", "Scale", "apiVersion",
 			  "autoscaling/v1", "metadata", "name", api_get_str(obj, "metadata.name"), "namespace",
 			  api_get_str(obj, "metadata.namespace"), "uid", api_get_str(obj, "metadata.uid"),
