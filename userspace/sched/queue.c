@@ -44,7 +44,7 @@ struct scheduler {
 	struct informer *pods, *nodes;
 	struct snapshot snap;
 	struct strmap *waiting; /* key -> struct waiting */
-	struct list active;	/* oldest first */
+	struct list active;	/* more important ones first, then oldest first */
 	struct loop_timer run;
 	int n_binding;
 	bool leading, synced;
@@ -58,14 +58,25 @@ static void run_soon(struct scheduler *s)
 		(void)loop_timer_set(s->loop, &s->run, 0);
 }
 
+static int64_t priority(const struct waiting *w)
+{
+	const struct api_pod *p = (const struct api_pod *)w->item->obj;
+
+	return p->spec.priority.set ? p->spec.priority.v : 0;
+}
+
 static void activate(struct waiting *w)
 {
 	struct scheduler *s = w->s;
+	struct list *at;
 
 	loop_timer_cancel(&w->timer);
 	list_remove(&w->link);
 	w->where = ACTIVE;
-	list_push_back(&s->active, &w->link);
+	at = s->active.prev;
+	while (at != &s->active && priority(list_entry(at, struct waiting, link)) < priority(w))
+		at = at->prev;
+	list_push_front(at, &w->link); /* behind at */
 	run_soon(s);
 }
 

@@ -207,9 +207,11 @@ struct call {
 
 	/* read, change, write */
 	enum change (*change)(struct call *c);
-	bool creating; /* the key must be absent */
-	json_t *body;  /* object or patch of the request */
-	json_t *old;   /* present object, with resourceVersion; NULL: absent */
+	enum change decided;	     /* what it said */
+	struct admission *admission; /* admission.c; NULL before */
+	bool creating;		     /* the key must be absent */
+	json_t *body;		     /* object or patch of the request */
+	json_t *old;		     /* present object, with resourceVersion; NULL: absent */
 	int64_t old_rev;
 	json_t *obj;	  /* what will be written */
 	json_t *reply;	  /* answer with this instead of the object written (scale) */
@@ -345,6 +347,15 @@ int object_prepare_create(struct call *c, json_t *obj);
 /* update.c: what an update may change. -1: answered. */
 int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool status);
 int object_check_namespace(struct call *c);
+void object_set_generation(struct call *c, json_t *obj, const json_t *old); /* one more if the spec differs */
+
+/* admission.c: sends what was decided through the plugins; then() once all agree, else the call has been answered. */
+struct admission;
+void admission_run(struct call *c, call_fn *then);
+/* exec, attach, portforward: options is the PodExecOptions or the like; stolen. */
+void admission_connect(struct call *c, json_t *options, call_fn *then);
+void admission_free(struct admission *a);
+json_t *priority_default_object(int i); /* the i-th of every cluster's PriorityClasses; NULL past the end */
 
 /* delete.c */
 struct delete_options {
@@ -369,6 +380,7 @@ int kind_prepare_create(struct call *c, json_t *obj); /* status and the like; -1
 void kind_warn(struct call *c);			      /* when no controller acts on such objects */
 void kind_created(struct call *c);		      /* the same, as an event, when the object is written */
 int pod_prepare_create(struct call *c, json_t *obj);
+void pod_set_qos(json_t *pod); /* status.qosClass from the containers' resources */
 void pod_binding(struct call *c);
 void pod_eviction(struct call *c);
 int service_prepare_create(struct call *c, json_t *obj);
@@ -381,6 +393,7 @@ void service_sweep(struct apiserver *s);
 int namespace_prepare_create(json_t *obj);
 void namespace_finalize(struct call *c);
 void scale_handle(struct call *c);
+json_t *scale_of(const json_t *obj);		  /* its Scale; new */
 void apiserver_serve_passed(struct apiserver *s); /* server.c */
 void proxy_log(struct call *c);
 void proxy_node(struct call *c);   /* nodes/{name}/proxy/...: GET of the agent's API */

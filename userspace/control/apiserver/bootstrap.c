@@ -19,7 +19,8 @@
 #define RETRY_MS 1000
 
 static const char *const namespaces[] = { "default", "kube-system", "kube-public", "kube-node-lease" };
-enum { STEP_SERVICE = 4, STEP_SLICE = 5, STEP_FLOW = 6 }; /* STEP_FLOW + i: flow_default_object(i) */
+/* STEP_FLOW + i: flow_default_object(i); STEP_PRIORITY + i: priority_default_object(i) */
+enum { STEP_SERVICE = 4, STEP_SLICE = 5, STEP_FLOW = 6, STEP_PRIORITY = 1000 };
 
 static void step(struct apiserver *s, int n);
 
@@ -219,6 +220,15 @@ static void step(struct apiserver *s, int n)
 
 		if (obj) {
 			submit(s, n, "flowcontrol.apiserver.k8s.io", plural, "", obj, create_or_leave);
+			return;
+		}
+		n = n < STEP_PRIORITY ? STEP_PRIORITY : n;
+	}
+	if (n >= STEP_PRIORITY) {
+		json_t *obj = priority_default_object(n - STEP_PRIORITY);
+
+		if (obj) {
+			submit(s, n, "scheduling.k8s.io", "priorityclasses", "", obj, create_or_leave);
 			return;
 		}
 	}

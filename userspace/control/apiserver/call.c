@@ -58,6 +58,7 @@ void call_unref(struct call *c)
 	list_remove(&c->wait_link);
 	list_remove(&c->link);
 	service_release_held(c);
+	admission_free(c->admission);
 	identity_done(&c->who);
 	identity_done(&c->real);
 	api_selector_free(c->labels);

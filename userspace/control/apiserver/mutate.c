@@ -24,6 +24,7 @@ static void on_del(void *arg, int r, const struct store_txn_result *res, const s
 static void put(struct call *c, int64_t lease);
 static void put_plain(struct call *c);
 static void put_event(struct call *c);
+static void write_admitted(struct call *c);
 
 int registry_set_key(struct call *c)
 {
@@ -109,19 +110,26 @@ static void answer_unwritten(struct call *c, json_t *obj)
 
 void mutate_decide(struct call *c)
 {
-	struct apiserver *s = c->s;
-
 	if (!c->req && !c->finish)
 		return;
 	json_decref(c->obj);
 	c->obj = NULL;
 	json_decref(c->reply);
 	c->reply = NULL;
-	switch (c->change(c)) {
-	case CHANGE_ANSWERED:
-		break;
-	case CHANGE_NONE:
+	c->decided = c->change(c);
+	if (c->decided == CHANGE_NONE)
 		answer_unwritten(c, c->old);
+	else if (c->decided != CHANGE_ANSWERED)
+		admission_run(c, write_admitted);
+}
+
+static void write_admitted(struct call *c)
+{
+	struct apiserver *s = c->s;
+
+	switch (c->decided) {
+	case CHANGE_ANSWERED:
+	case CHANGE_NONE:
 		break;
 	case CHANGE_WRITE:
 		if (c->dry_run) {

@@ -84,7 +84,6 @@ int object_prepare_create(struct call *c, json_t *obj)
 	const struct api_kind *kind = c->res->kind;
 	const char *node = authz_node_of(&c->who);
 	char now[CLOCK_RFC3339_SIZE], uid[37];
-	struct api_errs errs = { 0 };
 
 	if (!meta) {
 		call_oom(c);
@@ -126,14 +125,7 @@ int object_prepare_create(struct call *c, json_t *obj)
 		return -1;
 	kind_warn(c);
 	api_default(kind, obj);
-	api_validate(kind, obj, NULL, &errs);
-	if (errs.n) {
-		call_invalid(c, &errs);
-		api_errs_done(&errs);
-		return -1;
-	}
-	api_errs_done(&errs);
-	return 0;
+	return 0; /* it is validated when admission is through with it */
 }
 
 static enum change create_change(struct call *c)
@@ -152,27 +144,6 @@ static enum change create_change(struct call *c)
 	}
 	if (c->generated_name)
 		obj_set_str(c->body, "metadata.name", c->name);
-	if (c->res->kind->namespaced) {
-		struct resource *namespaces = cache_resource(c->s, "", "namespaces");
-		struct object *ns = namespaces ? cache_get(namespaces, NULL, c->ns) : NULL;
-
-		if (!ns) {
-			cleanup(strbuf_done) struct strbuf text = STRBUF_INIT;
-
-			strbuf_addf(&text, "namespaces \"%s\" not found", c->ns);
-			call_json(
-				c, 404,
-				api_status_for(404, "NotFound", namespaces ? namespaces->kind : NULL, c->ns, text.buf));
-			return CHANGE_ANSWERED;
-		}
-		if (api_get(ns->index, "metadata.deletionTimestamp")) {
-			call_status(
-				c, 403, "Forbidden",
-				"%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
-				call_resource_name(c, name, sizeof(name)), c->name, c->ns);
-			return CHANGE_ANSWERED;
-		}
-	}
 	c->obj = json_deep_copy(c->body);
 	if (!c->obj) {
 		call_oom(c);

@@ -208,12 +208,6 @@ enum change delete_change(struct call *c)
 		call_not_found(c);
 		return CHANGE_ANSWERED;
 	}
-	if (streq(kind->plural, "namespaces") &&
-	    (streq(c->name, "default") || streq(c->name, "kube-system") || streq(c->name, "kube-public"))) {
-		call_status(c, 403, "Forbidden", "namespaces \"%s\" is forbidden: this namespace may not be deleted",
-			    c->name);
-		return CHANGE_ANSWERED;
-	}
 	uid = api_get_str(c->old, "metadata.uid");
 	if (o->uid[0] && !streq(o->uid, uid)) {
 		call_conflict(c, "Precondition failed: UID in precondition: %s, UID in object meta: %s", o->uid, uid);

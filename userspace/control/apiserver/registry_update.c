@@ -93,6 +93,13 @@ static bool adds_finalizer(const json_t *obj, const json_t *old)
 	return false;
 }
 
+void object_set_generation(struct call *c, json_t *obj, const json_t *old)
+{
+	if (c->res->kind->has_spec_generation && spec_differs(obj, old))
+		json_object_set_new(obj_meta(obj), "generation",
+				    json_integer(api_get_int(old, "metadata.generation", 0) + 1));
+}
+
 int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool status)
 {
 	static const char *const kept[] = {
@@ -156,9 +163,7 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 		api_errs_done(&errs);
 		return -1;
 	}
-	if (kind->has_spec_generation && spec_differs(obj, old))
-		json_object_set_new(obj_meta(obj), "generation",
-				    json_integer(api_get_int(old, "metadata.generation", 0) + 1));
+	object_set_generation(c, obj, old);
 	api_validate(kind, obj, old, &errs);
 	if (errs.n) {
 		call_invalid(c, &errs);

@@ -10,8 +10,6 @@
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 
-#define TOLERATION_S 300
-
 static bool same_quantity(const char *a, const char *b)
 {
 	int64_t x, y;
@@ -49,44 +47,16 @@ static const char *qos_class(const json_t *pod)
 	return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
 
-static bool tolerates(const json_t *tolerations, const char *key)
+void pod_set_qos(json_t *pod)
 {
-	json_t *t;
-	size_t i;
-
-	json_array_foreach (tolerations, i, t) {
-		const char *k = api_get_str(t, "key"), *effect = api_get_str(t, "effect");
-
-		if ((!k || !*k || streq(k, key)) && (!effect || !*effect || streq(effect, "NoExecute")))
-			return true;
-	}
-	return false;
-}
-
-/* Kubernetes' DefaultTolerationSeconds admission: a node that is gone for five minutes loses its pods. */
-static int add_tolerations(json_t *pod)
-{
-	static const char *const keys[] = { "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable" };
-	json_t *list = api_get(pod, "spec.tolerations");
-
-	if (!list && api_set(pod, "spec.tolerations", json_array()) < 0)
-		return -1;
-	list = api_get(pod, "spec.tolerations");
-	for (size_t i = 0; i < 2; i++)
-		if (!tolerates(list, keys[i]) &&
-		    json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:i}", "key", keys[i], "operator", "Exists",
-							  "effect", "NoExecute", "tolerationSeconds", TOLERATION_S)) <
-			    0)
-			return -1;
-	return 0;
+	obj_set_str(pod, "status.qosClass", qos_class(pod));
 }
 
 int pod_prepare_create(struct call *c, json_t *obj)
 {
 	json_t *status = json_pack("{s:s,s:s}", "phase", "Pending", "qosClass", qos_class(obj));
 
-	if (!status || json_object_set_new(obj, "status", status) < 0 ||
-	    (json_is_object(json_object_get(obj, "spec")) && add_tolerations(obj) < 0)) {
+	if (!status || json_object_set_new(obj, "status", status) < 0) {
 		call_oom(c);
 		return -1;
 	}

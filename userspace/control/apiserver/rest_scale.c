@@ -40,7 +40,7 @@ static void selector_text(const json_t *selector, bool plain, struct strbuf *out
 	}
 }
 
-static json_t *scale_of(const json_t *obj)
+json_t *scale_of(const json_t *obj)
 {
 	cleanup(strbuf_done) struct strbuf sel = STRBUF_INIT;
 	json_t *scale;

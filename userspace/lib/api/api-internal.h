@@ -86,6 +86,7 @@ void api_validate_config_map(const json_t *obj, const json_t *old, struct api_er
 void api_validate_secret(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_flow_schema(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_priority_level(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_priority_class(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_lease(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_event(const json_t *obj, const json_t *old, struct api_errs *errs);
 /* The same for the kinds of workloads.kind, scaling.kind, ingress.kind and storage.kind. */

@@ -323,6 +323,7 @@ static const struct {
 	{ "networking.k8s.io", "NetworkPolicy", api_validate_network_policy },
 	{ "discovery.k8s.io", "EndpointSlice", api_validate_endpoint_slice },
 	{ "coordination.k8s.io", "Lease", api_validate_lease },
+	{ "scheduling.k8s.io", "PriorityClass", api_validate_priority_class },
 	{ "flowcontrol.apiserver.k8s.io", "FlowSchema", api_validate_flow_schema },
 	{ "flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", api_validate_priority_level },
 	{ "", "PodTemplate", api_validate_bare_pod_template },
