@@ -8,11 +8,12 @@ The language, one statement a line; '#' at the start of a word opens a comment; 
 
     package io.k8s.api.core.v1 core/v1          OpenAPI package and group/version of what follows ("core" is the empty group)
 
-    type NAME [id=NAME] [struct=C_NAME] [extern] [object] [-- doc]
+    type NAME [id=NAME] [struct=C_NAME] [extern] [object] [atomic] [-- doc]
         id=         what fields and C call it, where another package has a type of that name
         struct=     name of the C struct, else api_<id_in_snake_case>
         extern      the struct is written by hand in api.h; members that have no place in it say no-c
         object      has apiVersion, kind and metadata, which are then added; the struct starts with struct api_object
+        atomic      apply owns and replaces it as one
 
     kind NAME PLURAL namespaced|cluster [id=NAME] [short=a,b] [categories=a,b] [sub=status,scale] [generation] [name=FORMAT]
          [unattended=WHY] [review] [-- doc]
@@ -192,7 +193,7 @@ class Type:
         self.where, self.name, self.package, self.doc = where, name, package, doc
         self.key, self.id = ident, snake(ident)
         self.cname = "api_" + self.id
-        self.fields, self.extern, self.object = [], False, False
+        self.fields, self.extern, self.object, self.atomic = [], False, False, False
 
     def add_object_fields(self):
         self.object = True
@@ -256,6 +257,8 @@ class Parser:
                     self.type.extern = True
                 elif w == "object":
                     self.type.add_object_fields()
+                elif w == "atomic":
+                    self.type.atomic = True
                 elif not w.startswith("id="):
                     raise KindError(where, f"type {self.type.name}: unknown word '{w}'")
         elif verb == "kind":
@@ -469,7 +472,7 @@ class Tables:
                 w("};\n")
             size = f"sizeof(struct {t.cname})"
             w(f"const struct api_type api_type_{t.id} = {{ .name = {cstr(t.name)}, .package = {cstr(t.package)}, "
-              f".doc = {cstr(t.doc)},\n\t.size = {size}, "
+              f".doc = {cstr(t.doc)},\n\t.size = {size}, " + (".atomic = true, " if t.atomic else "")
               + (f".fields = fields_{t.id}, .n_fields = {len(t.fields)} }};\n" if t.fields else ".n_fields = 0 };\n"))
         for k in self.p.kinds:
             self.kind(k)

@@ -141,6 +141,7 @@ struct api_type {
 	size_t size; /* of the C struct; 0: no C struct */
 	const struct api_field *fields;
 	size_t n_fields;
+	bool atomic; /* owned and replaced as one by apply, wherever it is used */
 };
 
 struct api_column { /* kubectl's table */
