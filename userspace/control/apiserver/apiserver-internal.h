@@ -46,7 +46,7 @@ enum watch_type { WATCH_ADDED, WATCH_MODIFIED, WATCH_DELETED, WATCH_N_TYPES };
 struct event {
 	int64_t rev;
 	struct object *cur, *prev;
-	struct http_buf *enc[WATCH_N_TYPES]; /* made when first asked for, then shared by all watchers */
+	struct encoding *encodings; /* watch_encode.c: each made when first asked for, then shared by all watchers */
 };
 
 struct watcher;
@@ -82,7 +82,6 @@ struct object *object_new(const struct resource *r, const char *key, const void 
 struct http_buf *object_json_at(const struct resource *r, const struct object *o, int64_t rev);
 /* What goes into the store: fixed head first, no resourceVersion. 0 or -ENOMEM. obj loses metadata.resourceVersion. */
 int object_encode(const struct resource *r, json_t *obj, struct strbuf *out);
-struct http_buf *event_encoding(const struct resource *r, struct event *ev, enum watch_type type);
 /* The event of index i in the ring, oldest first. */
 static inline struct event *ring_at(const struct resource *r, size_t i)
 {
@@ -134,9 +133,10 @@ struct apiserver {
 	bool store_ok;
 	char store_error[256];
 
-	struct flow *flow;   /* flowcontrol.c */
-	struct audit *audit; /* NULL: no audit log */
-	struct list calls;   /* every struct call alive */
+	struct flow *flow;	    /* flowcontrol.c */
+	struct audit *audit;	    /* NULL: no audit log */
+	struct document *documents; /* openapi.c */
+	struct list calls;	    /* every struct call alive */
 	size_t n_calls;
 	bool stopping;
 	void (*stopped_fn)(void *arg);
@@ -163,7 +163,9 @@ struct identity {
 	void *mem; /* holds extra and the strings: a call outlives its connection */
 };
 
-enum repr { REPR_JSON, REPR_TABLE, REPR_META, REPR_YAML };
+enum repr { REPR_JSON, REPR_TABLE, REPR_META, REPR_YAML, REPR_PROTOBUF, REPR_META_PROTOBUF };
+#define PROTOBUF_TYPE "application/vnd.kubernetes.protobuf"
+#define META_V1	      "meta.k8s.io/v1"
 
 struct call;
 typedef void call_fn(struct call *c);
@@ -193,6 +195,9 @@ struct call {
 	char group[128], version[32], resource[128];
 	char ns[256], name[256], sub[64];
 	enum repr repr;
+	bool negotiated,
+		wants_protobuf; /* the latter: for Status and other objects that are not of the resource, too */
+	bool packed;		/* the body of the answer has its content coding */
 	bool dry_run;
 	char *labels_text, *fields_text; /* for continue tokens and messages */
 	struct api_selector *labels;
@@ -247,7 +252,8 @@ void call_started_stream(struct call *c, int code); /* counts a request whose an
 /* Answers: exactly one per call; nothing happens if the client is gone. */
 void call_json(struct call *c, int code, json_t *body); /* steals */
 void call_bytes(struct call *c, int code, const char *type, const void *data, size_t len);
-void call_buf(struct call *c, int code, struct http_buf *buf); /* borrows; application/json */
+void call_buf(struct call *c, int code, struct http_buf *buf);			       /* borrows; application/json */
+void call_typed_buf(struct call *c, int code, const char *type, struct http_buf *buf); /* borrows */
 void call_status(struct call *c, int code, const char *reason, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void call_not_found(struct call *c); /* pods "x" not found */
@@ -263,14 +269,26 @@ const char *call_resource_name(const struct call *c, char *buf, size_t size); /*
 
 /* --- represent.c: answers with objects, in the form the client asked for ------------------------------------------ */
 
-/* 0, or -1 and a 406 has been sent. */
+/* negotiate.c. 0, or -1 and a 406 has been sent. */
 int call_negotiate(struct call *c);
+bool call_choose_repr(struct call *c); /* sets c->repr; false: none suits, it is JSON */
+void call_not_acceptable(struct call *c, const char *types);
+/* The one of `types` (NULL-terminated) that an Accept header prefers; NULL: none. */
+const char *accept_choose(const char *header, const char *const *types);
+
 void call_object_buf(struct call *c, int code, struct http_buf *json); /* borrows */
 void call_object_json(struct call *c, int code, json_t *obj);	       /* borrows */
-/* List of whole objects (borrowed buffers). cont "" = last page; remaining < 0 = unknown. */
+/*
+ * list_stream.c. List of whole objects (borrowed buffers; a long answer keeps references). cont "" = last page;
+ * remaining < 0 = unknown.
+ */
 void call_list(struct call *c, struct http_buf *const *items, size_t n, int64_t rev, const char *cont,
 	       int64_t remaining);
 json_t *partial_metadata(const json_t *obj);
+/* A stored object in JSON, metadata JSON or either protobuf, appended to out. 0 or -ENOMEM. */
+int object_write_form(const struct resource *r, const struct http_buf *json, enum repr repr, struct strbuf *out);
+json_t *object_parse(const struct resource *r, const struct http_buf *json, bool only_metadata); /* NULL: no memory */
+const char *call_include_object(struct call *c); /* what a Table's rows hold: "None", "Metadata", "Object" */
 
 /* --- body.c ------------------------------------------------------------------------------------------------------- */
 
@@ -317,6 +335,19 @@ enum verdict authz_decide(const struct authz_request *a);
 const char *authz_node_of(const struct identity *who);
 
 bool discovery_handle(struct call *c, const char *path); /* true: answered */
+
+/* openapi.c */
+bool openapi_handle(struct call *c, const char *path); /* true: answered */
+void openapi_forget(struct apiserver *s);	       /* the kinds have changed, or the end */
+
+/* gzip.c */
+struct gzip;
+bool gzip_accepted(const struct call *c);
+void gzip_announce(struct call *c); /* the headers */
+struct gzip *gzip_new(void);
+void gzip_free(struct gzip *g);
+int gzip_add(struct gzip *g, const void *data, size_t len, bool last, struct strbuf *out); /* 0 or -errno */
+int gzip_whole(const void *data, size_t len, struct strbuf *out);
 
 /* --- registry_*.c ------------------------------------------------------------------------------------------------- */
 
@@ -369,6 +400,14 @@ int delete_options_read(struct call *c, struct delete_options *ret);
 enum change delete_change(struct call *c);
 bool deletion_finished(const struct api_kind *kind,
 		       const json_t *obj); /* terminating and nothing holds it any longer */
+
+/* watch_encode.c. Borrowed; NULL: out of memory. Any form but a table, which is each watcher's own. */
+struct http_buf *event_encoding(const struct resource *r, struct event *ev, enum watch_type type, enum repr repr);
+void event_encodings_free(struct event *ev);
+/* A stored object as such an event; a new reference. */
+struct http_buf *watch_frame(const struct resource *r, const struct http_buf *json, const char *type, enum repr repr);
+/* What is not a stored object: bookmarks, errors and tables. obj is borrowed, and NULL is out of memory, too. */
+struct http_buf *watch_frame_of(const json_t *obj, const char *type, enum repr repr);
 
 /* watch.c */
 void watch_dispatch(struct resource *r, struct event *ev);

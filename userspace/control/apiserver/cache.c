@@ -374,9 +374,7 @@ static void event_clear(struct event *ev)
 {
 	object_unref(ev->cur);
 	object_unref(ev->prev);
-	for (int i = 0; i < WATCH_N_TYPES; i++)
-		if (ev->enc[i])
-			http_buf_unref(ev->enc[i]);
+	event_encodings_free(ev);
 	memset(ev, 0, sizeof(*ev));
 }
 

@@ -111,44 +111,6 @@ static json_t *one_group(const char *name)
 	return ret;
 }
 
-static bool openapi(struct call *c, const char *path)
-{
-	char group[128], version[32];
-	json_t *v;
-
-	if (streq(path, "/openapi/v2")) {
-		const char *accept = http_req_header(c->req, "accept");
-
-		/* Old kubectl asks for protobuf here and reads JSON if told so. */
-		(void)accept;
-		answer_or_404(c, api_openapi_v2());
-		return true;
-	}
-	if (streq(path, "/openapi/v3")) {
-		answer_or_404(c, api_openapi_v3_index());
-		return true;
-	}
-	if (sscanf(path, "/openapi/v3/apis/%127[^/]/%31[^/]", group, version) == 2) {
-		v = api_openapi_v3(group, version);
-	} else if (sscanf(path, "/openapi/v3/api/%31[^/]", version) == 1) {
-		v = api_openapi_v3("", version);
-	} else {
-		return false;
-	}
-	if (v && http_req_query(c->req, "hash")) {
-		/* The address changes with the contents: it may be kept for ever. */
-		char etag[160];
-
-		snprintf(etag, sizeof(etag), "\"%.150s\"", http_req_query(c->req, "hash"));
-		if (!strpbrk(etag, "\r\n")) {
-			http_add_header(c->req, "Etag", etag);
-			http_add_header(c->req, "Cache-Control", "public, immutable");
-		}
-	}
-	answer_or_404(c, v);
-	return true;
-}
-
 static bool health(struct call *c, const char *path)
 {
 	struct apiserver *s = c->s;
@@ -196,7 +158,7 @@ bool discovery_handle(struct call *c, const char *path)
 	if (health(c, path))
 		return true;
 	if (str_starts(path, "/openapi"))
-		return openapi(c, path);
+		return openapi_handle(c, path);
 	if (streq(path, "/api") || streq(path, "/api/"))
 		return api_versions(c);
 	if (streq(path, "/apis") || streq(path, "/apis/"))

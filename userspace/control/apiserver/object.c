@@ -149,33 +149,6 @@ int object_encode(const struct resource *r, json_t *obj, struct strbuf *out)
 	return strbuf_oom(out) ? -ENOMEM : 0;
 }
 
-struct http_buf *event_encoding(const struct resource *r, struct event *ev, enum watch_type type)
-{
-	static const char *const heads[] = {
-		[WATCH_ADDED] = "{\"type\":\"ADDED\",\"object\":",
-		[WATCH_MODIFIED] = "{\"type\":\"MODIFIED\",\"object\":",
-		[WATCH_DELETED] = "{\"type\":\"DELETED\",\"object\":",
-	};
-	struct http_buf *json, *b;
-	size_t head_len = strlen(heads[type]);
-
-	if (ev->enc[type])
-		return ev->enc[type];
-	/* What a watcher loses is told in the state it last saw, at the revision of its loss. */
-	json = type == WATCH_DELETED ? object_json_at(r, ev->prev, ev->rev) : http_buf_ref(ev->cur->json);
-	if (!json)
-		return NULL;
-	b = http_buf_new(NULL, head_len + json->len + 2);
-	if (b) {
-		memcpy(b->data, heads[type], head_len);
-		memcpy(b->data + head_len, json->data, json->len);
-		memcpy(b->data + head_len + json->len, "}\n", 2);
-	}
-	http_buf_unref(json);
-	ev->enc[type] = b;
-	return b;
-}
-
 void obj_set_str(json_t *obj, const char *path, const char *value)
 {
 	(void)api_set(obj, path, json_string(value));

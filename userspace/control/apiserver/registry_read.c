@@ -54,10 +54,8 @@ struct list_state {
 	struct strbuf next; /* store key to go on from */
 };
 
-static void list_free(struct call *c)
+static void list_state_free(struct list_state *l)
 {
-	struct list_state *l = TAKE(c->data);
-
 	if (!l)
 		return;
 	for (size_t i = 0; i < l->n; i++)
@@ -67,6 +65,11 @@ static void list_free(struct call *c)
 	free(l->last);
 	strbuf_done(&l->next);
 	free(l);
+}
+
+static void list_free(struct call *c)
+{
+	list_state_free(TAKE(c->data));
 }
 
 static int list_add(struct list_state *l, struct http_buf *json)
@@ -118,14 +121,14 @@ static int token_read(const char *token, int64_t *ret_rev, char **ret_after)
 
 static void list_finish(struct call *c, int64_t rev, bool more, int64_t remaining)
 {
-	struct list_state *l = c->data;
+	struct list_state *l = TAKE(c->data); /* the answer may put its own state there */
 	cleanup(free) char *token = more && l->last ? token_make(rev, l->last) : NULL;
 
 	if (more && !token)
 		call_oom(c);
 	else
 		call_list(c, l->items, l->n, rev, token ? token : "", c->labels || c->fields ? -1 : remaining);
-	list_free(c);
+	list_state_free(l);
 }
 
 /* Indexes of the call's objects in the cache: all, or those of its namespace. */
@@ -214,6 +217,14 @@ static void list_expired(struct call *c)
 	list_free(c);
 }
 
+/* Most of the past is still the present: its bytes are there and need no copy. */
+static struct object *cached(const struct resource *r, const char *key, int64_t rev)
+{
+	size_t i = cache_lower_bound(r, key);
+
+	return i < r->n && r->objs[i]->rev == rev && streq(r->objs[i]->key, key) ? object_ref(r->objs[i]) : NULL;
+}
+
 static void list_store(struct call *c);
 
 static void on_store_page(void *arg, int r, const struct store_range *range, const struct err *err)
@@ -238,7 +249,9 @@ static void on_store_page(void *arg, int r, const struct store_range *range, con
 				list_finish(c, l->rev, true, range->count - (int64_t)i);
 				goto out;
 			}
-			o = object_new(c->res, kv->key + prefix_len, kv->value, kv->value_len, kv->mod_rev);
+			o = cached(c->res, kv->key + prefix_len, kv->mod_rev);
+			if (!o)
+				o = object_new(c->res, kv->key + prefix_len, kv->value, kv->value_len, kv->mod_rev);
 			if (!o || !object_matches(c, o))
 				continue;
 			free(l->last);

@@ -224,6 +224,7 @@ void apiserver_free(struct apiserver *s)
 	if (s->store)
 		s->store->ops->close(s->store);
 	cache_done(s);
+	openapi_forget(s);
 	flow_done(s);
 	audit_done(s);
 	ipalloc_free(s->ips);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/clock.h"
@@ -66,8 +65,6 @@ void registry_watch(struct call *c)
 
 	if (call_selectors(c) < 0 || call_resource_version(c, &rev, &zero) < 0)
 		return;
-	if (c->repr == REPR_YAML)
-		c->repr = REPR_JSON;
 	c->want_rev = rev;
 	if (call_query_true(c, "sendInitialEvents")) {
 		const char *match = call_query(c, "resourceVersionMatch");
@@ -150,7 +147,7 @@ static void watch_start(struct call *c)
 	w->bookmark_ms = clock_mono_ms() + bookmark_s * 1000;
 	c->on_close = watch_closed;
 	call_started_stream(c, 200);
-	if (http_stream_start(c->req, 200, "application/json") < 0)
+	if (http_stream_start(c->req, 200, c->wants_protobuf ? PROTOBUF_TYPE ";stream=watch" : "application/json") < 0)
 		return; /* on_close follows */
 	(void)loop_timer_set(c->s->loop, &w->timer,
 			     (w->bookmarks && w->bookmark_ms < w->ends_ms ? w->bookmark_ms : w->ends_ms) -
@@ -160,73 +157,55 @@ static void watch_start(struct call *c)
 
 /* --- events ------------------------------------------------------------------------------------------------------- */
 
-static int write_json(struct watcher *w, json_t *object, const char *type)
+static int write_frame(struct watcher *w, struct http_buf *frame)
 {
-	json_t *ev = object ? json_pack("{s:s,s:O}", "type", type, "object", object) : NULL;
-	cleanup(free) char *text = ev ? json_dumps(ev, JSON_COMPACT) : NULL;
-	int r = -ENOMEM;
+	int r;
 
-	json_decref(ev);
-	if (text) {
-		size_t len = strlen(text);
-
-		text[len] = '\n'; /* in place of the NUL: one write, one chunk */
-		r = http_stream_write(w->c->req, text, len + 1);
-	}
+	if (!frame)
+		return -ENOMEM;
+	r = http_stream_write_buf(w->c->req, frame);
+	http_buf_unref(frame);
 	return r;
 }
 
-/* Forms that few clients ask for are made per watcher. */
-static int write_other(struct watcher *w, struct http_buf *json, const char *type)
+static int write_object(struct watcher *w, const json_t *object, const char *type)
 {
-	json_t *obj = NULL, *out, *items;
+	return write_frame(w, watch_frame_of(object, type, w->c->repr));
+}
+
+/* A table of one row. It is each watcher's own: the columns come once, and the ages are of now. */
+static int write_row(struct watcher *w, const json_t *obj, const char *type)
+{
+	json_t *items = json_pack("[O]", obj), *table;
 	int r;
 
-	if (api_json_parse(json->data, json->len, &obj, NULL, NULL) < 0)
-		return -ENOMEM;
-	if (w->c->repr == REPR_META) {
-		out = partial_metadata(obj);
-	} else {
-		const char *include = call_query(w->c, "includeObject");
-
-		items = json_pack("[O]", obj);
-		out = items ? api_table(w->c->res->kind, items,
-					include && (streq(include, "None") || streq(include, "Object")) ? include
-													: "Metadata",
-					clock_real_ms())
-			    : NULL;
-		json_decref(items);
-		if (out) {
-			obj_set_str(out, "metadata.resourceVersion", api_get_str(obj, "metadata.resourceVersion"));
-			/* columns come once */
-			if (w->table_columns_sent)
-				json_object_set_new(out, "columnDefinitions", json_null());
-			w->table_columns_sent = true;
-		}
+	table = items ? api_table(w->c->res->kind, items, call_include_object(w->c), clock_real_ms()) : NULL;
+	json_decref(items);
+	if (table) {
+		obj_set_str(table, "metadata.resourceVersion", api_get_str(obj, "metadata.resourceVersion"));
+		if (w->table_columns_sent)
+			json_object_set_new(table, "columnDefinitions", json_null());
+		w->table_columns_sent = true;
 	}
-	r = write_json(w, out, type);
-	json_decref(out);
+	r = write_object(w, table, type);
+	json_decref(table);
+	return r;
+}
+
+static int write_table(struct watcher *w, struct http_buf *json, const char *type)
+{
+	json_t *obj = object_parse(w->c->res, json, false);
+	int r = obj ? write_row(w, obj, type) : -ENOMEM;
+
 	json_decref(obj);
 	return r;
 }
 
 static int write_initial(struct watcher *w, struct object *o)
 {
-	static const char head[] = "{\"type\":\"ADDED\",\"object\":";
-	struct http_buf *b;
-	int r;
-
-	if (w->c->repr != REPR_JSON)
-		return write_other(w, o->json, "ADDED");
-	b = http_buf_new(NULL, sizeof(head) - 1 + o->json->len + 2);
-	if (!b)
-		return -ENOMEM;
-	memcpy(b->data, head, sizeof(head) - 1);
-	memcpy(b->data + sizeof(head) - 1, o->json->data, o->json->len);
-	memcpy(b->data + sizeof(head) - 1 + o->json->len, "}\n", 2);
-	r = http_stream_write_buf(w->c->req, b);
-	http_buf_unref(b);
-	return r;
+	if (w->c->repr == REPR_TABLE)
+		return write_table(w, o->json, "ADDED");
+	return write_frame(w, watch_frame(w->c->res, o->json, "ADDED", w->c->repr));
 }
 
 static void write_event(struct watcher *w, struct event *ev)
@@ -239,33 +218,36 @@ static void write_event(struct watcher *w, struct event *ev)
 	if (!now && !before)
 		return;
 	metric_add(w->c->s->m_events, 1, w->c->resource);
-	if (w->c->repr == REPR_JSON) {
-		b = event_encoding(w->c->res, ev, type);
+	if (w->c->repr != REPR_TABLE) {
+		b = event_encoding(w->c->res, ev, type, w->c->repr);
 		if (b)
 			(void)http_stream_write_buf(w->c->req, b);
 		return;
 	}
 	b = type == WATCH_DELETED ? object_json_at(w->c->res, ev->prev, ev->rev) : http_buf_ref(ev->cur->json);
 	if (b) {
-		(void)write_other(w, b, names[type]);
+		(void)write_table(w, b, names[type]);
 		http_buf_unref(b);
 	}
 }
 
 static void write_bookmark(struct watcher *w, int64_t rev, bool initial_end)
 {
+	bool partial = w->c->repr == REPR_META || w->c->repr == REPR_META_PROTOBUF;
 	char rv[24];
 	json_t *obj;
 
 	snprintf(rv, sizeof(rv), "%lld", (long long)rev);
-	obj = json_pack("{s:s,s:s,s:{s:s,s:n}}", "kind",
-			w->c->repr == REPR_META ? "PartialObjectMetadata" : w->c->res->kind->kind, "apiVersion",
-			w->c->repr == REPR_META ? "meta.k8s.io/v1" : w->c->res->api_version, "metadata",
-			"resourceVersion", rv, "creationTimestamp");
+	obj = json_pack("{s:s,s:s,s:{s:s,s:n}}", "kind", partial ? "PartialObjectMetadata" : w->c->res->kind->kind,
+			"apiVersion", partial ? META_V1 : w->c->res->api_version, "metadata", "resourceVersion", rv,
+			"creationTimestamp");
 	if (obj && initial_end)
 		json_object_set_new(json_object_get(obj, "metadata"), "annotations",
 				    json_pack("{s:s}", "k8s.io/initial-events-end", "true"));
-	(void)write_json(w, obj, "BOOKMARK");
+	if (obj && w->c->repr == REPR_TABLE)
+		(void)write_row(w, obj, "BOOKMARK");
+	else
+		(void)write_object(w, obj, "BOOKMARK");
 	json_decref(obj);
 }
 
@@ -303,7 +285,7 @@ static void pump(struct watcher *w)
 		/* It read so slowly that the ring went past it. */
 		json_t *st = api_status(410, "Expired", "too old resource version: the watch fell behind");
 
-		(void)write_json(w, st, "ERROR");
+		(void)write_object(w, st, "ERROR");
 		json_decref(st);
 		end(w);
 		return;

@@ -317,6 +317,9 @@ void api_quantity_format_milli(int64_t milli, char *buf, size_t size); /* decima
  * too.
  */
 json_t *api_table(const struct api_kind *kind, const json_t *items, const char *include, int64_t now_ms);
+/* Its parts, for tables that are written in pieces. */
+json_t *api_table_columns(const struct api_kind *kind);
+json_t *api_table_row(const struct api_kind *kind, const json_t *obj, const char *include, int64_t now_ms);
 /* Cells of one row for one object, in order of kind->columns (new array): used by api_table and the CLI. */
 json_t *api_table_cells(const struct api_kind *kind, const json_t *obj, int64_t now_ms);
 /* "5m", "3h20m", "12d": kubectl's age. */
@@ -325,6 +328,8 @@ void api_human_duration(int64_t ms, char *buf, size_t size);
 json_t *api_openapi_v3_index(void);				/* /openapi/v3 */
 json_t *api_openapi_v3(const char *group, const char *version); /* /openapi/v3/apis/<g>/<v>; NULL if unknown */
 json_t *api_openapi_v2(void);
+/* The document api_openapi_v2() made, as gnostic's openapi.v2.Document. 0 or -ENOMEM. */
+int api_openapi_v2_protobuf(const json_t *v2, struct strbuf *out);
 json_t *api_discovery_versions(const char *server_address);		 /* /api */
 json_t *api_discovery_groups(void);					 /* /apis */
 json_t *api_discovery_resources(const char *group, const char *version); /* /api/v1, /apis/g/v; NULL if unknown */

@@ -142,21 +142,32 @@ static json_t *row_object(const json_t *obj, const char *include)
 	return partial;
 }
 
-json_t *api_table(const struct api_kind *kind, const json_t *items, const char *include, int64_t now_ms)
+json_t *api_table_columns(const struct api_kind *kind)
 {
-	json_t *defs = json_array(), *rows = json_array(), *item;
-	size_t i;
+	json_t *defs = json_array();
 
-	for (i = 0; i < kind->n_columns; i++) {
+	for (size_t i = 0; i < kind->n_columns; i++) {
 		const struct api_column *c = &kind->columns[i];
 
 		json_array_append_new(defs, json_pack("{s:s,s:s,s:s,s:s,s:i}", "name", c->name, "type", c->type,
 						      "format", c->format ? c->format : "", "description", c->name,
 						      "priority", c->priority));
 	}
+	return defs;
+}
+
+json_t *api_table_row(const struct api_kind *kind, const json_t *obj, const char *include, int64_t now_ms)
+{
+	return json_pack("{s:o,s:o}", "cells", api_table_cells(kind, obj, now_ms), "object", row_object(obj, include));
+}
+
+json_t *api_table(const struct api_kind *kind, const json_t *items, const char *include, int64_t now_ms)
+{
+	json_t *rows = json_array(), *item;
+	size_t i;
+
 	json_array_foreach (items, i, item)
-		json_array_append_new(rows, json_pack("{s:o,s:o}", "cells", api_table_cells(kind, item, now_ms),
-						      "object", row_object(item, include)));
+		json_array_append_new(rows, api_table_row(kind, item, include, now_ms));
 	return json_pack("{s:s,s:s,s:{},s:o,s:o}", "kind", "Table", "apiVersion", "meta.k8s.io/v1", "metadata",
-			 "columnDefinitions", defs, "rows", rows);
+			 "columnDefinitions", api_table_columns(kind), "rows", rows);
 }
