@@ -102,19 +102,16 @@ static json_t *object_of(struct answer *r)
 
 static void wait_for_event(struct at *a, const char *uid)
 {
+	struct fx_watch w;
 	char path[200];
+	json_t *ev;
 
-	snprintf(path, sizeof(path), "/api/v1/namespaces/default/events?fieldSelector=involvedObject.uid%%3D%s", uid);
-	for (int i = 0;; i++) {
-		json_t *list = fx_expect(&f, 200, "GET", path, NULL);
-		json_t *ev = json_array_get(json_object_get(list, "items"), 0);
-		bool found = streq(api_get_str(ev, "message"), a->kind->unattended);
-
-		json_decref(list);
-		if (found)
-			return;
-		cr_assert(i < 200, "%s: no event says that nothing acts on it", a->kind->kind);
-	}
+	snprintf(path, sizeof(path), "/api/v1/namespaces/default/events?watch=1&fieldSelector=involvedObject.uid%%3D%s",
+		 uid);
+	fx_watch_start(&f, &w, ADMIN, path, NULL);
+	ev = fx_watch_expect(&w, "ADDED", NULL);
+	cr_assert(streq(api_get_str(ev, "object.message"), a->kind->unattended), "%s", a->kind->kind);
+	fx_watch_done(&w);
 }
 
 static json_t *create(struct at *a)

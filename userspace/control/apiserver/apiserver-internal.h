@@ -397,6 +397,7 @@ struct delete_options {
 	int64_t rev;
 };
 int delete_options_read(struct call *c, struct delete_options *ret);
+int delete_options_from(struct call *c, const json_t *body, struct delete_options *ret); /* -1: answered */
 enum change delete_change(struct call *c);
 bool deletion_finished(const struct api_kind *kind,
 		       const json_t *obj); /* terminating and nothing holds it any longer */

@@ -51,13 +51,54 @@ static int read_policy(struct call *c, const char *text, struct delete_options *
 	return -1;
 }
 
+int delete_options_from(struct call *c, const json_t *body, struct delete_options *ret)
+{
+	const json_t *v;
+	const char *text;
+
+	if (!json_is_object(body)) {
+		call_status(c, 400, "BadRequest", "the body is not a DeleteOptions object");
+		return -1;
+	}
+	text = api_get_str(body, "kind");
+	if (text && *text && !streq(text, "DeleteOptions")) {
+		call_status(c, 400, "BadRequest",
+			    "the kind in the data (%.64s) does not match the expected kind (DeleteOptions)", text);
+		return -1;
+	}
+	v = json_object_get(body, "gracePeriodSeconds");
+	if (v && !json_is_null(v)) {
+		if (!json_is_integer(v) || json_integer_value(v) < 0) {
+			call_status(
+				c, 422, "Invalid",
+				"DeleteOptions.meta.k8s.io \"\" is invalid: gracePeriodSeconds: Invalid value: must "
+				"be a whole number, not negative");
+			return -1;
+		}
+		ret->has_grace = true;
+		ret->grace_s = json_integer_value(v);
+	}
+	if (read_policy(c, api_get_str(body, "propagationPolicy"), ret) < 0)
+		return -1;
+	if (!ret->policy && json_is_true(json_object_get(body, "orphanDependents")))
+		ret->policy = "Orphan";
+	text = api_get_str(body, "preconditions.uid");
+	if (text)
+		snprintf(ret->uid, sizeof(ret->uid), "%s", text);
+	text = api_get_str(body, "preconditions.resourceVersion");
+	if (text && *text && str_to_i64(text, 1, INT64_MAX, &ret->rev) < 0)
+		ret->rev = -1; /* never matches */
+	if (json_array_size(json_object_get(body, "dryRun")))
+		c->dry_run = true;
+	return 0;
+}
+
 int delete_options_read(struct call *c, struct delete_options *ret)
 {
 	const char *grace = call_query(c, "gracePeriodSeconds");
-	json_t *body = NULL, *v;
-	const char *text;
+	json_t *body = NULL;
 	size_t len = 0;
-	int r = -1;
+	int r;
 
 	*ret = (struct delete_options){ 0 };
 	(void)http_req_body(c->req, &len);
@@ -77,43 +118,7 @@ int delete_options_read(struct call *c, struct delete_options *ret)
 		return 0;
 	if (call_read_any(c, &body, NULL) < 0)
 		return -1;
-	if (!json_is_object(body)) {
-		call_status(c, 400, "BadRequest", "the body is not a DeleteOptions object");
-		goto out;
-	}
-	text = api_get_str(body, "kind");
-	if (text && *text && !streq(text, "DeleteOptions")) {
-		call_status(c, 400, "BadRequest",
-			    "the kind in the data (%.64s) does not match the expected kind (DeleteOptions)", text);
-		goto out;
-	}
-	v = json_object_get(body, "gracePeriodSeconds");
-	if (v && !json_is_null(v)) {
-		if (!json_is_integer(v) || json_integer_value(v) < 0) {
-			call_status(
-				c, 422, "Invalid",
-				"DeleteOptions.meta.k8s.io \"\" is invalid: gracePeriodSeconds: Invalid value: must "
-				"be a whole number, not negative");
-			goto out;
-		}
-		ret->has_grace = true;
-		ret->grace_s = json_integer_value(v);
-	}
-	if (read_policy(c, api_get_str(body, "propagationPolicy"), ret) < 0)
-		goto out;
-	if (!ret->policy && json_is_true(json_object_get(body, "orphanDependents")))
-		ret->policy = "Orphan";
-	text = api_get_str(body, "preconditions.uid");
-	if (text)
-		snprintf(ret->uid, sizeof(ret->uid), "%s", text);
-	text = api_get_str(body, "preconditions.resourceVersion");
-	if (text && *text && str_to_i64(text, 1, INT64_MAX, &ret->rev) < 0)
-		ret->rev = -1; /* never matches */
-	v = json_object_get(body, "dryRun");
-	if (json_array_size(v))
-		c->dry_run = true;
-	r = 0;
-out:
+	r = delete_options_from(c, body, ret);
 	json_decref(body);
 	return r;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is special about pods: their first status, tolerations everybody gets, QoS, binding to a node, eviction. */
+/* What is special about pods: their first status, tolerations everybody gets, QoS, binding to a node. */
 #include "apiserver-internal.h"
 
 #include <stdio.h>
@@ -147,42 +147,5 @@ void pod_binding(struct call *c)
 	}
 	c->success_code = 201;
 	c->change = binding_change;
-	registry_mutate(c);
-}
-
-/* --- eviction: a delete whose options come in an Eviction object -------------------------------------------------- */
-
-static enum change eviction_change(struct call *c)
-{
-	enum change ch = delete_change(c);
-
-	if (ch == CHANGE_ANSWERED)
-		return ch;
-	json_decref(c->reply);
-	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:i}", "kind", "Status", "apiVersion", "v1", "metadata", "status",
-			     "Success", "code", 201);
-	return ch;
-}
-
-void pod_eviction(struct call *c)
-{
-	json_t *grace;
-
-	if (call_read_any(c, &c->body, NULL) < 0)
-		return;
-	c->del = calloc(1, sizeof(*c->del));
-	if (!c->del || !json_is_object(c->body)) {
-		call_status(c, 400, "BadRequest", "the body is not an Eviction object");
-		return;
-	}
-	grace = api_get(c->body, "deleteOptions.gracePeriodSeconds");
-	if (json_is_integer(grace) && json_integer_value(grace) >= 0) {
-		c->del->has_grace = true;
-		c->del->grace_s = json_integer_value(grace);
-	}
-	if (json_array_size(api_get(c->body, "deleteOptions.dryRun")))
-		c->dry_run = true;
-	c->success_code = 201;
-	c->change = eviction_change;
 	registry_mutate(c);
 }
