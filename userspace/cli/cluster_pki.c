@@ -96,6 +96,12 @@ int cluster_make_pki(const struct cluster *c, struct err *err)
 		if (r < 0)
 			return err_wrap(err, r, "certificate authority");
 	}
+	pki_path(c, "sa", "key", key);
+	if (access(key, R_OK)) {
+		r = tls_make_key(key, err);
+		if (r < 0)
+			return err_wrap(err, r, "key of service accounts' tokens");
+	}
 	r = make(c, "apiserver", &server, err);
 	if (!r)
 		r = make_client(c, "admin", "kubernetes-admin", "system:masters", err);

@@ -1,18 +1,112 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is known, and every refusal of those who are not. */
+#include <stdio.h>
 #include <string.h>
 
+#include "../../../userspace/control/apiserver/jwt.h"
+#include "base/clock.h"
+#include "base/str.h"
 #include "fixture.h"
+#include "io/tls.h"
 
-#define SELF_REVIEWS "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+#define SELF_REVIEWS  "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+#define TOKEN_REVIEWS "/apis/authentication.k8s.io/v1/tokenreviews"
+#define SAS	      "/api/v1/namespaces/default/serviceaccounts"
+#define ISSUER	      "https://kubernetes.default.svc.cluster.local"
+
+static void start(struct fx *f)
+{
+	static char key[128];
+	struct err err = ERR_INIT;
+
+	fx_init(f);
+	snprintf(key, sizeof(key), "%s/sa.key", f->dir);
+	cr_assert(tls_make_key(key, &err) == 0);
+	f->config.sa_signing_key = key;
+	fx_start(f);
+}
+
+/* A call by a client of its own: with a token, with further headers, with who's certificate (ANONYMOUS: none). */
+static struct answer call_as(struct fx *f, enum who who, const char *token, const char *const *headers,
+			     const char *method, const char *path, const char *body)
+{
+	struct tls_files anonymous = { f->tls[0].ca_file, NULL, NULL };
+	struct http_client_config c = { .tls = who == ANONYMOUS ? &anonymous : &f->tls[who],
+					.bearer_token = token,
+					.headers = headers };
+	struct http_client *was = f->clients[who];
+	struct err err = ERR_INIT;
+	struct answer a;
+	char url[64];
+
+	snprintf(url, sizeof(url), "https://127.0.0.1:%d", apiserver_port(f->server, 0));
+	c.base_url = url;
+	cr_assert(http_client_new(f->loop, &c, &f->clients[who], &err) == 0);
+	a = fx_call(f, who, method, path, body ? "application/json" : NULL, NULL, body);
+	http_client_free(f->clients[who]);
+	f->clients[who] = was;
+	return a;
+}
+
+/* As the API server tells others. */
+static struct answer whoami(struct fx *f, const char *token)
+{
+	char body[JWT_MAX_BYTES + 64];
+
+	snprintf(body, sizeof(body), "{\"spec\":{\"token\":\"%s\"}}", token);
+	return fx_call(f, ADMIN, "POST", TOKEN_REVIEWS, "application/json", NULL, body);
+}
+
+static void token_is(struct fx *f, const char *token, int status)
+{
+	struct answer a = call_as(f, ANONYMOUS, token, NULL, "GET", "/api", NULL);
+
+	cr_assert(a.status == status, "%d, expected %d: %s", a.status, status, a.text);
+	if (status == 401)
+		cr_assert_str_eq(api_get_str(a.json, "message"), "Unauthorized");
+	answer_done(&a);
+}
+
+/* The token that service account `name` gets for this spec. */
+static char *token_for(struct fx *f, const char *name, const char *spec)
+{
+	char path[256], body[1024];
+	json_t *v;
+	char *token;
+
+	snprintf(path, sizeof(path), SAS "/%s/token", name);
+	snprintf(body, sizeof(body), "{\"spec\":{%s}}", spec);
+	v = fx_expect(f, 201, "POST", path, body);
+	cr_assert(api_get_str(v, "status.token"));
+	cr_assert(api_get_str(v, "status.expirationTimestamp"));
+	token = strdup(api_get_str(v, "status.token"));
+	json_decref(v);
+	return token;
+}
+
+static void make_account(struct fx *f, const char *name)
+{
+	char body[256];
+
+	snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"%s\"}}", name);
+	fx_do(f, 201, "POST", SAS, body);
+}
+
+static char *uid_of(struct fx *f, const char *path)
+{
+	json_t *v = fx_expect(f, 200, "GET", path, NULL);
+	char *uid = strdup(api_get_str(v, "metadata.uid"));
+
+	json_decref(v);
+	return uid;
+}
 
 Test(authn, who_asks_by_certificate)
 {
 	struct fx f;
 	struct answer a;
 
-	fx_init(&f);
-	fx_start(&f);
+	start(&f);
 	a = fx_call(&f, ADMIN, "POST", SELF_REVIEWS, "application/json", NULL,
 		    "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"SelfSubjectReview\"}");
 	cr_assert(a.status == 201, "%s", a.text);
@@ -27,5 +121,256 @@ Test(authn, who_asks_by_certificate)
 	/* a question is only asked: there is nothing to read */
 	fx_refused(&f, ADMIN, 405, "GET", SELF_REVIEWS, NULL, "does not allow this method");
 	fx_refused(&f, ADMIN, 405, "DELETE", SELF_REVIEWS "/x", NULL, "does not allow this method");
+	/* a certificate is stronger than a token, even than a bad one */
+	a = call_as(&f, ADMIN, "nonsense", NULL, "GET", CMS, NULL);
+	cr_assert(a.status == 200);
+	answer_done(&a);
+	fx_done(&f);
+}
+
+Test(authn, service_account_tokens)
+{
+	struct fx f;
+	struct answer a;
+	char *token, *uid;
+
+	start(&f);
+	make_account(&f, "robot");
+	uid = uid_of(&f, SAS "/robot");
+	token = token_for(&f, "robot", "");
+	/* twice: the second time the token is known */
+	for (int i = 0; i < 2; i++) {
+		a = whoami(&f, token);
+		cr_assert(a.status == 201, "%s", a.text);
+		cr_assert_str_eq(api_get_str(a.json, "status.user.username"), "system:serviceaccount:default:robot");
+		cr_assert_str_eq(api_get_str(a.json, "status.user.uid"), uid);
+		{
+			const json_t *groups = api_get(a.json, "status.user.groups");
+
+			cr_assert(json_array_size(groups) == 3);
+			cr_assert_str_eq(json_string_value(json_array_get(groups, 0)), "system:serviceaccounts");
+			cr_assert_str_eq(json_string_value(json_array_get(groups, 1)),
+					 "system:serviceaccounts:default");
+			cr_assert_str_eq(json_string_value(json_array_get(groups, 2)), "system:authenticated");
+		}
+		cr_assert(strstr(a.text, "\"authentication.kubernetes.io/credential-id\":[\"JTI="));
+		answer_done(&a);
+	}
+	/* the account is deleted, and made again under its name: another one */
+	fx_do(&f, 200, "DELETE", SAS "/robot", NULL);
+	token_is(&f, token, 401);
+	make_account(&f, "robot");
+	token_is(&f, token, 401);
+	free(token);
+	free(uid);
+	fx_done(&f);
+}
+
+Test(authn, tokens_die_with_what_they_are_bound_to)
+{
+	static const struct {
+		const char *kind, *collection, *body;
+	} t[] = {
+		{ "Secret", "/api/v1/namespaces/default/secrets", "{\"metadata\":{\"name\":\"b\"}}" },
+		{ "Node", "/api/v1/nodes", "{\"metadata\":{\"name\":\"b\"}}" },
+		{ "Pod", PODS, POD("b", "\"serviceAccountName\":\"robot\",\"nodeName\":\"node-1\",") },
+	};
+	struct fx f;
+
+	start(&f);
+	make_account(&f, "robot");
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char spec[256], path[128], *token, *uid;
+		struct answer a;
+
+		snprintf(path, sizeof(path), "%s/b", t[i].collection);
+		fx_do(&f, 201, "POST", t[i].collection, t[i].body);
+		uid = uid_of(&f, path);
+		snprintf(spec, sizeof(spec),
+			 "\"boundObjectRef\":{\"kind\":\"%s\",\"apiVersion\":\"v1\",\"name\":\"b\",\"uid\":\"%s\"}",
+			 t[i].kind, uid);
+		token = token_for(&f, "robot", spec);
+		a = whoami(&f, token);
+		cr_assert(a.status == 201, "%s: %s", t[i].kind, a.text);
+		if (streq(t[i].kind, "Pod")) {
+			const json_t *extra = api_get(a.json, "status.user.extra");
+			const json_t *v = json_object_get(extra, "authentication.kubernetes.io/pod-uid");
+
+			cr_assert_str_eq(json_string_value(json_array_get(v, 0)), uid);
+			v = json_object_get(extra, "authentication.kubernetes.io/pod-name");
+			cr_assert_str_eq(json_string_value(json_array_get(v, 0)), "b");
+			v = json_object_get(extra, "authentication.kubernetes.io/node-name");
+			cr_assert_str_eq(json_string_value(json_array_get(v, 0)), "node-1");
+		}
+		answer_done(&a);
+		snprintf(path, sizeof(path), "%s/b?gracePeriodSeconds=0", t[i].collection);
+		fx_do(&f, 200, "DELETE", path, NULL);
+		token_is(&f, token, 401);
+		/* the same name is another object */
+		fx_do(&f, 201, "POST", t[i].collection, t[i].body);
+		token_is(&f, token, 401);
+		free(token);
+		free(uid);
+	}
+	fx_done(&f);
+}
+
+Test(authn, token_requests_that_are_refused)
+{
+	static const struct {
+		const char *name, *body;
+		int status;
+		const char *text;
+	} t[] = {
+		{ "nobody", "{}", 404, "serviceaccounts \"nobody\" not found" },
+		{ "robot", "{\"spec\":{\"expirationSeconds\":599}}", 422, "less than 10 minutes" },
+		{ "robot", "{\"spec\":{\"expirationSeconds\":4294967297}}", 422, "larger than 2^32" },
+		{ "robot", "{\"spec\":{\"expirationSeconds\":\"600\"}}", 400, "expirationSeconds" },
+		{ "robot", "{\"kind\":\"Pod\"}", 400, "does not match the expected kind" },
+		{ "robot", "{\"metadata\":{\"name\":\"other\"}}", 400, "does not match" },
+		{ "robot", "{\"metadata\":{\"uid\":\"other\"}}", 409, "UID" },
+		{ "robot",
+		  "{\"spec\":{\"boundObjectRef\":{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"name\":\"x\"}}}", 400,
+		  "cannot bind token" },
+		{ "robot", "{\"spec\":{\"boundObjectRef\":{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"name\":\"x\"}}}",
+		  404, "pods \"x\" not found" },
+		{ "robot", "{\"spec\":{\"boundObjectRef\":{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"name\":\"p\"}}}",
+		  400, "different serviceaccount name" },
+		{ "other",
+		  "{\"spec\":{\"boundObjectRef\":{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"name\":\"p\",\"uid\":\"u\"}}}",
+		  409, "does not match the UID in record" },
+	};
+	struct fx f;
+	char path[128];
+
+	start(&f);
+	make_account(&f, "robot");
+	make_account(&f, "other");
+	fx_do(&f, 201, "POST", PODS, POD("p", "\"serviceAccountName\":\"other\","));
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		snprintf(path, sizeof(path), SAS "/%s/token", t[i].name);
+		fx_refused(&f, ADMIN, t[i].status, "POST", path, t[i].body, t[i].text);
+	}
+	fx_refused(&f, ADMIN, 405, "GET", SAS "/robot/token", NULL, "method");
+	fx_done(&f);
+}
+
+Test(authn, bad_bearer_tokens)
+{
+	static const char *const t[] = { "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.",
+					 "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.e30.AAAA", "abcdef.0123456789abcdef" };
+	struct fx f;
+
+	start(&f);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		token_is(&f, t[i], 401);
+	/* no credentials at all is not a bad one */
+	{
+		struct answer a = fx_call(&f, ANONYMOUS, "GET", "/version", NULL, NULL, NULL);
+
+		cr_assert(a.status == 200);
+		answer_done(&a);
+		a = call_as(&f, ANONYMOUS, "x", NULL, "GET", "/version", NULL);
+		cr_assert(a.status == 401);
+		answer_done(&a);
+	}
+	fx_done(&f);
+}
+
+Test(authn, tokens_end_and_are_for_their_audience)
+{
+	struct fx f;
+	struct answer a;
+	char *api, *vault, body[8192];
+
+	start(&f);
+	make_account(&f, "robot");
+	api = token_for(&f, "robot", "\"expirationSeconds\":600");
+	vault = token_for(&f, "robot", "\"audiences\":[\"vault\",\"db\"]");
+	token_is(&f, api, 200);
+	token_is(&f, vault, 401);
+	snprintf(body, sizeof(body), "{\"spec\":{\"token\":\"%s\",\"audiences\":[\"x\",\"db\"]}}", vault);
+	a = fx_call(&f, ADMIN, "POST", TOKEN_REVIEWS, "application/json", NULL, body);
+	cr_assert(a.status == 201 && json_is_true(api_get(a.json, "status.authenticated")), "%s", a.text);
+	cr_assert(json_array_size(api_get(a.json, "status.audiences")) == 1);
+	cr_assert_str_eq(json_string_value(json_array_get(api_get(a.json, "status.audiences"), 0)), "db");
+	answer_done(&a);
+	snprintf(body, sizeof(body), "{\"spec\":{\"token\":\"%s\"}}", vault);
+	a = fx_call(&f, ADMIN, "POST", TOKEN_REVIEWS, "application/json", NULL, body);
+	cr_assert(a.status == 201 && !api_get(a.json, "status.authenticated"), "%s", a.text);
+	cr_assert(strstr(api_get_str(a.json, "status.error"), "audiences"));
+	answer_done(&a);
+	snprintf(body, sizeof(body), "{\"spec\":{\"token\":\"%s\"}}", api);
+	a = fx_call(&f, ADMIN, "POST", TOKEN_REVIEWS, "application/json", NULL, body);
+	cr_assert(json_is_true(api_get(a.json, "status.authenticated")), "%s", a.text);
+	cr_assert_str_eq(json_string_value(json_array_get(api_get(a.json, "status.audiences"), 0)), ISSUER);
+	answer_done(&a);
+	fx_refused(&f, ADMIN, 400, "POST", TOKEN_REVIEWS, "{}", "token is required");
+	clock_fake_set(clock_mono_ms(), clock_real_ms() + 601000);
+	token_is(&f, api, 401);
+	clock_fake_clear();
+	free(api);
+	free(vault);
+	fx_done(&f);
+}
+
+Test(authn, keys_are_rotated)
+{
+	static char key2[128], key1[128];
+	struct err err = ERR_INIT;
+	struct fx f;
+	char *old, *new;
+
+	start(&f);
+	make_account(&f, "robot");
+	old = token_for(&f, "robot", "");
+	fx_stop(&f);
+	snprintf(key1, sizeof(key1), "%s/sa.key", f.dir);
+	snprintf(key2, sizeof(key2), "%s/sa2.key", f.dir);
+	cr_assert(tls_make_key(key2, &err) == 0);
+	f.config.sa_signing_key = key2;
+	f.config.sa_keys[0] = key1;
+	f.config.n_sa_keys = 1;
+	fx_start(&f);
+	new = token_for(&f, "robot", "");
+	token_is(&f, old, 200);
+	token_is(&f, new, 200);
+	{
+		struct answer a = fx_call(&f, ADMIN, "GET", "/openid/v1/jwks", NULL, NULL, NULL);
+
+		cr_assert(a.status == 200 && json_array_size(json_object_get(a.json, "keys")) == 2);
+		cr_assert_str_eq(a.content_type, "application/jwk-set+json");
+		answer_done(&a);
+		a = fx_call(&f, ADMIN, "GET", "/.well-known/openid-configuration", NULL, NULL, NULL);
+		cr_assert(a.status == 200);
+		cr_assert_str_eq(api_get_str(a.json, "issuer"), ISSUER);
+		cr_assert_str_eq(api_get_str(a.json, "jwks_uri"), ISSUER "/openid/v1/jwks");
+		answer_done(&a);
+	}
+	fx_stop(&f);
+	f.config.n_sa_keys = 0;
+	fx_start(&f);
+	token_is(&f, old, 401);
+	token_is(&f, new, 200);
+	/* another issuer's name: tokens of the former one are strangers' */
+	fx_stop(&f);
+	f.config.sa_issuers[0] = "https://other";
+	f.config.n_sa_issuers = 1;
+	fx_start(&f);
+	token_is(&f, new, 401);
+	free(old);
+	free(new);
+	fx_done(&f);
+}
+
+Test(authn, without_a_key_there_are_no_tokens)
+{
+	struct fx f;
+
+	fx_init(&f);
+	fx_start(&f);
+	make_account(&f, "robot");
+	fx_refused(&f, ADMIN, 404, "POST", SAS "/robot/token", "{}", "no key to sign tokens");
+	fx_refused(&f, ADMIN, 404, "GET", "/openid/v1/jwks", NULL, "could not find");
 	fx_done(&f);
 }

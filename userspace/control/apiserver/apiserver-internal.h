@@ -96,6 +96,7 @@ struct cidr {
 	int len;
 };
 struct ipalloc;
+struct authn;
 
 struct apiserver {
 	struct loop *loop;
@@ -126,6 +127,7 @@ struct apiserver {
 	int bootstrap_step;
 
 	struct ipalloc *ips;
+	struct authn *authn;
 	struct loop_timer compact_timer;
 	int64_t compact_rev;
 	int64_t event_lease, event_lease_ms; /* events put now go away with this lease; when it was granted */
@@ -185,6 +187,8 @@ struct call {
 	uint64_t start_ns;
 	struct identity who;
 	struct identity real; /* who impersonates `who`; user NULL: nobody */
+	call_fn *authn_then;
+	bool authn_again; /* the cache has been waited for on behalf of a token */
 
 	struct flow_ticket flow;
 	struct audit_ticket *audit;
@@ -305,7 +309,10 @@ int call_field_errors(struct call *c, const struct api_kind *kind, const struct 
 void route_request(struct http_req *req, void *arg);
 /* Finds out who asks (c->who) and goes on with then(), now or later; or answers 401 or 503 itself. */
 void authn_identify(struct call *c, call_fn *then);
-void authn_refuse(struct call *c); /* 401, the same whatever the reason */
+int authn_new(struct apiserver *s, const struct apiserver_config *config, struct authn **ret, struct err *err);
+void authn_free(struct authn *a);
+bool oidc_handle(struct call *c, const char *path); /* true: answered */
+void authn_refuse(struct call *c);		    /* 401, the same whatever the reason */
 
 /* --- identity.c, review.c ----------------------------------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "../../lib/base/err.h"
 #include "../../lib/io/loop.h"
@@ -15,7 +16,9 @@
 
 struct apiserver;
 
-#define APISERVER_MAX_LISTEN 16
+#define APISERVER_MAX_LISTEN  16
+#define APISERVER_MAX_KEYS    8
+#define APISERVER_MAX_ISSUERS 8
 struct apiserver_config {
 	const char *listen[APISERVER_MAX_LISTEN]; /* "127.0.0.1:6443", "[::]:6443", "unix:/path" */
 	int n_listen;
@@ -34,6 +37,15 @@ struct apiserver_config {
 	int compact_interval_s;					      /* history kept; 0: 300 */
 	int bookmark_interval_s;				      /* 0: 60 */
 	int ring_events; /* events kept per kind for watches to resume; 0: 4096 */
+
+	/* Service accounts' tokens: PEM files; the issuers, of which the first signs; comma-separated audiences */
+	const char *sa_signing_key; /* NULL: no tokens are given out */
+	const char *sa_keys[APISERVER_MAX_KEYS];
+	int n_sa_keys; /* further keys whose tokens are good */
+	const char *sa_issuers[APISERVER_MAX_ISSUERS];
+	int n_sa_issuers;	     /* 0: https://kubernetes.default.svc.cluster.local */
+	const char *api_audiences;   /* NULL: the first issuer */
+	int64_t sa_max_expiration_s; /* longer wishes are cut to it; 0: no limit */
 };
 
 /*

@@ -32,6 +32,13 @@ static const char usage[] =
 	"                           identity towards the agents, for logs and exec, and the CA of theirs\n"
 	"  --service-cidrs CIDRS    addresses of services, at most one range of each family (10.96.0.0/12,fd00:10:96::/112)\n"
 	"  --advertise IP:PORT,...  where pods reach the API servers: endpoints of the Service `kubernetes`\n"
+	"  --service-account-signing-key-file FILE\n"
+	"                           private key (P-256 or RSA) that signs service accounts' tokens; without it none are given out\n"
+	"  --service-account-key-file FILE  further keys, private or public, whose tokens are good; may be repeated\n"
+	"  --service-account-issuer URL     who issues tokens; may be repeated, the first one signs\n"
+	"                           (https://kubernetes.default.svc.cluster.local)\n"
+	"  --api-audiences NAME,...  audiences of tokens for this server (the first issuer)\n"
+	"  --service-account-max-token-expiration DURATION  longer wishes are cut to it\n"
 	"  --max-requests-inflight N, --max-mutating-requests-inflight N\n"
 	"                           together: requests at work at once, shared out by priority (400 and 200)\n"
 	"  --request-timeout DURATION  of requests that are no streams (60s)\n"
@@ -62,6 +69,7 @@ static int check(const struct apiserver_config *c, struct err *err)
 		{ "--kubelet-client-cert", c->kubelet.cert_file },
 		{ "--kubelet-client-key", c->kubelet.key_file },
 		{ "--kubelet-ca", c->kubelet.ca_file },
+		{ "--service-account-signing-key-file", c->sa_signing_key },
 	};
 
 	if (!c->store)
@@ -93,6 +101,11 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		KUBELET_CA,
 		SERVICE_CIDRS,
 		ADVERTISE,
+		SA_SIGNING_KEY,
+		SA_KEY,
+		SA_ISSUER,
+		API_AUDIENCES,
+		SA_MAX_EXPIRATION,
 		MAX_READS,
 		MAX_WRITES,
 		REQUEST_TIMEOUT,
@@ -119,6 +132,11 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "kubelet-client-ca", 1, NULL, KUBELET_CA },
 		{ "service-cidrs", 1, NULL, SERVICE_CIDRS },
 		{ "advertise", 1, NULL, ADVERTISE },
+		{ "service-account-signing-key-file", 1, NULL, SA_SIGNING_KEY },
+		{ "service-account-key-file", 1, NULL, SA_KEY },
+		{ "service-account-issuer", 1, NULL, SA_ISSUER },
+		{ "api-audiences", 1, NULL, API_AUDIENCES },
+		{ "service-account-max-token-expiration", 1, NULL, SA_MAX_EXPIRATION },
 		{ "max-requests-inflight", 1, NULL, MAX_READS },
 		{ "max-mutating-requests-inflight", 1, NULL, MAX_WRITES },
 		{ "request-timeout", 1, NULL, REQUEST_TIMEOUT },
@@ -180,6 +198,32 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 			break;
 		case ADVERTISE:
 			config->advertise = optarg;
+			break;
+		case SA_SIGNING_KEY:
+			config->sa_signing_key = optarg;
+			break;
+		case SA_KEY:
+			if (config->n_sa_keys == APISERVER_MAX_KEYS)
+				return err_set(err, EINVAL, "--service-account-key-file: at most %d",
+					       APISERVER_MAX_KEYS);
+			config->sa_keys[config->n_sa_keys++] = optarg;
+			break;
+		case SA_ISSUER:
+			if (!*optarg || config->n_sa_issuers == APISERVER_MAX_ISSUERS)
+				return err_set(err, EINVAL, "--service-account-issuer: 1 to %d names",
+					       APISERVER_MAX_ISSUERS);
+			config->sa_issuers[config->n_sa_issuers++] = optarg;
+			break;
+		case API_AUDIENCES:
+			config->api_audiences = optarg;
+			break;
+		case SA_MAX_EXPIRATION:
+			if (str_to_duration_ms(optarg, &config->sa_max_expiration_s) < 0 ||
+			    (config->sa_max_expiration_s /= 1000) < 3600)
+				return err_set(err, EINVAL,
+					       "--service-account-max-token-expiration '%s': not a duration of an hour "
+					       "or more",
+					       optarg);
 			break;
 		case MAX_READS:
 		case MAX_WRITES:

@@ -38,6 +38,13 @@ static void index_copy(json_t *dst, const json_t *src, const char *path)
 		(void)api_set(dst, path, json_incref(v));
 }
 
+/* Kinds whose UID is looked up with every request that shows a service account's token. */
+static bool tokens_hang_on(const struct api_kind *kind)
+{
+	return !kind->group[0] && (streq(kind->plural, "serviceaccounts") || streq(kind->plural, "pods") ||
+				   streq(kind->plural, "secrets") || streq(kind->plural, "nodes"));
+}
+
 static json_t *index_make(const struct api_kind *kind, const json_t *obj)
 {
 	json_t *index = json_object();
@@ -48,6 +55,8 @@ static json_t *index_make(const struct api_kind *kind, const json_t *obj)
 	index_copy(index, obj, "metadata.namespace");
 	index_copy(index, obj, "metadata.labels");
 	index_copy(index, obj, "metadata.deletionTimestamp");
+	if (tokens_hang_on(kind))
+		index_copy(index, obj, "metadata.uid");
 	for (const char *const *f = kind->selectable; f && *f; f++)
 		index_copy(index, obj, *f);
 	return index;

@@ -12,6 +12,7 @@ static const struct {
 	const char *group, *plural;
 	call_fn *fn;
 } reviews[] = {
+	{ "authentication.k8s.io", "tokenreviews", token_review },
 	{ "authentication.k8s.io", "selfsubjectreviews", self_subject_review },
 };
 

@@ -11,6 +11,7 @@
 
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
+#include "authn.h"
 
 #define LOAD_TIMEOUT_MS 5000
 #define MAX_CALLS	20000 /* in flight, watches included */
@@ -190,6 +191,11 @@ static void dispatch_sub(struct call *c)
 			pod_binding(c);
 		else
 			method_not_allowed(c);
+	} else if (streq(c->sub, "token")) {
+		if (streq(c->verb, "create"))
+			token_request(c);
+		else
+			method_not_allowed(c);
 	} else if (streq(c->sub, "eviction")) {
 		if (streq(c->verb, "create"))
 			pod_eviction(c);
@@ -341,7 +347,7 @@ static void route_other(struct call *c, const char *path)
 			authn_refuse(c);
 		return;
 	}
-	if (!discovery_handle(c, path))
+	if (!oidc_handle(c, path) && !discovery_handle(c, path))
 		call_status(c, 404, "NotFound", "the server could not find the requested resource");
 }
 

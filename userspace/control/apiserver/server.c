@@ -172,6 +172,9 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	r = cache_init(s, err);
 	if (r < 0)
 		goto fail;
+	r = authn_new(s, config, &s->authn, err);
+	if (r < 0)
+		goto fail;
 	cache_resource(s, "", "services")->on_change = service_changed;
 	r = flow_init(s, err);
 	if (r < 0)
@@ -228,6 +231,7 @@ void apiserver_free(struct apiserver *s)
 	flow_done(s);
 	audit_done(s);
 	ipalloc_free(s->ips);
+	authn_free(s->authn);
 	free((char *)s->config.advertise);
 	free((char *)s->config.service_cidrs);
 	free((char *)s->config.store);

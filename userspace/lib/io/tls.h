@@ -25,6 +25,7 @@ struct tls_cert_request {
 	bool server, client;		  /* extended key usages */
 	int days;
 };
+int tls_make_key(const char *key_file, struct err *err); /* a private key alone, for signing tokens */
 int tls_make_ca(const char *common_name, int days, const char *cert_file, const char *key_file, struct err *err);
 int tls_make_cert(const char *ca_cert_file, const char *ca_key_file, const struct tls_cert_request *req,
 		  const char *cert_file, const char *key_file, struct err *err);

@@ -164,6 +164,18 @@ static int save(X509 *cert, EVP_PKEY *key, const char *cert_file, const char *ke
 	return r < 0 ? r : bio_to_file(cert_pem, cert_file, 0644, err);
 }
 
+int tls_make_key(const char *key_file, struct err *err)
+{
+	cleanup(EVP_PKEY_free) EVP_PKEY *key = EVP_EC_gen("P-256");
+	cleanup(BIO_vfree) BIO *pem = BIO_new(BIO_s_secmem());
+
+	if (!key)
+		return tls_err(err, EIO, "make P-256 key");
+	if (!pem || PEM_write_bio_PKCS8PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL) != 1)
+		return tls_err(err, ENOMEM, "encode key");
+	return bio_to_file(pem, key_file, 0600, err);
+}
+
 int tls_make_ca(const char *common_name, int days, const char *cert_file, const char *key_file, struct err *err)
 {
 	cleanup(EVP_PKEY_free) EVP_PKEY *key = EVP_EC_gen("P-256");
