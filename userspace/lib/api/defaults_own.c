@@ -195,6 +195,8 @@ static const struct {
 	{ "apps", "Deployment", default_deployment },
 	{ "apps", "ReplicaSet", default_template },
 	{ "networking.k8s.io", "NetworkPolicy", default_network_policy },
+	{ "rbac.authorization.k8s.io", "RoleBinding", api_default_binding },
+	{ "rbac.authorization.k8s.io", "ClusterRoleBinding", api_default_binding },
 };
 
 void api_default_own(const struct api_kind *kind, json_t *obj)
