@@ -133,8 +133,7 @@ static json_t *create(struct at *a)
 			cr_assert(streq(api_get_str(condition, "message"), a->kind->unattended) &&
 					  streq(api_get_str(condition, "status"), "False"),
 				  "%s", r.text);
-		else
-			wait_for_event(a, api_get_str(r.json, "metadata.uid"));
+		wait_for_event(a, api_get_str(r.json, "metadata.uid"));
 	}
 	got = fx_expect(&f, 200, "GET", a->one, NULL);
 	if (!json_equal(got, r.json)) {

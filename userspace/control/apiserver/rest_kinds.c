@@ -2,8 +2,7 @@
 /*
  * What creation means for kinds without a file of their own: the status a client sends is dropped, a job gets the
  * selector that finds its pods and no others, and who creates or changes an object that no controller acts on yet is
- * told so: by a warning with the answer, by a condition of the object where its kind has conditions, and by an event
- * where it has none.
+ * told so: by a warning with the answer, by an event about the object, and by a condition where its kind has them.
  */
 #include "apiserver-internal.h"
 
@@ -161,7 +160,7 @@ static enum change write_body(struct call *c)
 void kind_created(struct call *c)
 {
 	const struct api_kind *kind = c->res->kind;
-	struct resource *events = kind->unattended && !has_conditions(kind) ? cache_resource(c->s, "", "events") : NULL;
+	struct resource *events = kind->unattended ? cache_resource(c->s, "", "events") : NULL;
 	const char *ns = kind->namespaced ? c->ns : "default";
 	char now[CLOCK_RFC3339_SIZE], name[300], suffix[11];
 	struct call *e;
