@@ -40,9 +40,9 @@ struct node {
 	bool said_waiting;
 	bool look_again; /* something changed while the status was being written */
 	char *runtime_version, *runtime_why, *network_why;
-	json_t *sent;	    /* status without heartbeat times */
-	json_t *conditions; /* as last written, with times */
-	int64_t sent_ms;
+	json_t *sent;			 /* status without heartbeat times */
+	json_t *conditions;		 /* as last written, with times */
+	int64_t sent_ms, sent_rev;	 /* sent_rev: revision that the API gave it */
 	int64_t cpu_milli, memory, disk; /* capacity */
 };
 
@@ -247,6 +247,7 @@ static void on_status(void *arg, const struct kube_result *r)
 	n->status_busy = false;
 	if (kube_ok(r)) {
 		n->sent_ms = clock_mono_ms();
+		n->sent_rev = strtoll(api_get_str(r->obj, "metadata.resourceVersion") ?: "0", NULL, 10);
 		if (n->look_again)
 			status_look(n);
 	} else {
@@ -433,6 +434,25 @@ static void on_lease_timer(struct loop_timer *t)
 
 /* --- ranges of addresses ------------------------------------------------------------------------------------------ */
 
+/*
+ * Somebody wrote another Ready after us: the node lifecycle controller of a node that it could not hear. Nothing
+ * changes here when it can again, so it has to be said again.
+ */
+static bool overruled(const struct node *n, const struct api_node *obj)
+{
+	const json_t *mine;
+	size_t k;
+
+	if (!n->sent || n->status_busy || strtoll(obj->metadata.resource_version, NULL, 10) <= n->sent_rev)
+		return false;
+	for (size_t i = 0; i < obj->status.n_conditions; i++)
+		json_array_foreach (json_object_get(n->sent, "conditions"), k, mine)
+			if (streq(api_get_str(mine, "type"), obj->status.conditions[i].type) &&
+			    !streq(api_get_str(mine, "status"), obj->status.conditions[i].status))
+				return true;
+	return false;
+}
+
 static void on_node(struct informer *inf, void *arg, struct informer_item *old, struct informer_item *new)
 {
 	const struct api_node *obj = new ? (const struct api_node *)new->obj : NULL;
@@ -453,6 +473,10 @@ static void on_node(struct informer *inf, void *arg, struct informer_item *old, 
 		for (size_t i = 0; i < obj->status.n_conditions && n->conditions; i++)
 			json_array_append_new(n->conditions,
 					      api_encode(&api_type_node_condition, &obj->status.conditions[i]));
+	}
+	if (overruled(n, obj)) {
+		json_decref(TAKE(n->sent));
+		status_look(n);
 	}
 	if (n->cidrs_known || !obj->spec.n_pod_cidrs)
 		return;

@@ -13,7 +13,7 @@ static const struct {
 	const struct cli_verb *const verbs[12];
 } groups[] = {
 	{ "A cluster on this machine", { &cli_up, &cli_down, &cli_kubeconfig, &cli_image } },
-	{ "Objects", { &cli_apply, &cli_get, &cli_describe, &cli_delete, &cli_wait } },
+	{ "Objects", { &cli_apply, &cli_get, &cli_describe, &cli_patch, &cli_delete, &cli_wait } },
 	{ "Workloads", { &cli_logs, &cli_exec, &cli_scale, &cli_rollout, &cli_top } },
 	{ "The data plane", { &cli_net } },
 	{ "Other", { &cli_version } },

@@ -74,6 +74,27 @@ static int condition_state(const json_t *obj, const char *type, const char *valu
 	return have && !strcasecmp(have, value);
 }
 
+/* "jsonpath={.path}[=VALUE]": the path is there, and is the value. */
+static int jsonpath_state(const json_t *obj, const char *until, char *text)
+{
+	char path[256], have[128] = "";
+	const char *end = strstr(until, "}"), *value = end && end[1] == '=' ? end + 2 : NULL;
+	const json_t *v;
+
+	snprintf(path, sizeof(path), "%.*s", (int)(end - until - 10), until + 10);
+	v = api_get(obj, path);
+	if (json_is_string(v)) {
+		snprintf(have, sizeof(have), "%s", json_string_value(v));
+	} else if (v) {
+		char *dump = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+
+		snprintf(have, sizeof(have), "%s", dump ? dump : "");
+		free(dump);
+	}
+	snprintf(text, 256, "%s is %s", path, v ? have : "not there");
+	return v && (!value || streq(value, have));
+}
+
 int rollout_state(const json_t *obj, const char *until, char *text)
 {
 	const char *kind = api_get_str(obj, "kind"), *phase = api_get_str(obj, "status.phase");
@@ -88,6 +109,8 @@ int rollout_state(const json_t *obj, const char *until, char *text)
 			type[eq - type] = '\0';
 		return condition_state(obj, type, eq ? eq + 1 : "True", text);
 	}
+	if (str_starts(until, "jsonpath={"))
+		return jsonpath_state(obj, until, text);
 	if (streq(until, "deleted")) {
 		snprintf(text, 256, "it is still there");
 		return 0;

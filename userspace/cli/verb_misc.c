@@ -59,7 +59,7 @@ static int run_wait(const struct cli_verb *verb, int argc, char **argv)
 	int64_t timeout_ms = 30000;
 	const struct cli_opt opts[] = {
 		{ 0, "for", CLI_STRING, &until, "WHAT",
-		  "ready (default), deleted (or delete), condition=NAME[=VALUE]" },
+		  "ready (default), deleted (or delete), condition=NAME[=VALUE], jsonpath={.PATH}[=VALUE]" },
 		{ 0, "timeout", CLI_DURATION, &timeout_ms, "TIME", "give up after so long (default 30s)" },
 		CLI_COMMON_OPTS(common),
 		{ 0 },
@@ -70,8 +70,9 @@ static int run_wait(const struct cli_verb *verb, int argc, char **argv)
 		return CLI_PARSE_EXIT(n);
 	if (streq(until, "delete"))
 		until = "deleted";
-	if (!streq(until, "ready") && !streq(until, "deleted") && !str_starts(until, "condition=")) {
-		cli_error("--for=%s is not ready, deleted or condition=NAME[=VALUE]", until);
+	if (!streq(until, "ready") && !streq(until, "deleted") && !str_starts(until, "condition=") &&
+	    !(str_starts(until, "jsonpath={") && strchr(until, '}'))) {
+		cli_error("--for=%s is not ready, deleted, condition=NAME[=VALUE] or jsonpath={.PATH}[=VALUE]", until);
 		return CLI_USAGE;
 	}
 	return wait_for(verb, &common, n, argv + 1, until, timeout_ms, false, NULL);
@@ -80,7 +81,7 @@ static int run_wait(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_wait = {
 	.name = "wait",
 	.summary = "Wait until objects are ready, gone, or have a condition",
-	.usage = "wait KIND NAME... [--for=ready|deleted|condition=NAME[=VALUE]]",
+	.usage = "wait KIND NAME... [--for=ready|deleted|condition=NAME[=VALUE]|jsonpath={.PATH}[=VALUE]]",
 	.run = run_wait,
 };
 
@@ -135,6 +136,74 @@ const struct cli_verb cli_scale = {
 	.summary = "Set the number of pods of a Deployment or ReplicaSet",
 	.usage = "scale KIND NAME --replicas=N",
 	.run = run_scale,
+};
+
+/* --- patch -------------------------------------------------------------------------------------------------------- */
+
+static int run_patch(const struct cli_verb *verb, int argc, char **argv)
+{
+	static const char *const types[][2] = { { "merge", "application/merge-patch+json" },
+						{ "json", "application/json-patch+json" },
+						{ "strategic", "application/strategic-merge-patch+json" } };
+	struct cli_common common = { 0 };
+	const char *text = NULL, *type = "strategic", *sub = NULL, *media = NULL;
+	struct err err = ERR_INIT;
+	const struct cli_opt opts[] = {
+		{ 'p', "patch", CLI_STRING, &text, "PATCH", "what to change, as JSON or YAML" },
+		{ 0, "type", CLI_STRING, &type, "TYPE", "strategic (default), merge or json" },
+		{ 0, "subresource", CLI_STRING, &sub, "NAME", "status or scale instead of the object itself" },
+		CLI_COMMON_OPTS(common),
+		{ 0 },
+	};
+	json_t *docs = NULL;
+	struct cli_target t;
+	struct cli cli;
+	int n, r = CLI_OK;
+
+	n = cli_parse(verb, argc, argv, opts, NULL);
+	if (n < 0)
+		return CLI_PARSE_EXIT(n);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (streq(types[i][0], type))
+			media = types[i][1];
+	if (cli_target_parse(n, argv + 1, &t, &err) < 0 || !t.n_names || !text || !media) {
+		cli_error("%s", err.code ? err.msg
+				: !media ? "--type is strategic, merge or json"
+					 : "needed: KIND NAME and --patch=PATCH");
+		return CLI_USAGE;
+	}
+	if (api_yaml_parse(text, strlen(text), &docs, NULL, &err) < 0 || json_array_size(docs) != 1) {
+		cli_error("--patch: %s", err.code ? err.msg : "one document is needed");
+		json_decref(docs);
+		return CLI_USAGE;
+	}
+	if (cli_open(&cli, &common, &err) < 0) {
+		cli_error("%s", err.msg);
+		json_decref(docs);
+		return CLI_FAILED;
+	}
+	for (size_t i = 0; i < t.n_names; i++) {
+		cleanup(free) char *path = kube_path(t.kind, cli.namespace_, t.names[i], sub);
+		char label[320];
+		int status = cli_request(&cli, "PATCH", path, media, NULL, json_array_get(docs, 0), NULL, &err);
+
+		if (status < 0 || status >= 400) {
+			cli_error("%s", err.msg);
+			r = CLI_FAILED;
+		} else {
+			printf("%s patched\n", cli_object_name(t.kind, t.names[i], label));
+		}
+	}
+	cli_close(&cli);
+	json_decref(docs);
+	return r;
+}
+
+const struct cli_verb cli_patch = {
+	.name = "patch",
+	.summary = "Change some fields of objects",
+	.usage = "patch KIND NAME... --patch=PATCH [--type=strategic|merge|json]",
+	.run = run_patch,
 };
 
 /* --- rollout ------------------------------------------------------------------------------------------------------ */

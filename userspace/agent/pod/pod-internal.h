@@ -100,7 +100,8 @@ struct pod {
 	int64_t volume_warned_ms;
 	struct loop_timer timer;
 	/* status */
-	json_t *sent; /* status the API has from us */
+	json_t *sent;	  /* status the API has from us */
+	int64_t sent_rev; /* revision that the API gave it */
 	bool patching;
 	int64_t patch_retry_ms;
 	bool latency_seen; /* its start has been measured, or was not seen from the beginning */
@@ -206,6 +207,11 @@ int pod_write_hosts(struct pod *p, struct err *err);
 /* pod_status.c */
 json_t *pod_status(const struct pod *p, int64_t now);
 void pod_status_sync(struct pod *p);
+/*
+ * The API's newer state of the pod: when somebody overruled a condition of ours (the node lifecycle controller, of a
+ * node that it could not hear), the next sync writes it again.
+ */
+void pod_status_seen(struct pod *p, const struct api_pod *obj);
 
 /* logrotate.c: rotates what has grown too large and drops what is too old. */
 void pod_rotate_logs(struct pod *p);

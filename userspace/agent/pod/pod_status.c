@@ -345,9 +345,27 @@ static void on_patched(void *arg, const struct kube_result *r)
 		log_warn("pod %s/%s: status: %s", p->ns, p->name, r->message);
 		json_decref(TAKE(p->sent));
 		p->patch_retry_ms = now_ms() + PATCH_RETRY_MS;
+	} else if (kube_ok(r)) {
+		p->sent_rev = strtoll(api_get_str(r->obj, "metadata.resourceVersion") ?: "0", NULL, 10);
 	}
 	pod_kick(p);
 	pod_drop(p);
+}
+
+void pod_status_seen(struct pod *p, const struct api_pod *obj)
+{
+	const json_t *mine;
+	size_t k;
+
+	if (!p->sent || p->patching || strtoll(obj->metadata.resource_version, NULL, 10) <= p->sent_rev)
+		return;
+	for (size_t i = 0; i < obj->status.n_conditions; i++)
+		json_array_foreach (json_object_get(p->sent, "conditions"), k, mine)
+			if (streq(api_get_str(mine, "type"), obj->status.conditions[i].type) &&
+			    !streq(api_get_str(mine, "status"), obj->status.conditions[i].status)) {
+				json_decref(TAKE(p->sent));
+				return;
+			}
 }
 
 void pod_status_sync(struct pod *p)

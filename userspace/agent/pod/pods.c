@@ -127,6 +127,7 @@ static void on_pod(struct informer *inf, void *arg, struct informer_item *old, s
 	p = worker(m, new->obj->metadata.uid, new->obj->metadata.namespace_, new->obj->metadata.name);
 	if (!p)
 		return;
+	pod_status_seen(p, (const struct api_pod *)new->obj);
 	if (old == new)
 		pod_kick(p); /* resync */
 	else
