@@ -48,6 +48,8 @@ static json_t *sample_value(const struct api_field *f, int depth)
 	case API_OBJECT:
 		return sample_of(f->object, depth + 1);
 	case API_RAW:
+		if (streq(f->format, "string-lists"))
+			return json_pack("{s:[s,s],s:[s]}", "a/b", "1", "2", "c", "");
 		return json_pack("{s:[i,b,n,s]}", "any", 1, 1, "x");
 	}
 	return NULL;

@@ -114,7 +114,11 @@ static void on_done(struct http_call *call, void *arg, const struct http_respons
 	(void)call;
 	p->done = true;
 	p->a.status = rsp->status;
-	p->a.text = strdup(rsp->status ? rsp->body : rsp->error);
+	p->a.len = rsp->status ? rsp->len : strlen(rsp->error);
+	p->a.text = malloc(p->a.len + 1);
+	cr_assert(p->a.text);
+	memcpy(p->a.text, rsp->status ? rsp->body : rsp->error, p->a.len);
+	p->a.text[p->a.len] = '\0';
 	api_json_parse(rsp->body, rsp->len, &p->a.json, NULL, NULL);
 }
 
@@ -127,6 +131,12 @@ static void on_header(struct http_call *call, void *arg, const char *name, const
 		p->a.warning = strdup(value);
 	if (!strcasecmp(name, "content-type") && !p->a.content_type)
 		p->a.content_type = strdup(value);
+	if (!strcasecmp(name, "etag") && !p->a.etag)
+		p->a.etag = strdup(value);
+	if (!strcasecmp(name, "content-encoding") && !p->a.encoding)
+		p->a.encoding = strdup(value);
+	if (!strcasecmp(name, "location") && !p->a.location)
+		p->a.location = strdup(value);
 }
 
 struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
@@ -140,6 +150,7 @@ struct answer fx_call(struct fx *f, enum who who, const char *method, const char
 				      .accept = accept,
 				      .body = body,
 				      .body_len = body ? strlen(body) : 0,
+				      .headers = f->headers,
 				      .on_done = on_done,
 				      .on_header = on_header,
 				      .arg = &p };
@@ -158,6 +169,9 @@ void answer_done(struct answer *a)
 	free(a->text);
 	free(a->warning);
 	free(a->content_type);
+	free(a->etag);
+	free(a->encoding);
+	free(a->location);
 }
 
 static const char *type_of(const char *method)

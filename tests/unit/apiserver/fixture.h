@@ -23,6 +23,7 @@ struct fx {
 	char dir[64], store[96], files[8][3][128]; /* identity, {ca, cert, key} */
 	struct tls_files tls[8];
 	struct http_client *clients[N_WHO];
+	const char *const *headers; /* further ones of requests; NULL-terminated, NULL: none */
 };
 
 /* Settings may be changed between fx_init and fx_start. */
@@ -35,7 +36,8 @@ struct answer {
 	int status;
 	json_t *json; /* NULL: not JSON */
 	char *text;
-	char *warning, *content_type;
+	size_t len; /* of text, which may hold NULs */
+	char *warning, *content_type, *etag, *encoding, *location;
 };
 struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
 		      const char *accept, const char *body);

@@ -342,11 +342,41 @@ static json_t *member(json_t *obj, const char *name, json_t *(*make)(void))
 	return json_object_get(obj, name);
 }
 
+/* One entry of UserInfo.extra and its like: {1: key, 2: {1: string...}}. */
+static int decode_string_list(const struct api_type *type, const struct api_field *f, const struct value *v,
+			      json_t *map, struct err *err)
+{
+	struct cursor c = v->bytes;
+	json_t *key = NULL, *list = json_array();
+	struct value entry, item;
+	int r = list ? 0 : -ENOMEM;
+
+	while (r == 0 && read_field(&c, &entry) > 0) {
+		if (entry.num == 1 && !key)
+			key = text_of(entry.bytes);
+		while (r == 0 && entry.num == 2 && read_field(&entry.bytes, &item) > 0)
+			if (item.num == 1)
+				r = json_array_append_new(list, text_of(item.bytes));
+	}
+	if (r < 0 || !key || strlen(json_string_value(key)) != json_string_length(key) ||
+	    json_object_set(map, json_string_value(key), list) < 0)
+		r = err_set(err, EINVAL, "protobuf: %s.%s: bad map entry", type->name, f->name);
+	json_decref(key);
+	json_decref(list);
+	return r;
+}
+
 static int decode_field(const struct api_type *type, const struct api_field *f, const struct value *v, int depth,
 			json_t *obj, struct err *err)
 {
 	json_t *x;
 
+	if (f->type == API_RAW && streq(f->format, "string-lists")) {
+		x = member(obj, f->name, json_object);
+		return x && wire_fits(f, v->wire)
+			       ? decode_string_list(type, f, v, x, err)
+			       : err_set(err, EINVAL, "protobuf: %s.%s: not a valid value", type->name, f->name);
+	}
 	if (f->shape == API_MAP) {
 		x = member(obj, f->name, json_object);
 		return x ? decode_map_entry(type, f, v, depth, x, err) : err_set(err, ENOMEM, "out of memory");

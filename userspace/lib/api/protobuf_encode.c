@@ -131,6 +131,23 @@ static void write_raw(struct pb_out *o, unsigned field, const json_t *v)
 	pb_wrap(o, field, mark);
 }
 
+/* Lists of strings by key (UserInfo.extra): a map whose values are messages {1: string...}. */
+static void write_string_lists(struct pb_out *o, unsigned field, const json_t *map)
+{
+	const char *key;
+	json_t *list;
+
+	json_object_foreach ((json_t *)map, key, list) {
+		size_t mark = pb_len(o);
+
+		for (size_t i = json_array_size(list); i-- > 0;)
+			pb_str(o, 1, json_string_value(json_array_get(list, i)) ?: "");
+		pb_wrap(o, 2, mark);
+		pb_str(o, 1, key);
+		pb_wrap(o, field, mark);
+	}
+}
+
 static void write_one(struct pb_out *o, const struct api_field *f, unsigned field, const json_t *v, int depth)
 {
 	size_t mark = pb_len(o);
@@ -169,7 +186,9 @@ static void write_one(struct pb_out *o, const struct api_field *f, unsigned fiel
 		pb_wrap(o, field, mark);
 		break;
 	case API_RAW:
-		if (f->format)
+		if (streq(f->format, "string-lists"))
+			write_string_lists(o, field, v);
+		else if (f->format)
 			write_raw(o, field, v);
 		break;
 	}
