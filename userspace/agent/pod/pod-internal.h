@@ -98,6 +98,7 @@ struct pod {
 	bool deleting_object;
 	int64_t delete_retry_ms, cleanup_retry_ms;
 	int64_t volume_warned_ms;
+	struct pod_token *tokens;
 	struct loop_timer timer;
 	/* status */
 	json_t *sent;	  /* status the API has from us */
@@ -202,7 +203,39 @@ struct payload_file {
 };
 /* Makes dir show exactly these files, all at once (..data symlink). */
 int payload_write(const char *dir, const struct payload_file *files, size_t n, struct err *err);
+struct payload_list {
+	struct payload_file *files; /* in an arena */
+	size_t n;
+};
+int payload_add(struct arena *a, struct payload_list *l, const struct payload_file *file, struct err *err);
+/* What of a config map or secret becomes files; data and binary are found by payload_add_object(). */
+struct payload_source {
+	bool secret;
+	const char *name;
+	const struct api_map *data, *binary; /* binary: base64; a secret's data, too */
+	size_t n_items;
+	const struct api_key_to_path *items;
+	struct api_opt_int mode;
+	bool optional;
+};
+/* -EAGAIN: the object is not known yet. */
+int payload_add_object(struct pod *p, struct arena *a, struct payload_source *s, struct payload_list *l,
+		       struct err *err);
+int payload_mount(const char *dir, bool memory, const struct payload_list *l, struct err *err); /* memory: no disk */
 int pod_write_hosts(struct pod *p, struct err *err);
+
+/* projected.c: several sources in one directory. -EAGAIN: one is not known yet; the pod is kicked when it is. */
+int projected_sync(struct pod *p, const struct api_projected_volume_source *v, const char *dir, struct arena *a,
+		   struct err *err);
+
+/* token.c: a service account's tokens for one pod, by audience and lifetime, renewed before they end. */
+/* Borrowed until the loop turns. -EAGAIN: asked for, the pod is kicked when it is here. */
+int pod_token(struct pod *p, const struct api_service_account_token_projection *want, const char **ret,
+	      struct err *err);
+int64_t pod_tokens_due(const struct pod *p); /* when one wants renewal, as now_ms(); 0: never */
+void pod_tokens_free(struct pod *p);
+/* When a token is to be renewed that lives for so long, in ms from now: at four fifths, or a day, a little less. */
+int64_t token_renew_after(int64_t life_ms, unsigned spread);
 
 /* pod_status.c */
 json_t *pod_status(const struct pod *p, int64_t now);

@@ -397,7 +397,8 @@ static int mounts(struct pod_ctr *c, struct arena *a, Cri__ContainerConfig *cc, 
 		if (!v)
 			return err_set(err, ENOENT, "volumeMounts[%zu]: there is no volume \"%s\"", i, vm->name);
 		own_hosts |= streq(to, "/etc/hosts");
-		if (!add_mount(a, cc, volume_dir(p, v, a), to, vm->read_only || v->secret || v->config_map))
+		if (!add_mount(a, cc, volume_dir(p, v, a), to,
+			       vm->read_only || v->secret || v->config_map || v->projected))
 			return err_set(err, ENOMEM, "out of memory");
 	}
 	if (!own_hosts && !p->obj->spec.host_network) {

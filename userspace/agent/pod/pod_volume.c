@@ -27,7 +27,8 @@ char *pod_dir(const struct pod *p, struct arena *a)
 
 static const char *plugin(const struct api_volume *v)
 {
-	return v->secret       ? "kubernetes.io~secret"
+	return v->projected    ? "kubernetes.io~projected"
+	       : v->secret     ? "kubernetes.io~secret"
 	       : v->config_map ? "kubernetes.io~configmap"
 			       : "kubernetes.io~empty-dir";
 }
@@ -271,16 +272,6 @@ int payload_write(const char *dir, const struct payload_file *files, size_t n, s
 	return r;
 }
 
-struct payload_source {
-	bool secret;
-	const char *name;
-	const struct api_map *data, *binary; /* binary: base64; a secret's data, too */
-	size_t n_items;
-	const struct api_key_to_path *items;
-	struct api_opt_int mode;
-	bool optional;
-};
-
 static int add_file(struct arena *a, const struct payload_source *s, const char *key, const char *path,
 		    struct api_opt_int mode, struct payload_file *f, struct err *err)
 {
@@ -306,39 +297,79 @@ static int add_file(struct arena *a, const struct payload_source *s, const char 
 	return 0;
 }
 
-static int payload_sync(struct arena *a, const struct payload_source *s, const char *dir, struct err *err)
+/* Room for n more; the list is the arena's. */
+static int payload_room(struct arena *a, struct payload_list *l, size_t n, struct err *err)
 {
-	size_t n = 0, max = s->n_items ? s->n_items : s->data->n + (s->binary ? s->binary->n : 0);
-	struct payload_file *files = arena_calloc(a, max + 1, sizeof(*files));
-	const struct api_map *maps[] = { s->data, s->binary };
-	struct api_opt_int dflt = { 0 };
-	int r;
+	struct payload_file *files = arena_calloc(a, l->n + n + 1, sizeof(*files));
 
 	if (!files)
 		return err_set(err, ENOMEM, "out of memory");
+	if (l->n)
+		memcpy(files, l->files, l->n * sizeof(*files));
+	l->files = files;
+	return 0;
+}
+
+int payload_add(struct arena *a, struct payload_list *l, const struct payload_file *file, struct err *err)
+{
+	int r = payload_room(a, l, 1, err);
+
+	if (!r)
+		l->files[l->n++] = *file;
+	return r;
+}
+
+static int collect(struct arena *a, const struct payload_source *s, struct payload_list *l, struct err *err)
+{
+	size_t max = s->n_items ? s->n_items : s->data->n + (s->binary ? s->binary->n : 0);
+	const struct api_map *maps[] = { s->data, s->binary };
+	struct api_opt_int dflt = { 0 };
+	int r = payload_room(a, l, max, err);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < s->n_items; i++) {
-		r = add_file(a, s, s->items[i].key, s->items[i].path, s->items[i].mode, &files[n], err);
+		r = add_file(a, s, s->items[i].key, s->items[i].path, s->items[i].mode, &l->files[l->n], err);
 		if (r == -ENOENT && s->optional)
 			continue;
 		if (r < 0)
 			return r;
-		n++;
+		l->n++;
 	}
 	for (size_t m = 0; m < 2 && !s->n_items; m++)
 		for (size_t i = 0; maps[m] && i < maps[m]->n; i++) {
-			r = add_file(a, s, maps[m]->v[i].key, maps[m]->v[i].key, dflt, &files[n], err);
+			r = add_file(a, s, maps[m]->v[i].key, maps[m]->v[i].key, dflt, &l->files[l->n], err);
 			if (r < 0)
 				return r;
-			n++;
+			l->n++;
 		}
-	return payload_write(dir, files, n, err);
+	return 0;
+}
+
+int payload_add_object(struct pod *p, struct arena *a, struct payload_source *s, struct payload_list *l,
+		       struct err *err)
+{
+	static const struct api_map none;
+	const struct api_object *obj;
+	int r = objects_get(p->m->objects, s->secret, p->ns, s->name ? s->name : "", &obj);
+
+	if (r == -ENOENT && !s->optional)
+		return err_set(err, ENOENT, "%s \"%s\" not found", s->secret ? "secret" : "configmap", s->name);
+	if (r < 0 && r != -ENOENT)
+		return err_set(err, -r, "%s \"%s\" is not known yet", s->secret ? "secret" : "configmap", s->name);
+	s->data = &none;
+	if (!r) {
+		s->data = s->secret ? &((const struct api_secret *)obj)->data
+				    : &((const struct api_config_map *)obj)->data;
+		s->binary = s->secret ? NULL : &((const struct api_config_map *)obj)->binary_data;
+	}
+	return collect(a, s, l, err);
 }
 
 static int sync_object(struct pod *p, const struct api_volume *v, const char *dir, struct arena *a, struct err *err)
 {
-	static const struct api_map none;
-	struct payload_source s = { .secret = v->secret != NULL, .data = &none };
-	const struct api_object *obj;
+	struct payload_source s = { .secret = v->secret != NULL };
+	struct payload_list files = { 0 };
 	int r;
 
 	if (v->secret) {
@@ -354,20 +385,17 @@ static int sync_object(struct pod *p, const struct api_volume *v, const char *di
 		s.mode = v->config_map->default_mode;
 		s.optional = v->config_map->optional.set && v->config_map->optional.v;
 	}
-	r = objects_get(p->m->objects, s.secret, p->ns, s.name ? s.name : "", &obj);
-	if (r == -ENOENT && !s.optional)
-		return err_set(err, ENOENT, "%s \"%s\" not found", s.secret ? "secret" : "configmap", s.name);
-	if (r < 0 && r != -ENOENT)
-		return err_set(err, -r, "%s \"%s\" is not known yet", s.secret ? "secret" : "configmap", s.name);
-	if (!r) {
-		s.data = s.secret ? &((const struct api_secret *)obj)->data
-				  : &((const struct api_config_map *)obj)->data;
-		s.binary = s.secret ? NULL : &((const struct api_config_map *)obj)->binary_data;
-	}
-	r = dir_make(dir, 0755, err);
-	if (!r && s.secret) /* never on a disk */
+	r = payload_add_object(p, a, &s, &files, err);
+	return r < 0 ? r : payload_mount(dir, s.secret, &files, err);
+}
+
+int payload_mount(const char *dir, bool memory, const struct payload_list *l, struct err *err)
+{
+	int r = dir_make(dir, 0755, err);
+
+	if (!r && memory)
 		r = mount_memory(dir, 0, 0755, err);
-	return r < 0 ? r : payload_sync(a, &s, dir, err);
+	return r < 0 ? r : payload_write(dir, l->files, l->n, err);
 }
 
 int pod_volumes_sync(struct pod *p, struct err *err)
@@ -385,6 +413,8 @@ int pod_volumes_sync(struct pod *p, struct err *err)
 			r = check_host_path(v->host_path, err);
 		else if (v->secret || v->config_map)
 			r = sync_object(p, v, dir, &a, err);
+		else if (v->projected)
+			r = projected_sync(p, v->projected, dir, &a, err);
 		else if (v->empty_dir)
 			r = make_empty_dir(v->empty_dir, dir, err);
 		else

@@ -61,6 +61,7 @@ void pod_free(struct pod *p)
 {
 	loop_timer_cancel(&p->timer);
 	drop_containers(p);
+	pod_tokens_free(p);
 	if (p->sandbox_id)
 		strmap_del(p->m->by_id, p->sandbox_id);
 	for (size_t i = 0; i < p->n_leftovers; i++)
@@ -431,13 +432,18 @@ static void check_deadline(struct pod *p, int64_t now, int64_t *wake)
 static void prepare(struct pod *p, int64_t now, int64_t *wake)
 {
 	struct err err = ERR_INIT;
+	int64_t due = pod_tokens_due(p);
 	int r;
 
+	if (due && due <= now)
+		p->volumes_dirty = true;
+	else if (due)
+		wake_no_later(wake, due);
 	if (p->volumes_ready && !p->volumes_dirty)
 		return;
 	pod_fetch_services(p);
-	r = pod_volumes_sync(p, &err);
 	p->volumes_dirty = false;
+	r = pod_volumes_sync(p, &err);
 	if (!r) {
 		p->volumes_ready = true;
 		return;

@@ -173,6 +173,14 @@ static void sweep_objects(struct pods *m)
 				objects_use(m->objects, true, p->ns, v->secret->secret_name);
 			if (v->config_map && v->config_map->name)
 				objects_use(m->objects, false, p->ns, v->config_map->name);
+			for (size_t k = 0; v->projected && k < v->projected->n_sources; k++) {
+				const struct api_volume_projection *s = &v->projected->sources[k];
+
+				if (s->secret && s->secret->name)
+					objects_use(m->objects, true, p->ns, s->secret->name);
+				if (s->config_map && s->config_map->name)
+					objects_use(m->objects, false, p->ns, s->config_map->name);
+			}
 		}
 		for (size_t i = 0; i < p->n_ctrs; i++) {
 			const struct api_container *c = p->ctrs[i].spec;

@@ -36,7 +36,8 @@ static void usage(FILE *out)
 	      "  --node-cidr-mask-size=N   prefix length of a node's IPv4 range (default 24)\n"
 	      "  --node-cidr-mask-size-ipv6=N  of its IPv6 range (default 64)\n"
 	      "  --node-monitor-grace=TIME a node silent for so long is unreachable (default 40s)\n"
-	      "  --pod-eviction=TIME       its pods are deleted after this, unless they say otherwise (default 5m)\n",
+	      "  --pod-eviction=TIME       its pods are deleted after this, unless they say otherwise (default 5m)\n"
+	      "  --root-ca-file=FILE       CA certificate for pods (default: the kubeconfig's)\n",
 	      out);
 }
 
@@ -98,14 +99,15 @@ int main(int argc, char **argv)
 		{ "node-cidr-mask-size-ipv6", required_argument, NULL, '6' },
 		{ "node-monitor-grace", required_argument, NULL, 'g' },
 		{ "pod-eviction", required_argument, NULL, 'e' },
+		{ "root-ca-file", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	static const int sigs[] = { SIGTERM, SIGINT };
 	const char *kubeconfig = NULL, *listen = NULL;
 	struct program p = { .elect = true,
-			     .config = { "10.0.0.0/8,fd00:10::/48", "10.96.0.0/12,fd00:10:96::/112", 24, 64, 40000,
-					 300000 } };
+			     .config = { "10.0.0.0/8,fd00:10::/48", "10.96.0.0/12,fd00:10:96::/112", 24, 64,
+					 .node_grace_ms = 40000, .eviction_ms = 300000 } };
 	struct loop_signal sig = { .fn = terminated, .arg = &p };
 	struct http_server_config hc = { .handler = http, .arg = &p };
 	struct http_server *server = NULL;
@@ -133,6 +135,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			p.config.service_cidrs = optarg;
+			break;
+		case 'r':
+			p.config.root_ca_file = optarg;
 			break;
 		case '4':
 		case '6':
@@ -177,6 +182,8 @@ int main(int argc, char **argv)
 		kubeconfig_done(&kc);
 		return 1;
 	}
+	if (!p.config.root_ca_file)
+		p.config.root_ca_file = kc.ca_file;
 	if (p.elect) {
 		gethostname(host, sizeof(host));
 		snprintf(identity, sizeof(identity), "%s_%s", host, str_uuid(uuid));

@@ -7,6 +7,9 @@
 
 void api_validate_containers(const json_t *containers, const json_t *volumes, bool init, const struct api_path *path,
 			     struct api_errs *errs);
+/* Items of a volume: keys and where they go. */
+void api_validate_items(const json_t *items, const struct api_path *path, struct api_errs *errs);
+void api_validate_projected(const json_t *source, const struct api_path *path, struct api_errs *errs);
 /* A ".." among the parts of a path. */
 bool api_path_climbs(const char *path);
 

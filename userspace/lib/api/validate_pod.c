@@ -11,7 +11,7 @@
 
 #include "../base/str.h"
 
-static void validate_items(const json_t *items, const struct api_path *path, struct api_errs *errs)
+void api_validate_items(const json_t *items, const struct api_path *path, struct api_errs *errs)
 {
 	struct api_path at = { .up = path };
 	const json_t *v;
@@ -32,7 +32,7 @@ static void validate_items(const json_t *items, const struct api_path *path, str
 
 static void validate_volume(const json_t *v, const struct api_path *path, struct api_errs *errs)
 {
-	static const char *const sources[] = { "emptyDir", "hostPath", "configMap", "secret" };
+	static const char *const sources[] = { "emptyDir", "hostPath", "configMap", "secret", "projected" };
 	const json_t *source;
 	size_t n = 0;
 
@@ -53,10 +53,12 @@ static void validate_volume(const json_t *v, const struct api_path *path, struct
 
 			if (dir && api_path_climbs(dir))
 				api_err_invalid_str(errs, &p, dir, "must not contain '..'");
+		} else if (streq(sources[i], "projected")) {
+			api_validate_projected(source, &at, errs);
 		} else if (i >= 2) {
 			if (api_json_empty(json_object_get(source, name.name)))
 				api_err_required(errs, &name, NULL);
-			validate_items(json_object_get(source, "items"), &items, errs);
+			api_validate_items(json_object_get(source, "items"), &items, errs);
 		} else {
 			struct api_path limit = { .up = &at, .name = "sizeLimit" };
 			const char *q = api_get_str(source, "sizeLimit");
