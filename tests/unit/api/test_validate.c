@@ -152,6 +152,45 @@ Test(api_validate, pods)
 	RUN(&api_kind_pod, t);
 }
 
+#define PROJECTED(sources)                                                                                                            \
+	"{\"metadata\":{\"name\":\"a\",\"namespace\":\"d\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}],\"volumes\":" \
+	"[{\"name\":\"v\",\"projected\":{\"sources\":[" sources "]}}]}}"
+#define SOURCES "spec.volumes[0].projected.sources[0]"
+
+Test(api_validate, projected_volumes)
+{
+	static const struct vcase t[] = {
+		{ PROJECTED(
+			  "{\"serviceAccountToken\":{\"path\":\"token\",\"expirationSeconds\":3607}},"
+			  "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}},"
+			  "{\"downwardAPI\":{\"items\":[{\"path\":\"namespace\",\"fieldRef\":{\"apiVersion\":\"v1\","
+			  "\"fieldPath\":\"metadata.namespace\"}}]}}"),
+		  NULL, "" },
+		{ PROJECTED("{\"serviceAccountToken\":{\"path\":\"token\",\"expirationSeconds\":599}}"), NULL,
+		  SOURCES ".serviceAccountToken.expirationSeconds: Invalid value: 599: may not specify a duration less "
+			  "than 10 minutes" },
+		{ PROJECTED("{\"serviceAccountToken\":{\"path\":\"../token\"}}"), NULL,
+		  SOURCES ".serviceAccountToken.path: Invalid value: \"../token\": must not contain '..'" },
+		{ PROJECTED("{\"serviceAccountToken\":{\"path\":\"/token\"}}"), NULL,
+		  SOURCES ".serviceAccountToken.path: Invalid value: \"/token\": must be a relative path" },
+		{ PROJECTED("{\"secret\":{}}"), NULL, SOURCES ".secret.name: Required value" },
+		{ PROJECTED("{}"), NULL, SOURCES ": Required value: must specify a volume type" },
+		{ PROJECTED("{\"secret\":{\"name\":\"s\"},\"configMap\":{\"name\":\"c\"}}"), NULL,
+		  SOURCES ".configMap: Forbidden: may not specify more than 1 volume type" },
+		{ PROJECTED("{\"downwardAPI\":{\"items\":[{\"path\":\"x\"}]}}"), NULL,
+		  SOURCES ".downwardAPI.items[0]: Required value: must specify one of: fieldRef and resourceFieldRef" },
+		{ PROJECTED(
+			  "{\"downwardAPI\":{\"items\":[{\"path\":\"x\",\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}]}}"),
+		  NULL,
+		  SOURCES
+		  ".downwardAPI.items[0].fieldRef.fieldPath: Unsupported value: \"status.podIP\": supported values: "
+		  "\"metadata.annotations\", \"metadata.labels\", \"metadata.name\", \"metadata.namespace\", "
+		  "\"metadata.uid\"" },
+	};
+
+	run(&api_kind_pod, t, sizeof(t) / sizeof(t[0]));
+}
+
 Test(api_validate, metadata)
 {
 	static const struct vcase t[] = {
