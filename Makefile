@@ -22,7 +22,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 CC     ?= gcc
 CLANG  ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKGS   := libcurl jansson yaml-0.1 openssl sqlite3 libprotobuf-c libnghttp2 zlib libnl-3.0 libnl-route-3.0 libbpf
+PKGS   := libcurl jansson yaml-0.1 openssl sqlite3 libprotobuf-c libnghttp2 zlib libpcre2-8 libnl-3.0 libnl-route-3.0 libbpf
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 WARN   := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wno-format-truncation -Werror
 CFLAGS ?= -O2 -g
@@ -65,7 +65,7 @@ LAYERS := base io api client compile store apiserver controllers sched agent cli
 
 LIBS_base   :=
 LIBS_io     := $(shell pkg-config --libs libcurl openssl libprotobuf-c libnghttp2 zlib 2>/dev/null) -lhttp_parser -lpthread
-LIBS_api    := $(shell pkg-config --libs jansson yaml-0.1 2>/dev/null)
+LIBS_api    := $(shell pkg-config --libs jansson yaml-0.1 libpcre2-8 2>/dev/null) -lm
 LIBS_store  := $(shell pkg-config --libs sqlite3 2>/dev/null)
 LIBS_agent  := $(shell pkg-config --libs libnl-route-3.0 libnl-3.0 libbpf 2>/dev/null)
 LIBS_cni    := $(shell pkg-config --libs jansson 2>/dev/null)

@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
 	# build
 	gcc libc6-dev make clang llvm bpftool pkg-config protobuf-c-compiler python3 linux-libc-dev
-	libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libcurl4-openssl-dev libjansson-dev libyaml-dev
+	libbpf-dev libelf-dev zlib1g-dev libnl-3-dev libnl-route-3-dev libcurl4-openssl-dev libjansson-dev libyaml-dev libpcre2-dev
 	libsqlite3-dev libprotobuf-c-dev libnghttp2-dev libhttp-parser-dev libssl-dev
 	# run
 	containerd runc iproute2

@@ -89,7 +89,7 @@ static struct strbuf text = STRBUF_INIT;
 
 static struct span document(void)
 {
-	json_t *v2 = api_openapi_v2();
+	json_t *v2 = api_openapi_v2(NULL);
 
 	strbuf_clear(&text);
 	cr_assert(v2 && api_openapi_v2_protobuf(v2, &text) == 0);
@@ -145,7 +145,7 @@ Test(openapi_pb, parameters_of_patch)
 Test(openapi_pb, all_definitions_and_paths_are_there)
 {
 	struct span doc = document();
-	json_t *v2 = api_openapi_v2(), *v;
+	json_t *v2 = api_openapi_v2(NULL), *v;
 	const char *key;
 
 	json_object_foreach (json_object_get(v2, "definitions"), key, v) {

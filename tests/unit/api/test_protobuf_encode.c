@@ -13,6 +13,7 @@
 #include "base/strbuf.h"
 
 #define MAX_NESTING 9 /* of types that contain themselves */
+#define MAX_SCHEMAS 4 /* of the one that does so in eleven members */
 
 static unsigned counter;
 
@@ -47,6 +48,8 @@ static json_t *sample_value(const struct api_field *f, int depth)
 		return json_string("AAECAw==");
 	case API_OBJECT:
 		return sample_of(f->object, depth + 1);
+	case API_NESTED:
+		return NULL; /* of custom kinds only */
 	case API_RAW:
 		if (streq(f->format, "string-lists"))
 			return json_pack("{s:[s,s],s:[s]}", "a/b", "1", "2", "c", "");
@@ -64,7 +67,8 @@ static json_t *sample_of(const struct api_type *type, int depth)
 		const struct api_field *f = &type->fields[i];
 		json_t *v;
 
-		if (!f->pb || (f->type == API_RAW && !f->format) || (f->type == API_OBJECT && depth > MAX_NESTING))
+		if (!f->pb || (f->type == API_RAW && !f->format) || (f->type == API_OBJECT && depth > MAX_NESTING) ||
+		    (f->object == &api_type_json_schema_props && depth > MAX_SCHEMAS))
 			continue;
 		v = sample_value(f, depth);
 		if (f->shape == API_LIST) {

@@ -64,7 +64,7 @@ static int set_objects(struct admission *a)
 		a->obj = a->own;
 		a->old = NULL;
 	} else if (streq(c->sub, "scale")) {
-		a->own_old = scale_of(c->old);
+		a->own_old = scale_of(c, c->old);
 		if (!a->own_old || !c->reply)
 			return -1;
 		a->obj = c->reply;

@@ -22,6 +22,9 @@
 #include "audit.h"
 #include "flowcontrol.h"
 
+struct call;
+typedef void call_fn(struct call *c);
+
 /* --- cache.c: objects as bytes ------------------------------------------------------------------------------------ */
 
 /* One state of one object, shared by the cache, the event ring and readers. Immutable. */
@@ -50,14 +53,25 @@ struct event {
 };
 
 struct watcher;
+/*
+ * One version of one kind. Those of built-in kinds live as long as the server; those of custom ones come and go
+ * (cache_custom.c): one that goes is retired, which ends its watches, and is freed once no call refers to it.
+ */
 struct resource {
 	struct apiserver *s;
 	const struct api_kind *kind;
+	struct api_custom *custom; /* owned; holds the kind's tables. NULL: built in */
+	struct resource *sibling;  /* next version of the same objects; each keeps its own picture of them */
+	bool hidden;		   /* a version that is not served: only kept to know the objects */
+	bool retired;
+	struct list retired_link;
+	struct custom_load *load; /* its objects are being read; NULL: they are there */
 	char api_version[96];
 	char prefix[160]; /* in the store: "/apps/deployments/" */
 	char head[192];	  /* every value starts so: {"kind":"Deployment","apiVersion":"apps/v1","metadata":{ */
 	size_t head_len;
-	struct object **objs; /* ascending by key */
+	char store_version[96]; /* apiVersion of what goes into the store */
+	struct object **objs;	/* ascending by key */
 	size_t n, cap;
 	struct event *ring; /* ring_cap events, oldest at ring_first */
 	size_t ring_cap, ring_first, ring_n, ring_bytes;
@@ -72,7 +86,28 @@ struct resource {
 int cache_init(struct apiserver *s, struct err *err);
 void cache_done(struct apiserver *s);  /* after the store is closed */
 void cache_start(struct apiserver *s); /* reads the store, then follows it */
+/* The preferred version; cache_version(): that one. NULL: not served. */
 struct resource *cache_resource(struct apiserver *s, const char *group, const char *plural);
+struct resource *cache_version(struct apiserver *s, const char *group, const char *version, const char *plural);
+struct resource *resource_new(struct apiserver *s, const struct api_kind *kind);
+void resource_free(struct resource *r); /* without its objects: resource_clear() first */
+void resource_clear(struct resource *r);
+/* Puts o (NULL: deletes) in place of key; *ret_prev gets the reference that was held. */
+int resource_put(struct resource *r, const char *key, struct object *o, struct object **ret_prev);
+
+/*
+ * cache_custom.c. Versions of one custom kind, all at once (NULL-terminated; each is stolen, whatever happens): they
+ * take the place of those that were served under group and plural. Their objects are read unless the whole cache is
+ * being read. versions NULL: the kind goes.
+ */
+int cache_set_custom(struct apiserver *s, const char *group, const char *plural, struct resource **versions);
+void cache_load_event(struct resource *r, const char *key, struct object *o, int64_t rev);
+void cache_load_check(struct apiserver *s); /* after the cache has got further */
+void cache_reap(struct apiserver *s);	    /* after a call is gone: frees what nothing refers to any more */
+int cache_kinds_changed(struct apiserver *s);
+void cache_load_cancel(struct resource *r);
+/* fn once the objects of c->res are there; answers itself when they do not come, or c->res goes. */
+void cache_wait_loaded(struct call *c, int timeout_ms, call_fn *fn);
 /* Borrowed; NULL if absent. ns NULL: cluster-scoped. */
 struct object *cache_get(const struct resource *r, const char *ns, const char *name);
 size_t cache_lower_bound(const struct resource *r, const char *key);
@@ -108,12 +143,17 @@ struct apiserver {
 	int ports[APISERVER_MAX_LISTEN];
 	int n_ports;
 
-	struct resource *resources;
+	struct resource **resources;
 	size_t n_resources;
-	struct strmap *by_prefix; /* "/apps/deployments/" -> struct resource * */
-	struct strmap *by_plural; /* "apps/deployments" -> struct resource * */
-	int64_t rev;		  /* the cache has every event up to here */
-	int64_t written_rev;	  /* highest revision acknowledged to us */
+	struct list retired;	    /* resources that calls may still refer to */
+	struct strmap *by_prefix;   /* "/apps/deployments/" -> struct resource *, further versions by ->sibling */
+	struct strmap *by_plural;   /* "apps/deployments" -> struct resource *, preferred version */
+	struct strmap *by_version;  /* "apps/v1/deployments" -> struct resource * */
+	struct api_kinds kinds;	    /* what is served, for discovery; owned */
+	struct strmap *definitions; /* crd.c: by name, struct definition * */
+	bool loading_definitions;   /* the first part of a load */
+	int64_t rev;		    /* the cache has every event up to here */
+	int64_t written_rev;	    /* highest revision acknowledged to us */
 	bool loaded;
 	struct store_watch *feed;
 	struct loop_timer feed_retry;
@@ -168,9 +208,6 @@ struct identity {
 enum repr { REPR_JSON, REPR_TABLE, REPR_META, REPR_YAML, REPR_PROTOBUF, REPR_META_PROTOBUF };
 #define PROTOBUF_TYPE "application/vnd.kubernetes.protobuf"
 #define META_V1	      "meta.k8s.io/v1"
-
-struct call;
-typedef void call_fn(struct call *c);
 
 /*
  * What a change() decides: write c->obj, delete the key, leave things (answer with the present object), or it has
@@ -361,6 +398,8 @@ int gzip_whole(const void *data, size_t len, struct strbuf *out);
 void cache_wait(struct call *c, int64_t rev, int timeout_ms, call_fn *fn); /* fn now or later; answers 504 itself */
 void cache_wait_fresh(struct call *c, call_fn *fn); /* until what was acknowledged before now is in the cache */
 void cache_wake(struct apiserver *s);
+void cache_wait_in(struct call *c, struct list *waiters, int64_t rev, int timeout_ms, call_fn *fn);
+void cache_wait_over(struct call *c); /* takes it out of what it waits in */
 
 void registry_get(struct call *c);
 void registry_list(struct call *c);
@@ -419,7 +458,43 @@ struct http_buf *watch_frame_of(const json_t *obj, const char *type, enum repr r
 
 /* watch.c */
 void watch_dispatch(struct resource *r, struct event *ev);
+void watch_end(struct resource *r);
 void watch_end_all(struct apiserver *s);
+
+/* --- crd.c, crd_names.c, crd_cleanup.c: CustomResourceDefinitions ------------------------------------------------- */
+
+#define CRD_PREFIX "/apiextensions.k8s.io/customresourcedefinitions/"
+
+/* What we know of one definition, whether it is served or not. */
+struct definition {
+	struct apiserver *s;
+	json_t *spec, *accepted; /* what is served was made of these */
+	char *name, *group, *plural;
+	bool seen; /* in the load under way */
+	bool served, names_accepted, terminating;
+	struct loop_timer cleanup;
+	size_t n_running; /* deletions of its objects */
+};
+/* The load of the cache begins with the definitions: what they define is there before its objects are read. */
+void crd_load_begin(struct apiserver *s);
+void crd_load(struct apiserver *s, const void *value, size_t len);
+void crd_load_end(struct apiserver *s);
+void crd_changed(struct resource *r, const struct object *cur, const struct object *prev);
+void crd_done(struct apiserver *s);
+bool crd_is(const struct api_kind *kind);
+/* May an object of this kind be created? Its definition may be on its way out. */
+bool crd_terminating(struct apiserver *s, const struct api_kind *kind);
+/* Tells users of a deprecated version. */
+void crd_warn(struct call *c);
+/* A value as the store has it to what this version shows: its apiVersion, defaults, nothing unknown. */
+void custom_convert(const struct resource *r, json_t *obj);
+
+/* Status of a definition that is about to be written: names, conditions, stored versions. 0 or -ENOMEM. */
+int crd_decide(struct apiserver *s, json_t *obj);
+int crd_mark_deleted(json_t *obj);
+void crd_recheck_names(struct apiserver *s); /* a definition has gone: others may get its names */
+
+void crd_cleanup_soon(struct definition *d);
 
 /* --- rest_*.c: what single kinds need ----------------------------------------------------------------------------- */
 
@@ -440,8 +515,8 @@ void service_sweep(struct apiserver *s);
 int namespace_prepare_create(json_t *obj);
 void namespace_finalize(struct call *c);
 void scale_handle(struct call *c);
-json_t *scale_of(const json_t *obj);		  /* its Scale; new */
-void apiserver_serve_passed(struct apiserver *s); /* server.c */
+json_t *scale_of(const struct call *c, const json_t *obj); /* its Scale; new */
+void apiserver_serve_passed(struct apiserver *s);	   /* server.c */
 void proxy_log(struct call *c);
 void proxy_node(struct call *c);   /* nodes/{name}/proxy/...: GET of the agent's API */
 void proxy_stream(struct call *c); /* exec, attach, portforward */

@@ -33,44 +33,76 @@ static void on_retry(struct loop_timer *timer);
 static void ring_push(struct resource *r, int64_t rev, struct object *cur, struct object *prev);
 static void ring_clear(struct resource *r);
 
+struct resource *resource_new(struct apiserver *s, const struct api_kind *k)
+{
+	struct resource *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->s = s;
+	r->kind = k;
+	list_init(&r->watchers);
+	list_init(&r->retired_link);
+	api_kind_api_version(k, r->api_version, sizeof(r->api_version));
+	snprintf(r->store_version, sizeof(r->store_version), "%s", r->api_version);
+	snprintf(r->prefix, sizeof(r->prefix), "/%s/%s/", k->group[0] ? k->group : "core", k->plural);
+	r->head_len = (size_t)snprintf(r->head, sizeof(r->head),
+				       "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{", k->kind,
+				       r->api_version);
+	r->ring_cap = (size_t)(s->config.ring_events ? s->config.ring_events : RING_DEFAULT);
+	r->ring = calloc(r->ring_cap, sizeof(*r->ring));
+	if (!r->ring) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void resource_free(struct resource *r)
+{
+	if (!r)
+		return;
+	list_remove(&r->retired_link);
+	api_custom_free(r->custom);
+	free(r->objs);
+	free(r->ring);
+	free(r);
+}
+
 int cache_init(struct apiserver *s, struct err *err)
 {
 	size_t n;
 	const struct api_kind *const *kinds = api_kinds(&n);
 
-	list_init(&s->waiters);
 	s->feed_retry.fn = on_retry;
 	s->feed_retry.arg = s;
 	s->by_prefix = strmap_new();
 	s->by_plural = strmap_new();
+	s->by_version = strmap_new();
+	s->definitions = strmap_new();
 	s->resources = calloc(n, sizeof(*s->resources));
-	if (!s->resources || !s->by_prefix || !s->by_plural)
+	if (!s->resources || !s->by_prefix || !s->by_plural || !s->by_version || !s->definitions)
 		return err_set(err, ENOMEM, "out of memory");
-	s->n_resources = n;
 	for (size_t i = 0; i < n; i++) {
-		struct resource *r = &s->resources[i];
-		const struct api_kind *k = kinds[i];
-		char plural[256];
+		struct resource *r = resource_new(s, kinds[i]);
+		char key[384];
 
-		r->s = s;
-		r->kind = k;
-		list_init(&r->watchers);
-		api_kind_api_version(k, r->api_version, sizeof(r->api_version));
-		snprintf(r->prefix, sizeof(r->prefix), "/%s/%s/", k->group[0] ? k->group : "core", k->plural);
-		r->head_len = (size_t)snprintf(r->head, sizeof(r->head),
-					       "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{", k->kind,
-					       r->api_version);
-		snprintf(plural, sizeof(plural), "%s/%s", k->group, k->plural);
-		r->ring_cap = (size_t)(s->config.ring_events ? s->config.ring_events : RING_DEFAULT);
-		r->ring = calloc(r->ring_cap, sizeof(*r->ring));
-		if (!r->ring || strmap_set(s->by_prefix, r->prefix, r, NULL) < 0 ||
-		    strmap_set(s->by_plural, plural, r, NULL) < 0)
+		if (!r)
+			return err_set(err, ENOMEM, "out of memory");
+		s->resources[s->n_resources++] = r;
+		if (strmap_set(s->by_prefix, r->prefix, r, NULL) < 0)
+			return err_set(err, ENOMEM, "out of memory");
+		snprintf(key, sizeof(key), "%s/%s", kinds[i]->group, kinds[i]->plural);
+		if (strmap_set(s->by_plural, key, r, NULL) < 0)
+			return err_set(err, ENOMEM, "out of memory");
+		snprintf(key, sizeof(key), "%s/%s/%s", kinds[i]->group, kinds[i]->version, kinds[i]->plural);
+		if (strmap_set(s->by_version, key, r, NULL) < 0)
 			return err_set(err, ENOMEM, "out of memory");
 	}
-	return 0;
+	return cache_kinds_changed(s) < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
-static void resource_clear(struct resource *r)
+void resource_clear(struct resource *r)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		if (r->on_change)
@@ -84,14 +116,21 @@ static void resource_clear(struct resource *r)
 void cache_done(struct apiserver *s)
 {
 	loop_timer_cancel(&s->feed_retry);
+	crd_done(s);
+	for (size_t i = 0; i < s->n_resources; i++)
+		resource_clear(s->resources[i]);
 	for (size_t i = 0; i < s->n_resources; i++) {
-		resource_clear(&s->resources[i]);
-		free(s->resources[i].objs);
-		free(s->resources[i].ring);
+		cache_load_cancel(s->resources[i]);
+		resource_free(s->resources[i]);
 	}
+	s->n_resources = 0;
+	cache_reap(s);
 	free(s->resources);
+	free((void *)s->kinds.v);
 	strmap_free(s->by_prefix);
 	strmap_free(s->by_plural);
+	strmap_free(s->by_version);
+	strmap_free(s->definitions);
 	strbuf_done(&s->load_from);
 }
 
@@ -100,7 +139,10 @@ void cache_start(struct apiserver *s)
 	s->loaded = false;
 	s->load_rev = 0;
 	strbuf_clear(&s->load_from);
-	strbuf_adds(&s->load_from, FIRST_KEY);
+	/* The definitions come first: what they define may sort before them. */
+	s->loading_definitions = true;
+	crd_load_begin(s);
+	strbuf_adds(&s->load_from, CRD_PREFIX);
 	load_page(s);
 }
 
@@ -110,6 +152,14 @@ struct resource *cache_resource(struct apiserver *s, const char *group, const ch
 
 	snprintf(key, sizeof(key), "%s/%s", group, plural);
 	return strmap_get(s->by_plural, key);
+}
+
+struct resource *cache_version(struct apiserver *s, const char *group, const char *version, const char *plural)
+{
+	char key[384];
+
+	snprintf(key, sizeof(key), "%s/%s/%s", group, version, plural);
+	return strmap_get(s->by_version, key);
 }
 
 /* First index whose key is not below `key`. */
@@ -156,8 +206,7 @@ static struct resource *resource_of_key(struct apiserver *s, const char *key, co
 	return strmap_get(s->by_prefix, prefix);
 }
 
-/* Puts o (may be NULL: delete) in place of key; *ret_prev gets the reference that was held. */
-static int replace(struct resource *r, const char *key, struct object *o, struct object **ret_prev)
+int resource_put(struct resource *r, const char *key, struct object *o, struct object **ret_prev)
 {
 	size_t i = cache_lower_bound(r, key);
 	bool have = i < r->n && streq(r->objs[i]->key, key);
@@ -189,7 +238,24 @@ static int replace(struct resource *r, const char *key, struct object *o, struct
 
 static void load_page(struct apiserver *s)
 {
-	s->store->ops->range(s->store, s->load_from.buf, LAST_KEY, s->load_rev, LOAD_PAGE, false, on_page, s);
+	char end[sizeof(CRD_PREFIX) + 2];
+
+	s->store->ops->range(s->store, s->load_from.buf,
+			     s->loading_definitions ? store_prefix_end(CRD_PREFIX, end) : LAST_KEY, s->load_rev,
+			     LOAD_PAGE, false, on_page, s);
+}
+
+static void load_one(struct resource *res, const char *rest, const struct store_kv *kv)
+{
+	cleanup(object_unref) struct object *o = NULL, *prev = NULL;
+
+	o = object_new(res, rest, kv->value, kv->value_len, kv->mod_rev);
+	if (!o || resource_put(res, rest, o, &prev) < 0) {
+		log_error("store: cannot read the object at key '%s', ignoring it", kv->key);
+		return;
+	}
+	if (res->on_change)
+		res->on_change(res, o, prev);
 }
 
 static void on_page(void *arg, int r, const struct store_range *range, const struct err *err)
@@ -206,18 +272,13 @@ static void on_page(void *arg, int r, const struct store_range *range, const str
 	for (size_t i = 0; i < range->n; i++) {
 		const struct store_kv *kv = &range->kvs[i];
 		const char *rest;
-		struct resource *res = resource_of_key(s, kv->key, &rest);
-		cleanup(object_unref) struct object *o = NULL, *prev = NULL;
 
-		if (!res)
-			continue;
-		o = object_new(res, rest, kv->value, kv->value_len, kv->mod_rev);
-		if (!o || replace(res, rest, o, &prev) < 0) {
-			log_error("store: cannot read the object at key '%s', ignoring it", kv->key);
+		if (s->loading_definitions) {
+			crd_load(s, kv->value, kv->value_len);
 			continue;
 		}
-		if (res->on_change)
-			res->on_change(res, o, prev);
+		for (struct resource *res = resource_of_key(s, kv->key, &rest); res; res = res->sibling)
+			load_one(res, rest, kv);
 	}
 	if (range->more && range->n) {
 		strbuf_clear(&s->load_from);
@@ -226,12 +287,20 @@ static void on_page(void *arg, int r, const struct store_range *range, const str
 		load_page(s);
 		return;
 	}
+	if (s->loading_definitions) {
+		s->loading_definitions = false;
+		crd_load_end(s);
+		strbuf_clear(&s->load_from);
+		strbuf_adds(&s->load_from, FIRST_KEY);
+		load_page(s);
+		return;
+	}
 	s->rev = s->load_rev;
 	if (s->written_rev < s->rev)
 		s->written_rev = s->rev;
 	for (size_t i = 0; i < s->n_resources; i++) {
-		s->resources[i].ring_from = s->rev;
-		s->resources[i].ring_dropped = 0;
+		s->resources[i]->ring_from = s->rev;
+		s->resources[i]->ring_dropped = 0;
 	}
 	/*
 	 * What happened shortly before goes into the rings, so that a restart of the server does not send every
@@ -269,19 +338,19 @@ static void on_retry(struct loop_timer *timer)
 	struct apiserver *s = timer->arg;
 
 	watch_end_all(s);
-	for (size_t i = 0; i < s->n_resources; i++)
-		resource_clear(&s->resources[i]);
+	for (size_t i = 0; i < s->n_resources; i++) {
+		cache_load_cancel(s->resources[i]);
+		resource_clear(s->resources[i]);
+	}
 	cache_start(s);
 }
 
 /* An event older than what was loaded: for the ring only. */
-static void remember(struct apiserver *s, int64_t rev, const struct store_event *e)
+static void remember(struct resource *res, const char *rest, int64_t rev, const struct store_event *e)
 {
-	const char *rest;
-	struct resource *res = resource_of_key(s, e->kv.key, &rest);
 	cleanup(object_unref) struct object *o = NULL, *prev = NULL;
 
-	if (!res)
+	if (res->load)
 		return;
 	if (e->type == STORE_PUT)
 		o = object_new(res, rest, e->kv.value, e->kv.value_len, e->kv.mod_rev);
@@ -298,21 +367,17 @@ static void remember(struct apiserver *s, int64_t rev, const struct store_event 
 static void history_over(struct apiserver *s)
 {
 	for (size_t i = 0; i < s->n_resources; i++) {
-		struct resource *r = &s->resources[i];
+		struct resource *r = s->resources[i];
 
 		r->ring_from = r->ring_dropped >= s->history_from ? r->ring_dropped : s->history_from - 1;
 	}
 	s->history_from = 0;
 }
 
-static void apply(struct apiserver *s, int64_t rev, const struct store_event *e)
+static void apply(struct resource *res, const char *rest, int64_t rev, const struct store_event *e)
 {
-	const char *rest;
-	struct resource *res = resource_of_key(s, e->kv.key, &rest);
 	cleanup(object_unref) struct object *o = NULL, *prev = NULL;
 
-	if (!res)
-		return;
 	if (e->type == STORE_PUT) {
 		o = object_new(res, rest, e->kv.value, e->kv.value_len, e->kv.mod_rev);
 		if (!o) {
@@ -320,7 +385,11 @@ static void apply(struct apiserver *s, int64_t rev, const struct store_event *e)
 			return;
 		}
 	}
-	if (replace(res, rest, o, &prev) < 0) {
+	if (res->load) {
+		cache_load_event(res, rest, o, rev);
+		return;
+	}
+	if (resource_put(res, rest, o, &prev) < 0) {
 		log_error("out of memory: the cache misses key '%s'", e->kv.key);
 		return;
 	}
@@ -329,6 +398,19 @@ static void apply(struct apiserver *s, int64_t rev, const struct store_event *e)
 	if (res->on_change)
 		res->on_change(res, o, prev);
 	ring_push(res, rev, o, prev);
+}
+
+/* What happens to an object happens to it in each of its versions. */
+static void each_version_of(struct apiserver *s, int64_t rev, const struct store_event *e,
+			    void (*fn)(struct resource *res, const char *rest, int64_t rev,
+				       const struct store_event *e))
+{
+	const char *rest;
+
+	for (struct resource *res = resource_of_key(s, e->kv.key, &rest), *next; res; res = next) {
+		next = res->sibling;
+		fn(res, rest, rev, e);
+	}
 }
 
 static void on_feed(void *arg, int r, int64_t rev, const struct store_event *events, size_t n, const struct err *err)
@@ -340,7 +422,7 @@ static void on_feed(void *arg, int r, int64_t rev, const struct store_event *eve
 		if (r == -ESTALE && s->history_from) {
 			/* No history: follow from what was loaded. */
 			for (size_t i = 0; i < s->n_resources; i++)
-				ring_clear(&s->resources[i]);
+				ring_clear(s->resources[i]);
 			s->history_from = 0;
 			s->feed = s->store->ops->watch(s->store, FIRST_KEY, LAST_KEY, s->load_rev + 1, on_feed, s);
 			if (s->feed)
@@ -351,7 +433,7 @@ static void on_feed(void *arg, int r, int64_t rev, const struct store_event *eve
 	}
 	if (s->history_from && rev <= s->load_rev) {
 		for (size_t i = 0; i < n; i++)
-			remember(s, rev, &events[i]);
+			each_version_of(s, rev, &events[i], remember);
 		if (rev == s->load_rev)
 			history_over(s);
 		return;
@@ -359,9 +441,10 @@ static void on_feed(void *arg, int r, int64_t rev, const struct store_event *eve
 	if (s->history_from)
 		history_over(s);
 	for (size_t i = 0; i < n; i++)
-		apply(s, rev, &events[i]);
+		each_version_of(s, rev, &events[i], apply);
 	if (rev > s->rev)
 		s->rev = rev;
+	cache_load_check(s);
 	cache_wake(s);
 }
 
@@ -418,7 +501,7 @@ static void ring_push(struct resource *r, int64_t rev, struct object *cur, struc
 
 /* --- waiting ------------------------------------------------------------------------------------------------------ */
 
-static void wait_over(struct call *c)
+void cache_wait_over(struct call *c)
 {
 	list_remove(&c->wait_link);
 	loop_timer_cancel(&c->wait_timer);
@@ -430,7 +513,7 @@ static void on_wait_timeout(struct loop_timer *timer)
 	json_t *st, *cause;
 	char text[160];
 
-	wait_over(c);
+	cache_wait_over(c);
 	if (!c->wait_rev) {
 		call_status(c, 503, "ServiceUnavailable", "the server is still reading its store; try again");
 		call_unref(c);
@@ -450,21 +533,25 @@ static void on_wait_timeout(struct loop_timer *timer)
 	call_unref(c);
 }
 
-void cache_wait(struct call *c, int64_t rev, int timeout_ms, call_fn *fn)
+void cache_wait_in(struct call *c, struct list *waiters, int64_t rev, int timeout_ms, call_fn *fn)
 {
-	struct apiserver *s = c->s;
-
-	if (s->loaded && s->rev >= rev) {
-		fn(c);
-		return;
-	}
 	c->wait_rev = rev;
 	c->wait_fn = fn;
 	c->wait_timer.fn = on_wait_timeout;
 	c->wait_timer.arg = c;
 	call_ref(c);
-	list_push_back(&s->waiters, &c->wait_link);
-	(void)loop_timer_set(s->loop, &c->wait_timer, timeout_ms);
+	list_push_back(waiters, &c->wait_link);
+	(void)loop_timer_set(c->s->loop, &c->wait_timer, timeout_ms);
+}
+
+void cache_wait(struct call *c, int64_t rev, int timeout_ms, call_fn *fn)
+{
+	struct apiserver *s = c->s;
+
+	if (s->loaded && s->rev >= rev)
+		fn(c);
+	else
+		cache_wait_in(c, &s->waiters, rev, timeout_ms, fn);
 }
 
 void cache_wake(struct apiserver *s)
@@ -485,7 +572,7 @@ void cache_wake(struct apiserver *s)
 	while (!list_empty(&due)) {
 		struct call *c = list_first(&due, struct call, wait_link);
 
-		wait_over(c);
+		cache_wait_over(c);
 		if (!call_dead(c))
 			c->wait_fn(c);
 		call_unref(c);

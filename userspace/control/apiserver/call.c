@@ -77,6 +77,8 @@ void call_unref(struct call *c)
 	if (c->parent)
 		call_unref(c->parent);
 	free(c);
+	if (!list_empty(&s->retired))
+		cache_reap(s);
 	if (--s->n_calls == 0 && s->stopping && s->stopped_fn) {
 		void (*fn)(void *arg) = TAKE(s->stopped_fn);
 

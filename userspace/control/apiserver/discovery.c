@@ -55,7 +55,7 @@ static bool wants_aggregated(struct call *c)
 static void answer_aggregated(struct call *c, bool core)
 {
 	cleanup(free) char *text = NULL;
-	json_t *v = api_discovery_aggregated(core);
+	json_t *v = api_discovery_aggregated(&c->s->kinds, core);
 
 	if (v)
 		text = json_dumps(v, JSON_COMPACT);
@@ -90,14 +90,14 @@ static bool api_groups(struct call *c)
 	if (wants_aggregated(c))
 		answer_aggregated(c, false);
 	else
-		answer_or_404(c, api_discovery_groups());
+		answer_or_404(c, api_discovery_groups(&c->s->kinds));
 	return true;
 }
 
 /* /apis/<group>: one entry of the groups' list. */
-static json_t *one_group(const char *name)
+static json_t *one_group(struct call *c, const char *name)
 {
-	json_t *all = api_discovery_groups(), *g, *ret = NULL;
+	json_t *all = api_discovery_groups(&c->s->kinds), *g, *ret = NULL;
 	size_t i;
 
 	json_array_foreach (json_object_get(all, "groups"), i, g) {
@@ -164,15 +164,15 @@ bool discovery_handle(struct call *c, const char *path)
 	if (streq(path, "/apis") || streq(path, "/apis/"))
 		return api_groups(c);
 	if (sscanf(path, "/apis/%127[^/]/%31[^/]", a, b) == 2) {
-		answer_or_404(c, api_discovery_resources(a, b));
+		answer_or_404(c, api_discovery_resources(&c->s->kinds, a, b));
 		return true;
 	}
 	if (sscanf(path, "/apis/%127[^/]", a) == 1) {
-		answer_or_404(c, one_group(a));
+		answer_or_404(c, one_group(c, a));
 		return true;
 	}
 	if (sscanf(path, "/api/%31[^/]", b) == 1) {
-		answer_or_404(c, api_discovery_resources("", b));
+		answer_or_404(c, api_discovery_resources(&c->s->kinds, "", b));
 		return true;
 	}
 	if (streq(path, "/")) {

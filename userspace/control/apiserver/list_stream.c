@@ -31,6 +31,7 @@ struct list_out {
 	const char *include; /* tables */
 	int64_t now_ms;
 	json_t *meta;
+	char kind[160];
 	size_t items_len; /* protobuf: bytes of all items */
 	struct gzip *gzip;
 	struct loop_timer timer;
@@ -126,6 +127,16 @@ static void add_json(struct strbuf *out, const json_t *v)
 		out->oom = true;
 }
 
+static const char *list_kind(struct list_out *l)
+{
+	const struct api_kind *k = l->c->res->kind;
+
+	if (k->list_kind && *k->list_kind)
+		return k->list_kind;
+	snprintf(l->kind, sizeof(l->kind), "%sList", k->kind);
+	return l->kind;
+}
+
 static void write_head(struct list_out *l, struct strbuf *out)
 {
 	const struct resource *r = l->c->res;
@@ -134,7 +145,7 @@ static void write_head(struct list_out *l, struct strbuf *out)
 	char kind[160];
 	json_t *columns;
 
-	snprintf(kind, sizeof(kind), "%sList", partial ? "PartialObjectMetadata" : r->kind->kind);
+	snprintf(kind, sizeof(kind), "%s", partial ? "PartialObjectMetadataList" : list_kind(l));
 	switch (l->c->repr) {
 	case REPR_PROTOBUF:
 	case REPR_META_PROTOBUF:
@@ -165,7 +176,7 @@ static void write_tail(struct list_out *l, struct strbuf *out)
 	json_t *v;
 
 	if (l->c->repr == REPR_YAML) {
-		strbuf_addf(out, "kind: %sList\n", l->c->res->kind->kind);
+		strbuf_addf(out, "kind: %s\n", list_kind(l));
 		v = json_pack("{s:O}", "metadata", l->meta);
 		if (v)
 			api_yaml_write(v, out);

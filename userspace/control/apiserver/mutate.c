@@ -50,6 +50,7 @@ static int set_old(struct call *c, const void *value, size_t len, int64_t rev)
 		return 0;
 	if (api_json_parse(value, len, &c->old, NULL, NULL) < 0)
 		return -EIO;
+	custom_convert(c->res, c->old);
 	snprintf(rv, sizeof(rv), "%lld", (long long)rev);
 	obj_set_str(c->old, "metadata.resourceVersion", rv);
 	c->old_rev = rev;
@@ -161,9 +162,25 @@ static void write_admitted(struct call *c)
 static void put(struct call *c, int64_t lease)
 {
 	struct store *st = c->s->store;
+	const struct resource *r = c->res;
+	cleanup(strbuf_done) struct strbuf stored = STRBUF_INIT;
+	const char *value = c->encoded.buf;
+	size_t len = c->encoded.len;
 
+	if (!streq(r->store_version, r->api_version)) {
+		/* The same contents under the name of the version that is stored. */
+		strbuf_addf(&stored, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{", r->kind->kind,
+			    r->store_version);
+		strbuf_add(&stored, value + r->head_len, len - r->head_len);
+		if (strbuf_oom(&stored)) {
+			call_oom(c);
+			return;
+		}
+		value = stored.buf;
+		len = stored.len;
+	}
 	c->store_ns = clock_mono_ns();
-	st->ops->put(st, c->key, c->old_rev, c->encoded.buf, c->encoded.len, lease, on_put, call_ref(c));
+	st->ops->put(st, c->key, c->old_rev, value, len, lease, on_put, call_ref(c));
 }
 
 static void put_plain(struct call *c)

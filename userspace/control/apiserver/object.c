@@ -81,12 +81,26 @@ struct object *object_new(const struct resource *r, const char *key, const void 
 {
 	size_t key_len = strlen(key);
 	const char *slash = strrchr(key, '/');
+	cleanup(strbuf_done) struct strbuf shown = STRBUF_INIT;
 	json_t *tree = NULL;
 	struct object *o;
 
-	if (len < r->head_len || memcmp(value, r->head, r->head_len) != 0 ||
-	    api_json_parse(value, len, &tree, NULL, NULL) < 0)
+	if (api_json_parse(value, len, &tree, NULL, NULL) < 0)
 		return NULL;
+	if (r->custom) {
+		/* Stored in whatever version, shown in this one. */
+		custom_convert(r, tree);
+		if (!json_is_object(tree) || object_encode(r, tree, &shown) < 0) {
+			json_decref(tree);
+			return NULL;
+		}
+		value = shown.buf;
+		len = shown.len;
+	}
+	if (len < r->head_len || memcmp(value, r->head, r->head_len) != 0) {
+		json_decref(tree);
+		return NULL;
+	}
 	o = calloc(1, sizeof(*o) + key_len + 1);
 	if (!o) {
 		json_decref(tree);

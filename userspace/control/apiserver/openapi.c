@@ -42,18 +42,18 @@ void openapi_forget(struct apiserver *s)
 	}
 }
 
-static int make_v2(bool protobuf, struct strbuf *out);
-static int make_v3(const char *path, struct strbuf *out);
+static int make_v2(struct apiserver *s, bool protobuf, struct strbuf *out);
+static int make_v3(struct apiserver *s, const char *path, struct strbuf *out);
 static int make_index(struct apiserver *s, struct strbuf *out);
 
 /* 0, -ENOENT, -ENOMEM */
 static int make(struct apiserver *s, const char *path, struct strbuf *out)
 {
 	if (streq(path, "/openapi/v2") || streq(path, "/openapi/v2+protobuf"))
-		return make_v2(str_ends(path, "+protobuf"), out);
+		return make_v2(s, str_ends(path, "+protobuf"), out);
 	if (streq(path, "/openapi/v3"))
 		return make_index(s, out);
-	return make_v3(path, out);
+	return make_v3(s, path, out);
 }
 
 static void digest_of(const struct strbuf *text, char *ret)
@@ -121,9 +121,9 @@ static int write_out(json_t *v, struct strbuf *out)
 	return r < 0 ? -ENOMEM : 0;
 }
 
-static int make_v2(bool protobuf, struct strbuf *out)
+static int make_v2(struct apiserver *s, bool protobuf, struct strbuf *out)
 {
-	json_t *v = api_openapi_v2();
+	json_t *v = api_openapi_v2(&s->kinds);
 	int r;
 
 	if (!protobuf)
@@ -133,7 +133,7 @@ static int make_v2(bool protobuf, struct strbuf *out)
 	return r;
 }
 
-static int make_v3(const char *path, struct strbuf *out)
+static int make_v3(struct apiserver *s, const char *path, struct strbuf *out)
 {
 	char group[128] = "", version[64];
 	int used = 0;
@@ -146,13 +146,13 @@ static int make_v3(const char *path, struct strbuf *out)
 	}
 	if (path[used])
 		return -ENOENT;
-	v = api_openapi_v3(group, version);
+	v = api_openapi_v3(&s->kinds, group, version);
 	return v ? write_out(v, out) : -ENOENT;
 }
 
 static int make_index(struct apiserver *s, struct strbuf *out)
 {
-	json_t *v = api_openapi_v3_index(), *entry;
+	json_t *v = api_openapi_v3_index(&s->kinds), *entry;
 	const char *key;
 
 	json_object_foreach (json_object_get(v, "paths"), key, entry) {

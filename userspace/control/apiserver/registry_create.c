@@ -144,6 +144,11 @@ static enum change create_change(struct call *c)
 	}
 	if (c->generated_name)
 		obj_set_str(c->body, "metadata.name", c->name);
+	if (c->res->custom && crd_terminating(c->s, c->res->kind)) {
+		call_status(c, 405, "MethodNotAllowed",
+			    "create not allowed while custom resource definition is terminating");
+		return CHANGE_ANSWERED;
+	}
 	c->obj = json_deep_copy(c->body);
 	if (!c->obj) {
 		call_oom(c);
@@ -151,5 +156,9 @@ static enum change create_change(struct call *c)
 	}
 	if (streq(c->res->kind->plural, "services") && service_prepare_create(c, c->obj) < 0)
 		return CHANGE_ANSWERED;
+	if (crd_is(c->res->kind) && crd_decide(c->s, c->obj) < 0) {
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
 	return CHANGE_WRITE;
 }

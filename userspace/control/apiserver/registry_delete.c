@@ -262,6 +262,10 @@ enum change delete_change(struct call *c)
 	}
 	if (streq(kind->plural, "namespaces"))
 		obj_set_str(c->obj, "status.phase", "Terminating");
+	if (crd_is(kind) && !marked && crd_mark_deleted(c->obj) < 0) {
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
 	if (deletion_finished(kind, c->obj)) {
 		reply_gone(c);
 		return CHANGE_DELETE;

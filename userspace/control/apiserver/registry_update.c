@@ -253,6 +253,11 @@ static enum change finish_update(struct call *c, json_t *obj)
 		json_decref(obj);
 		return CHANGE_ANSWERED;
 	}
+	if (crd_is(c->res->kind) && !c->sub[0] && crd_decide(c->s, obj) < 0) {
+		json_decref(obj);
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
 	if (json_equal(obj, c->old)) {
 		json_decref(obj);
 		return CHANGE_NONE;
@@ -295,6 +300,12 @@ void registry_patch(struct call *c)
 			c, 415, "UnsupportedMediaType",
 			"the body of the request was in an unknown format - accepted media types include: "
 			"application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+		return;
+	}
+	if (type == PATCH_STRATEGIC && c->res->custom) {
+		call_status(c, 415, "UnsupportedMediaType",
+			    "the body of the request was in an unknown format - accepted media types include: "
+			    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml");
 		return;
 	}
 	if (call_read_any(c, &c->body, &dups) < 0) {

@@ -40,19 +40,35 @@ static void selector_text(const json_t *selector, bool plain, struct strbuf *out
 	}
 }
 
-json_t *scale_of(const json_t *obj)
+/* Where the kind keeps its numbers. */
+static const char *replicas_path(const struct call *c)
 {
+	return c->res->custom ? c->res->custom->scale_spec : "spec.replicas";
+}
+
+json_t *scale_of(const struct call *c, const json_t *obj)
+{
+	const struct api_custom *custom = c->res->custom;
 	cleanup(strbuf_done) struct strbuf sel = STRBUF_INIT;
 	json_t *scale;
 
-	selector_text(api_get(obj, "spec.selector"), streq(api_get_str(obj, "kind"), "ReplicationController"), &sel);
+	if (!custom) {
+		selector_text(api_get(obj, "spec.selector"), streq(api_get_str(obj, "kind"), "ReplicationController"),
+			      &sel);
+	} else if (custom->scale_selector) {
+		/* As text, by the definition's word. */
+		const char *text = api_get_str(obj, custom->scale_selector);
+
+		strbuf_adds(&sel, text ? text : "");
+	}
 	scale = json_pack("{s:s,s:s,s:{s:s?,s:s?,s:s?,s:s?,s:s?},s:{s:I},s:{s:I,s:s}}", "kind", "Scale", "apiVersion",
 			  "autoscaling/v1", "metadata", "name", api_get_str(obj, "metadata.name"), "namespace",
 			  api_get_str(obj, "metadata.namespace"), "uid", api_get_str(obj, "metadata.uid"),
 			  "resourceVersion", api_get_str(obj, "metadata.resourceVersion"), "creationTimestamp",
 			  api_get_str(obj, "metadata.creationTimestamp"), "spec", "replicas",
-			  (json_int_t)api_get_int(obj, "spec.replicas", 1), "status", "replicas",
-			  (json_int_t)api_get_int(obj, "status.replicas", 0), "selector", sel.buf);
+			  (json_int_t)api_get_int(obj, replicas_path(c), custom ? 0 : 1), "status", "replicas",
+			  (json_int_t)api_get_int(obj, custom ? custom->scale_status : "status.replicas", 0),
+			  "selector", sel.buf);
 	return scale;
 }
 
@@ -69,7 +85,7 @@ static void get_now(struct call *c)
 		call_oom(c);
 		return;
 	}
-	call_json(c, 200, scale_of(obj));
+	call_json(c, 200, scale_of(c, obj));
 	json_decref(obj);
 }
 
@@ -99,7 +115,7 @@ static enum change scale_change(struct call *c)
 		call_not_found(c);
 		return CHANGE_ANSWERED;
 	}
-	scale = scale_of(c->old);
+	scale = scale_of(c, c->old);
 	if (!scale) {
 		call_oom(c);
 		return CHANGE_ANSWERED;
@@ -134,15 +150,28 @@ static enum change scale_change(struct call *c)
 	}
 	c->obj = json_deep_copy(c->old);
 	if (c->obj)
-		(void)api_set(c->obj, "spec.replicas", json_integer(replicas ? json_integer_value(replicas) : 0));
+		(void)api_set(c->obj, replicas_path(c), json_integer(replicas ? json_integer_value(replicas) : 0));
 	json_decref(want);
-	c->reply = c->obj ? scale_of(c->obj) : NULL;
+	c->reply = c->obj ? scale_of(c, c->obj) : NULL;
 	if (!c->reply) {
 		call_oom(c);
 		return CHANGE_ANSWERED;
 	}
 	if (json_equal(c->obj, c->old))
 		return CHANGE_NONE;
+	if (c->res->custom) {
+		struct api_errs errs = { 0 };
+		bool bad;
+
+		/* A schema may know a narrower range than ours. */
+		api_validate(c->res->kind, c->obj, c->old, &errs);
+		bad = errs.n;
+		if (bad)
+			call_invalid(c, &errs);
+		api_errs_done(&errs);
+		if (bad)
+			return CHANGE_ANSWERED;
+	}
 	(void)api_set(c->obj, "metadata.generation", json_integer(api_get_int(c->old, "metadata.generation", 0) + 1));
 	return CHANGE_WRITE;
 }

@@ -267,9 +267,52 @@ static void dispatch(struct call *c)
 	method_not_allowed(c);
 }
 
+/* The version asked for; NULL: there is none, or no such subresource of it. */
+static struct resource *find_resource(struct call *c)
+{
+	struct resource *r = cache_version(c->s, c->group, c->version, c->resource);
+
+	return r && c->sub[0] && !kind_has_sub(r->kind, c->sub) ? NULL : r;
+}
+
+/* A server that has just started, or has just learnt of a kind, lets its first clients wait a moment. */
+static void when_loaded(struct call *c)
+{
+	cache_wait_loaded(c, LOAD_TIMEOUT_MS, dispatch);
+}
+
+/* They may, and there is such a thing or not. */
+static void route_found(struct call *c)
+{
+	const char *dry = call_query(c, "dryRun");
+
+	if (!c->res || (c->ns[0] && !c->res->kind->namespaced && !streq(c->resource, "namespaces"))) {
+		c->res = NULL;
+		call_status(c, 404, "NotFound", "the server could not find the requested resource");
+		return;
+	}
+	if (!c->res->kind->namespaced)
+		c->ns[0] = '\0';
+	if (call_negotiate(c) < 0)
+		return;
+	if (dry && *dry && !streq(dry, "All")) {
+		call_status(c, 422, "Invalid", "dryRun: Unsupported value: \"%.100s\": supported values: \"All\"", dry);
+		return;
+	}
+	c->dry_run = dry && *dry;
+	crd_warn(c);
+	cache_wait(c, 0, LOAD_TIMEOUT_MS, when_loaded);
+}
+
+/* Nothing known of that name: its definition may have been written by another server just now. */
+static void find_again(struct call *c)
+{
+	c->res = find_resource(c);
+	route_found(c);
+}
+
 static void route_resource(struct call *c, const char *method)
 {
-	char buf[256];
 
 	c->verb = verb_of(c, method);
 	if (!c->verb) {
@@ -294,9 +337,7 @@ static void route_resource(struct call *c, const char *method)
 		}
 		return;
 	}
-	c->res = cache_resource(c->s, c->group, c->resource);
-	if (c->res && (!streq(c->res->kind->version, c->version) || (c->sub[0] && !kind_has_sub(c->res->kind, c->sub))))
-		c->res = NULL;
+	c->res = find_resource(c);
 	if (!allowed(c, NULL)) {
 		struct resource *res = TAKE(c->res);
 
@@ -307,28 +348,10 @@ static void route_resource(struct call *c, const char *method)
 		c->res = res;
 		return;
 	}
-	if (!c->res || (c->ns[0] && !c->res->kind->namespaced && !streq(c->resource, "namespaces"))) {
-		c->res = NULL;
-		snprintf(buf, sizeof(buf), "the server could not find the requested resource");
-		call_status(c, 404, "NotFound", "%s", buf);
-		return;
-	}
-	if (!c->res->kind->namespaced)
-		c->ns[0] = '\0';
-	if (call_negotiate(c) < 0)
-		return;
-	{
-		const char *dry = call_query(c, "dryRun");
-
-		if (dry && *dry && !streq(dry, "All")) {
-			call_status(c, 422, "Invalid",
-				    "dryRun: Unsupported value: \"%.100s\": supported values: \"All\"", dry);
-			return;
-		}
-		c->dry_run = dry && *dry;
-	}
-	/* A server that has just started lets its first clients wait a moment rather than fail. */
-	cache_wait(c, 0, LOAD_TIMEOUT_MS, dispatch);
+	if (c->res)
+		route_found(c);
+	else
+		cache_wait_fresh(c, find_again);
 }
 
 static const char *other_verb(const char *method)
@@ -336,6 +359,14 @@ static const char *other_verb(const char *method)
 	if (streq(method, "GET") || streq(method, "HEAD"))
 		return "get";
 	return streq(method, "POST") ? "post" : "other";
+}
+
+static void answer_other(struct call *c)
+{
+	const char *path = http_req_path(c->req);
+
+	if (!oidc_handle(c, path) && !discovery_handle(c, path))
+		call_status(c, 404, "NotFound", "the server could not find the requested resource");
 }
 
 static void route_other(struct call *c, const char *path)
@@ -347,8 +378,11 @@ static void route_other(struct call *c, const char *path)
 			authn_refuse(c);
 		return;
 	}
-	if (!oidc_handle(c, path) && !discovery_handle(c, path))
-		call_status(c, 404, "NotFound", "the server could not find the requested resource");
+	/* What was defined before the question is part of the answer. */
+	if (str_starts(path, "/apis") || str_starts(path, "/openapi"))
+		cache_wait_fresh(c, answer_other);
+	else
+		answer_other(c);
 }
 
 /* Its turn has come. */

@@ -159,6 +159,7 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	s->config = *config;
 	list_init(&s->calls);
 	list_init(&s->waiters);
+	list_init(&s->retired);
 	strbuf_init(&s->load_from);
 	if (copy_config(s) < 0) {
 		r = err_set(err, ENOMEM, "out of memory");
@@ -176,6 +177,7 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	if (r < 0)
 		goto fail;
 	cache_resource(s, "", "services")->on_change = service_changed;
+	cache_resource(s, "apiextensions.k8s.io", "customresourcedefinitions")->on_change = crd_changed;
 	r = flow_init(s, err);
 	if (r < 0)
 		goto fail;
@@ -280,7 +282,7 @@ static void on_compact(struct loop_timer *timer)
 	s->compact_rev = s->rev;
 	service_sweep(s);
 	for (size_t i = 0; i < s->n_resources; i++)
-		metric_set(s->m_objects, (double)s->resources[i].n, s->resources[i].kind->plural);
+		metric_set(s->m_objects, (double)s->resources[i]->n, s->resources[i]->kind->plural);
 	(void)loop_timer_set(s->loop, timer,
 			     (s->config.compact_interval_s ? s->config.compact_interval_s : COMPACT_S) * 1000);
 }

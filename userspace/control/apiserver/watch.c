@@ -350,9 +350,14 @@ static void on_timer(struct loop_timer *timer)
 	(void)loop_timer_set(s->loop, timer, next - now);
 }
 
+void watch_end(struct resource *r)
+{
+	list_for_each_safe (pos, tmp, &r->watchers)
+		end(list_entry(pos, struct watcher, link));
+}
+
 void watch_end_all(struct apiserver *s)
 {
 	for (size_t i = 0; i < s->n_resources; i++)
-		list_for_each_safe (pos, tmp, &s->resources[i].watchers)
-			end(list_entry(pos, struct watcher, link));
+		watch_end(s->resources[i]);
 }

@@ -13,6 +13,9 @@ extern const struct api_type *const api_type_table[];
 #define API_MAX_DEPTH 128 /* of JSON and YAML documents */
 #define API_PATH_MAX  512 /* bytes of a rendered path; longer ones are cut */
 
+/* What a NULL list of kinds stands for. */
+struct api_kinds api_kinds_or_built_in(const struct api_kinds *kinds);
+
 /* A field's definition by name; NULL if the type has none. */
 const struct api_field *api_type_field(const struct api_type *type, const char *name);
 /* Bytes one element of a list of this field takes in the C struct. */
@@ -46,6 +49,39 @@ void api_err_forbidden(struct api_errs *errs, const struct api_path *path, const
 void api_err_unsupported(struct api_errs *errs, const struct api_path *path, const json_t *value,
 			 const char *const *values);
 void api_err_not_found(struct api_errs *errs, const struct api_path *path, const char *value);
+
+/*
+ * schema.c: a JSON schema as checks. Memory is the arena's, but for what api_schema_free() releases. -EINVAL: err says
+ * which part makes no sense.
+ */
+struct api_schema;
+int api_schema_new(const json_t *schema, struct arena *arena, struct api_schema **ret, struct err *err);
+void api_schema_free(struct api_schema *s);
+void api_schema_check(const struct api_schema *s, const json_t *v, const struct api_path *path, struct api_errs *errs);
+/* schema_regex.c: patterns as RE2 has them. why: what is wrong with it, NULL if nothing. */
+struct api_regex;
+struct api_regex *api_regex_new(const char *pattern, char *why, size_t size);
+void api_regex_free(struct api_regex *re);
+bool api_regex_matches(const struct api_regex *re, const char *text, size_t len);
+/* schema_format.c: value is of this format; unknown ones fit everything. */
+bool api_schema_format_ok(const char *format, const char *value);
+
+/* api_check() of a part of a document. */
+void api_check_at(const struct api_type *type, const json_t *obj, const struct api_path *path, struct api_errs *errs);
+/*
+ * jsonpath.c: the part of JSONPath that columns use: .a, ['a'], [0], [-1], [*], [?(@.a=="b")], first match. Borrowed;
+ * NULL: nothing there.
+ */
+bool api_jsonpath_ok(const char *path);
+const json_t *api_jsonpath_first(const json_t *obj, const char *path);
+
+/* openapi_custom.c: the schema of a custom kind; steals metadata, the schema of that. NULL: out of memory. */
+json_t *api_openapi_custom(const struct api_kind *kind, bool v3, json_t *metadata);
+/* custom_walk.c: checking, pruning and defaulting of values of custom kinds, by their tables. */
+void api_custom_check(const struct api_type *type, const json_t *obj, const struct api_path *path,
+		      struct api_errs *errs);
+void api_custom_prune(const struct api_type *type, json_t *obj);
+void api_custom_default(const struct api_type *type, json_t *obj);
 
 /* What is wrong with value in this format (api_field.format), in Kubernetes' words; NULL if nothing. */
 const char *api_format_check(const char *format, const char *value);
@@ -87,6 +123,9 @@ void api_validate_secret(const json_t *obj, const json_t *old, struct api_errs *
 void api_validate_flow_schema(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_priority_level(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_priority_class(const json_t *obj, const json_t *old, struct api_errs *errs);
+/* A schema is structural. */
+void api_validate_structural(const json_t *schema, const struct api_path *path, struct api_errs *errs);
+void api_validate_crd(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_lease(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_role(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_cluster_role(const json_t *obj, const json_t *old, struct api_errs *errs);

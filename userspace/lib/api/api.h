@@ -89,6 +89,7 @@ enum api_field_type {
 	API_BYTES,  /* base64 in JSON */
 	API_OBJECT, /* .type says which */
 	API_RAW,    /* any JSON, kept as it is */
+	API_NESTED, /* element of a list or map that is a list or map itself: .nested says of what (custom kinds) */
 };
 enum api_field_shape { API_ONE, API_LIST, API_MAP /* from string */ };
 enum api_field_flags {
@@ -100,10 +101,15 @@ enum api_field_flags {
 	API_READ_ONLY = 1 << 5, /* set by the server; dropped from what clients write */
 	API_ATOMIC = 1 << 6,	/* list or map replaced whole by apply */
 	API_RETAIN_KEYS = 1 << 7,
-	API_STATUS = 1 << 8,   /* belongs to the status subresource */
-	API_NO_EMPTY = 1 << 9, /* list must not be empty */
-	API_ALWAYS = 1 << 10,  /* the encoder writes it even when zero */
-	API_UNIQUE = 1 << 11,  /* no two elements have the same keys */
+	API_STATUS = 1 << 8,	/* belongs to the status subresource */
+	API_NO_EMPTY = 1 << 9,	/* list must not be empty */
+	API_ALWAYS = 1 << 10,	/* the encoder writes it even when zero */
+	API_UNIQUE = 1 << 11,	/* no two elements have the same keys */
+	API_NULLABLE = 1 << 12, /* null is a value of it (custom kinds) */
+};
+enum api_type_flags {
+	API_TYPE_CUSTOM = 1 << 0, /* of a CustomResourceDefinition: wrong JSON types are told by its schema */
+	API_TYPE_OPEN = 1 << 1,	  /* members without a field are kept as they are */
 };
 #define API_NO_OFFSET UINT32_MAX /* the field has no member in the C struct: decoders skip it */
 
@@ -122,6 +128,7 @@ struct api_field {
 	uint32_t offset;		/* of the value in the C struct */
 	uint32_t n_offset;		/* of the list's count */
 	const struct api_type *object;	/* API_OBJECT */
+	const struct api_field *nested; /* API_NESTED: a field without a name */
 	const char *default_json;	/* NULL: none; JSON text */
 	const char *const *enum_values; /* NULL-terminated; NULL: any */
 	const char *format;    /* "dns-label", "dns-subdomain", "label-key", "label-value", "port", "ip", "cidr", ...;
@@ -141,7 +148,8 @@ struct api_type {
 	size_t size; /* of the C struct; 0: no C struct */
 	const struct api_field *fields;
 	size_t n_fields;
-	bool atomic; /* owned and replaced as one by apply, wherever it is used */
+	bool atomic;	/* owned and replaced as one by apply, wherever it is used */
+	unsigned flags; /* enum api_type_flags */
 };
 
 struct api_column { /* kubectl's table */
@@ -163,9 +171,17 @@ struct api_kind {
 	const struct api_type *type;
 	const struct api_column *columns;
 	size_t n_columns;
-	const char *const *selectable; /* field selectors besides metadata.name and metadata.namespace */
-	const char *name_format;       /* "dns-subdomain", "dns-label", "dns-1035-label", "path-segment" */
-	const char *unattended;	       /* no controller acts on these yet: what is missing; NULL: attended */
+	const char *const *selectable;	 /* field selectors besides metadata.name and metadata.namespace */
+	const char *name_format;	 /* "dns-subdomain", "dns-label", "dns-1035-label", "path-segment" */
+	const char *unattended;		 /* no controller acts on these yet: what is missing; NULL: attended */
+	const char *list_kind;		 /* NULL: kind + "List" */
+	const struct api_custom *custom; /* of a CustomResourceDefinition; NULL: built in */
+};
+
+/* Kinds that are served: what discovery and OpenAPI tell of. Where one is asked for, NULL is the built-in kinds. */
+struct api_kinds {
+	const struct api_kind *const *v;
+	size_t n;
 };
 
 const struct api_kind *const *api_kinds(size_t *ret_n); /* all, by group, version, kind */
@@ -174,6 +190,29 @@ const struct api_kind *api_kind_by_name(const char *group, const char *version, 
 /* "po", "pods", "pod", "deployments.apps", "Deployment": what people type. NULL if unknown. */
 const struct api_kind *api_kind_by_word(const char *word);
 void api_kind_api_version(const struct api_kind *kind, char *buf, size_t size); /* "v1", "apps/v1" */
+
+/*
+ * One version of a CustomResourceDefinition, compiled into the same tables that built-in kinds have, so that the same
+ * interpreters work on it, and into the checks of its schema (schema.c). Whoever keeps `kind` or its type keeps this.
+ */
+struct api_schema;
+struct api_custom {
+	struct api_kind kind; /* kind.custom points here */
+	struct arena arena;   /* of everything below and the tables */
+	struct api_schema *schema;
+	json_t *openapi;					/* the schema as it was defined */
+	const char *scale_spec, *scale_status, *scale_selector; /* paths; NULL: no scale, no selector */
+	bool has_status;
+	const char *deprecated; /* what users of the version are told; NULL: it is not deprecated */
+};
+/*
+ * definition: a valid CustomResourceDefinition; version: one of its spec.versions. Names are the accepted ones of its
+ * status, else the spec's.
+ */
+int api_custom_new(const json_t *definition, const json_t *version, struct api_custom **ret, struct err *err);
+void api_custom_free(struct api_custom *c); /* NULL is fine */
+/* Kubernetes' order of versions, preferred first: v2, v1, v1beta1, v1alpha1, others. */
+int api_version_compare(const char *a, const char *b);
 
 /* --- errors of a document ----------------------------------------------------------------------------------------- */
 
@@ -325,15 +364,18 @@ json_t *api_table_cells(const struct api_kind *kind, const json_t *obj, int64_t 
 /* "5m", "3h20m", "12d": kubectl's age. */
 void api_human_duration(int64_t ms, char *buf, size_t size);
 
-json_t *api_openapi_v3_index(void);				/* /openapi/v3 */
-json_t *api_openapi_v3(const char *group, const char *version); /* /openapi/v3/apis/<g>/<v>; NULL if unknown */
-json_t *api_openapi_v2(void);
+json_t *api_openapi_v3_index(const struct api_kinds *kinds); /* /openapi/v3 */
+/* /openapi/v3/apis/<g>/<v>; NULL if unknown */
+json_t *api_openapi_v3(const struct api_kinds *kinds, const char *group, const char *version);
+json_t *api_openapi_v2(const struct api_kinds *kinds);
 /* The document api_openapi_v2() made, as gnostic's openapi.v2.Document. 0 or -ENOMEM. */
 int api_openapi_v2_protobuf(const json_t *v2, struct strbuf *out);
-json_t *api_discovery_versions(const char *server_address);		 /* /api */
-json_t *api_discovery_groups(void);					 /* /apis */
-json_t *api_discovery_resources(const char *group, const char *version); /* /api/v1, /apis/g/v; NULL if unknown */
-json_t *api_discovery_aggregated(bool core); /* APIGroupDiscoveryList v2 for /api or /apis */
+json_t *api_discovery_versions(const char *server_address);  /* /api */
+json_t *api_discovery_groups(const struct api_kinds *kinds); /* /apis */
+/* /api/v1, /apis/g/v; NULL if unknown */
+json_t *api_discovery_resources(const struct api_kinds *kinds, const char *group, const char *version);
+/* APIGroupDiscoveryList v2 for /api or /apis */
+json_t *api_discovery_aggregated(const struct api_kinds *kinds, bool core);
 
 /* Looks up a dotted path ("spec.template.metadata.labels"); borrowed; NULL if absent. */
 json_t *api_get(const json_t *obj, const char *path);

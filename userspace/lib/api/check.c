@@ -161,6 +161,7 @@ static void check_value(const struct api_field *f, const json_t *v, const struct
 		check_object(f->object, v, path, errs);
 		break;
 	case API_RAW:
+	case API_NESTED: /* of custom kinds only: custom_walk.c */
 		break;
 	}
 }
@@ -203,6 +204,11 @@ static void check_field(const struct api_field *f, const json_t *v, const struct
 	}
 }
 
+void api_check_at(const struct api_type *type, const json_t *obj, const struct api_path *path, struct api_errs *errs)
+{
+	check_object(type, obj, path, errs);
+}
+
 static void check_object(const struct api_type *type, const json_t *obj, const struct api_path *path,
 			 struct api_errs *errs)
 {
@@ -230,7 +236,10 @@ static void check_object(const struct api_type *type, const json_t *obj, const s
 
 void api_check(const struct api_type *type, const json_t *obj, struct api_errs *errs)
 {
-	check_object(type, obj, NULL, errs);
+	if (type->flags & API_TYPE_CUSTOM)
+		api_custom_check(type, obj, NULL, errs);
+	else
+		check_object(type, obj, NULL, errs);
 }
 
 /* --- pruning ------------------------------------------------------------------------------------------------------ */
@@ -242,6 +251,10 @@ void api_prune(const struct api_type *type, json_t *obj)
 	void *tmp;
 	size_t i;
 
+	if (type->flags & API_TYPE_CUSTOM) {
+		api_custom_prune(type, obj);
+		return;
+	}
 	json_object_foreach_safe (obj, tmp, key, v) {
 		const struct api_field *f = api_type_field(type, key);
 

@@ -109,6 +109,8 @@ static int decode_value(struct decoder *d, const struct api_field *f, const json
 	case API_RAW:
 		*(json_t **)dst = (json_t *)v;
 		return 0;
+	case API_NESTED:
+		return 0;
 	}
 	return wrong_type(d, path, "a known type");
 }

@@ -107,6 +107,10 @@ static void default_object(const struct api_type *type, json_t *obj)
 
 void api_default(const struct api_kind *kind, json_t *obj)
 {
+	if (kind->custom) {
+		api_custom_default(kind->type, obj);
+		return;
+	}
 	default_object(kind->type, obj);
 	api_default_own(kind, obj);
 }

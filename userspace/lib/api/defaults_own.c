@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <ctype.h>
 #include <string.h>
 
 #include "../base/cleanup.h"
@@ -183,6 +184,26 @@ static void default_secret(json_t *obj)
 	json_object_del(obj, "stringData");
 }
 
+/* The names that nobody gave follow from the kind. */
+static void default_crd(json_t *obj)
+{
+	json_t *names = api_get(obj, "spec.names");
+	const char *kind = api_get_str(names, "kind");
+	char name[256];
+	size_t n = 0;
+
+	if (kind && *kind && strlen(kind) < sizeof(name) - 4) {
+		for (; kind[n]; n++)
+			name[n] = (char)tolower((unsigned char)kind[n]);
+		name[n] = '\0';
+		api_set_missing(names, "singular", json_string(name));
+		snprintf(name, sizeof(name), "%sList", kind);
+		api_set_missing(names, "listKind", json_string(name));
+	}
+	if (json_is_object(json_object_get(obj, "spec")))
+		api_set_missing(json_object_get(obj, "spec"), "conversion", json_pack("{s:s}", "strategy", "None"));
+}
+
 static const struct {
 	const char *group, *kind;
 	void (*fn)(json_t *obj);
@@ -197,6 +218,7 @@ static const struct {
 	{ "networking.k8s.io", "NetworkPolicy", default_network_policy },
 	{ "rbac.authorization.k8s.io", "RoleBinding", api_default_binding },
 	{ "rbac.authorization.k8s.io", "ClusterRoleBinding", api_default_binding },
+	{ "apiextensions.k8s.io", "CustomResourceDefinition", default_crd },
 };
 
 void api_default_own(const struct api_kind *kind, json_t *obj)

@@ -55,15 +55,14 @@ json_t *api_discovery_versions(const char *server_address)
 }
 
 /* Calls fn once for each group/version, in order of the table. */
-static void each_version(void (*fn)(void *arg, const struct api_kind *first), void *arg)
+static void each_version(struct api_kinds kinds, void (*fn)(void *arg, const struct api_kind *first), void *arg)
 {
-	for (size_t i = 0; i < api_kind_table_len; i++) {
-		const struct api_kind *k = api_kind_table[i];
+	for (size_t i = 0; i < kinds.n; i++) {
+		const struct api_kind *k = kinds.v[i];
 		bool seen = false;
 
 		for (size_t j = 0; j < i && !seen; j++)
-			seen = streq(api_kind_table[j]->group, k->group) &&
-			       streq(api_kind_table[j]->version, k->version);
+			seen = streq(kinds.v[j]->group, k->group) && streq(kinds.v[j]->version, k->version);
 		if (!seen)
 			fn(arg, k);
 	}
@@ -89,11 +88,11 @@ static void add_group(void *arg, const struct api_kind *k)
 	json_decref(version);
 }
 
-json_t *api_discovery_groups(void)
+json_t *api_discovery_groups(const struct api_kinds *kinds)
 {
 	json_t *groups = json_array();
 
-	each_version(add_group, groups);
+	each_version(api_kinds_or_built_in(kinds), add_group, groups);
 	return json_pack("{s:s,s:s,s:o}", "kind", "APIGroupList", "apiVersion", "v1", "groups", groups);
 }
 
@@ -125,13 +124,14 @@ static json_t *subresource(const struct api_kind *k, const struct sub *s)
 	return r;
 }
 
-json_t *api_discovery_resources(const char *group, const char *version)
+json_t *api_discovery_resources(const struct api_kinds *kinds, const char *group, const char *version)
 {
+	struct api_kinds all = api_kinds_or_built_in(kinds);
 	json_t *resources = json_array();
 	char gv[300];
 
-	for (size_t i = 0; i < api_kind_table_len; i++) {
-		const struct api_kind *k = api_kind_table[i];
+	for (size_t i = 0; i < all.n; i++) {
+		const struct api_kind *k = all.v[i];
 
 		if (!streq(k->group, group) || !streq(k->version, version))
 			continue;
@@ -180,6 +180,7 @@ static json_t *aggregated_resource(const struct api_kind *k)
 }
 
 struct aggregate {
+	struct api_kinds kinds;
 	json_t *items;
 	bool core;
 };
@@ -193,9 +194,9 @@ static void add_aggregated(void *arg, const struct api_kind *first)
 	if (a->core != !first->group[0])
 		return;
 	resources = json_array();
-	for (i = 0; i < api_kind_table_len; i++)
-		if (streq(api_kind_table[i]->group, first->group) && streq(api_kind_table[i]->version, first->version))
-			json_array_append_new(resources, aggregated_resource(api_kind_table[i]));
+	for (i = 0; i < a->kinds.n; i++)
+		if (streq(a->kinds.v[i]->group, first->group) && streq(a->kinds.v[i]->version, first->version))
+			json_array_append_new(resources, aggregated_resource(a->kinds.v[i]));
 	version = json_pack("{s:s,s:o,s:s}", "version", first->version, "resources", resources, "freshness", "Current");
 	json_array_foreach (a->items, i, item)
 		if (streq(api_get_str(item, "metadata.name"), first->group))
@@ -210,11 +211,11 @@ static void add_aggregated(void *arg, const struct api_kind *first)
 			a->items, json_pack("{s:{s:n},s:[o]}", "metadata", "creationTimestamp", "versions", version));
 }
 
-json_t *api_discovery_aggregated(bool core)
+json_t *api_discovery_aggregated(const struct api_kinds *kinds, bool core)
 {
-	struct aggregate a = { json_array(), core };
+	struct aggregate a = { api_kinds_or_built_in(kinds), json_array(), core };
 
-	each_version(add_aggregated, &a);
+	each_version(a.kinds, add_aggregated, &a);
 	return json_pack("{s:s,s:s,s:{},s:o}", "kind", "APIGroupDiscoveryList", "apiVersion", "apidiscovery.k8s.io/v2",
 			 "metadata", "items", a.items);
 }

@@ -77,6 +77,8 @@ static bool encode_value(const struct api_field *f, const void *src, bool in_lis
 			*ret = NULL;
 		}
 		return true;
+	case API_NESTED:
+		return true;
 	case API_RAW:
 		if (*(json_t *const *)src)
 			*ret = json_incref(*(json_t *const *)src);

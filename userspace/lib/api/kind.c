@@ -3,6 +3,7 @@
 #include "api-internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -12,6 +13,11 @@ const struct api_kind *const *api_kinds(size_t *ret_n)
 {
 	*ret_n = api_kind_table_len;
 	return api_kind_table;
+}
+
+struct api_kinds api_kinds_or_built_in(const struct api_kinds *kinds)
+{
+	return kinds ? *kinds : (struct api_kinds){ api_kind_table, api_kind_table_len };
 }
 
 const struct api_kind *api_kind_by_plural(const char *group, const char *version, const char *plural)
@@ -59,6 +65,48 @@ const struct api_kind *api_kind_by_word(const char *word)
 			return *k;
 	}
 	return NULL;
+}
+
+/* "v12beta3": 12, stage, 3. Not of that form: false. */
+static bool kube_version(const char *s, long *ret_major, int *ret_stage, long *ret_minor)
+{
+	char *end;
+
+	if (s[0] != 'v' || s[1] < '1' || s[1] > '9')
+		return false;
+	*ret_major = strtol(s + 1, &end, 10);
+	*ret_minor = 0;
+	*ret_stage = 2;
+	if (!*end)
+		return true;
+	*ret_stage = !strncmp(end, "beta", 4) ? 1 : 0;
+	if (*ret_stage)
+		end += 4;
+	else if (!strncmp(end, "alpha", 5))
+		end += 5;
+	else
+		return false;
+	if (*end < '1' || *end > '9')
+		return false;
+	*ret_minor = strtol(end, &end, 10);
+	return !*end;
+}
+
+int api_version_compare(const char *a, const char *b)
+{
+	long x[2], y[2];
+	int x_stage, y_stage;
+	bool x_kube = kube_version(a, &x[0], &x_stage, &x[1]), y_kube = kube_version(b, &y[0], &y_stage, &y[1]);
+
+	if (x_kube != y_kube)
+		return x_kube ? -1 : 1;
+	if (!x_kube)
+		return strcmp(a, b);
+	if (x_stage != y_stage)
+		return y_stage - x_stage;
+	if (x[0] != y[0])
+		return x[0] > y[0] ? -1 : 1;
+	return x[1] == y[1] ? 0 : x[1] > y[1] ? -1 : 1;
 }
 
 void api_kind_api_version(const struct api_kind *kind, char *buf, size_t size)

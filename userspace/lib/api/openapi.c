@@ -69,6 +69,7 @@ static json_t *scalar(struct builder *b, const struct api_field *f)
 		/* A sibling of $ref is ignored by OpenAPI 3.0 readers: the description needs allOf. */
 		return b->v3 ? json_pack("{s:[o]}", "allOf", ref(b, f->object)) : ref(b, f->object);
 	case API_RAW:
+	case API_NESTED: /* custom kinds are published as they were defined */
 		return json_pack("{s:s}", "type", "object");
 	case API_STRING:
 		break;
@@ -156,8 +157,14 @@ static void add_kind(struct builder *b, const struct api_kind *k)
 	char name[300];
 	json_t *schema;
 
-	add_type(b, k->type);
 	type_name(k->type, name, sizeof(name));
+	if (k->custom) {
+		const struct api_field *metadata = api_type_field(k->type, "metadata");
+
+		json_object_set_new(b->schemas, name, api_openapi_custom(k, b->v3, scalar(b, metadata)));
+	} else {
+		add_type(b, k->type);
+	}
 	schema = json_object_get(b->schemas, name);
 	json_object_set_new(schema, "x-kubernetes-group-version-kind", json_pack("[o]", gvk(k)));
 }
@@ -224,13 +231,14 @@ static json_t *info(void)
 	return json_pack("{s:s,s:s}", "title", "Kubernetes", "version", "v1.33.0");
 }
 
-json_t *api_openapi_v3(const char *group, const char *version)
+json_t *api_openapi_v3(const struct api_kinds *kinds, const char *group, const char *version)
 {
+	struct api_kinds all = api_kinds_or_built_in(kinds);
 	struct builder b = { .v3 = true, .schemas = json_object() };
 	json_t *paths = json_object();
 
-	for (size_t i = 0; i < api_kind_table_len; i++) {
-		const struct api_kind *k = api_kind_table[i];
+	for (size_t i = 0; i < all.n; i++) {
+		const struct api_kind *k = all.v[i];
 
 		if (!streq(k->group, group) || !streq(k->version, version))
 			continue;
@@ -246,12 +254,13 @@ json_t *api_openapi_v3(const char *group, const char *version)
 			 "schemas", b.schemas);
 }
 
-json_t *api_openapi_v3_index(void)
+json_t *api_openapi_v3_index(const struct api_kinds *kinds)
 {
+	struct api_kinds all = api_kinds_or_built_in(kinds);
 	json_t *paths = json_object();
 
-	for (size_t i = 0; i < api_kind_table_len; i++) {
-		const struct api_kind *k = api_kind_table[i];
+	for (size_t i = 0; i < all.n; i++) {
+		const struct api_kind *k = all.v[i];
 		char key[300], url[320];
 
 		snprintf(key, sizeof(key), "%s%s%s/%s", k->group[0] ? "apis" : "api", k->group[0] ? "/" : "", k->group,
@@ -262,14 +271,15 @@ json_t *api_openapi_v3_index(void)
 	return json_pack("{s:o}", "paths", paths);
 }
 
-json_t *api_openapi_v2(void)
+json_t *api_openapi_v2(const struct api_kinds *kinds)
 {
+	struct api_kinds all = api_kinds_or_built_in(kinds);
 	struct builder b = { .v3 = false, .schemas = json_object() };
 	json_t *paths = json_object();
 
-	for (size_t i = 0; i < api_kind_table_len; i++) {
-		add_kind(&b, api_kind_table[i]);
-		add_paths(&b, paths, api_kind_table[i]);
+	for (size_t i = 0; i < all.n; i++) {
+		add_kind(&b, all.v[i]);
+		add_paths(&b, paths, all.v[i]);
 	}
 	return json_pack("{s:s,s:o,s:o,s:o}", "swagger", "2.0", "info", info(), "paths", paths, "definitions",
 			 b.schemas);

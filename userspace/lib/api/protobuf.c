@@ -258,6 +258,8 @@ static json_t *decode_one(const struct api_type *type, const struct api_field *f
 			return NULL;
 		}
 		break;
+	case API_NESTED:
+		break; /* of custom kinds, which have no protobuf form */
 	case API_RAW:
 		if (f->format) {
 			ret = raw_of(v->bytes);

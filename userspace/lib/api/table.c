@@ -3,10 +3,12 @@
 #include "table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../base/clock.h"
 #include "../base/str.h"
+#include "api-internal.h"
 
 /* As k8s.io/apimachinery's HumanDuration: two units where the second still says something. */
 void api_human_duration(int64_t ms, char *buf, size_t size)
@@ -102,7 +104,32 @@ static api_column_fn *find(const char *name)
 	return NULL;
 }
 
-static json_t *cell(const struct api_column *c, const json_t *obj, int64_t now_ms)
+/* Columns of custom kinds: the first value at their path, in the form of their type. */
+static json_t *custom_cell(const struct api_column *c, const json_t *obj, int64_t now_ms)
+{
+	const json_t *v = api_jsonpath_first(obj, c->path);
+	char *text;
+	json_t *ret;
+
+	if (!v || json_is_null(v))
+		return json_null();
+	if (streq(c->type, "date"))
+		return json_is_string(v) ? api_column_age_of(json_string_value(v), now_ms) : json_null();
+	if (streq(c->type, "integer"))
+		return json_is_number(v) ? json_integer((json_int_t)json_number_value(v)) : json_null();
+	if (streq(c->type, "number"))
+		return json_is_number(v) ? json_incref((json_t *)v) : json_null();
+	if (streq(c->type, "boolean"))
+		return json_is_boolean(v) ? json_incref((json_t *)v) : json_null();
+	if (json_is_string(v))
+		return json_incref((json_t *)v);
+	text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+	ret = json_string(text ? text : "");
+	free(text);
+	return ret;
+}
+
+static json_t *cell(const struct api_kind *kind, const struct api_column *c, const json_t *obj, int64_t now_ms)
 {
 	json_t *v;
 
@@ -112,6 +139,8 @@ static json_t *cell(const struct api_column *c, const json_t *obj, int64_t now_m
 		v = fn ? fn(obj, now_ms) : NULL;
 		return v ? v : json_null();
 	}
+	if (kind->custom)
+		return custom_cell(c, obj, now_ms);
 	v = api_get(obj, c->path[0] == '.' ? c->path + 1 : c->path);
 	if (streq(c->type, "date") && json_is_string(v))
 		return api_column_age_of(json_string_value(v), now_ms);
@@ -125,7 +154,7 @@ json_t *api_table_cells(const struct api_kind *kind, const json_t *obj, int64_t 
 	json_t *cells = json_array();
 
 	for (size_t i = 0; i < kind->n_columns; i++)
-		json_array_append_new(cells, cell(&kind->columns[i], obj, now_ms));
+		json_array_append_new(cells, cell(kind, &kind->columns[i], obj, now_ms));
 	return cells;
 }
 

@@ -182,6 +182,7 @@ static void check_value(const struct api_field *f, const json_t *v, const json_t
 	case API_MICRO_TIME:
 	case API_BYTES:
 	case API_RAW:
+	case API_NESTED:
 		break;
 	}
 }
@@ -347,11 +348,16 @@ static const struct {
 	{ "storage.k8s.io", "StorageClass", api_validate_storage_class },
 	{ "storage.k8s.io", "CSINode", api_validate_csi_node },
 	{ "storage.k8s.io", "VolumeAttachment", api_validate_volume_attachment },
+	{ "apiextensions.k8s.io", "CustomResourceDefinition", api_validate_crd },
 };
 
 void api_validate(const struct api_kind *kind, const json_t *obj, const json_t *old, struct api_errs *errs)
 {
 	api_validate_meta(kind, obj, errs);
+	if (kind->custom) {
+		api_schema_check(kind->custom->schema, obj, NULL, errs);
+		return;
+	}
 	check_object(kind->type, obj, old, NULL, errs);
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (streq(own[i].group, kind->group) && streq(own[i].kind, kind->kind))
