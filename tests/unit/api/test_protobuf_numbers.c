@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/api-internal.h"
 #include "api/api_types.h"
@@ -90,7 +91,7 @@ static void compare(const struct api_type *type, const char *numbers)
 			list = inner_numbers(type, n.message);
 			number &= 255;
 		}
-		cr_expect(list && find_number(list, number, &inner) && !strcmp(inner.name, f->name),
+		cr_expect(list && find_number(list, number, &inner) && !strcasecmp(inner.name, f->name), /* Webhooks */
 			  "%s.%s is not upstream's number %u", type->name, f->name, number);
 	}
 	while (next_number(&at, &n))

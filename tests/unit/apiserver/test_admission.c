@@ -2,6 +2,7 @@
 /* Admission: what each plugin lets pass, refuses and fills in, asked of a running server. */
 #include "fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,4 +153,129 @@ Test(admission, priority_classes_have_bounds_and_one_default)
 	fx_refused(&f, ADMIN, 403, "PATCH", PCS "/two", "{\"globalDefault\":true}", "already marked as default");
 	fx_do(&f, 200, "PATCH", PCS "/one", "{\"description\":\"still the default\"}");
 	fx_refused(&f, ADMIN, 422, "PATCH", PCS "/one", "{\"value\":9}", "value");
+}
+
+/* --- LimitRanger -------------------------------------------------------------------------------------------------- */
+
+#define LIMITS "/api/v1/namespaces/default/limitranges"
+
+static void make_limits(const char *items)
+{
+	char body[1200];
+
+	snprintf(
+		body, sizeof(body),
+		"{\"apiVersion\":\"v1\",\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"l\"},\"spec\":{\"limits\":[%s]}}",
+		items);
+	fx_do(&f, 201, "POST", LIMITS, body);
+}
+
+static json_t *make_pod(int status, const char *name, const char *resources)
+{
+	char body[800];
+
+	snprintf(body, sizeof(body),
+		 "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"containers\":["
+		 "{\"name\":\"c\",\"image\":\"i:1\",\"resources\":{%s}}]}}",
+		 name, resources);
+	return fx_expect(&f, status, "POST", PODS, body);
+}
+
+Test(admission, containers_get_the_limits_they_lack)
+{
+	json_t *o, *res;
+
+	make_limits("{\"type\":\"Container\",\"default\":{\"cpu\":\"500m\",\"memory\":\"64Mi\"},"
+		    "\"defaultRequest\":{\"cpu\":\"100m\"}}");
+	o = make_pod(201, "a", "");
+	res = api_get(json_array_get(api_get(o, "spec.containers"), 0), "resources");
+	cr_assert_str_eq(api_get_str(res, "limits.cpu"), "500m");
+	cr_assert_str_eq(api_get_str(res, "limits.memory"), "64Mi");
+	cr_assert_str_eq(api_get_str(res, "requests.cpu"), "100m");
+	cr_assert_str_eq(api_get_str(res, "requests.memory"), "64Mi"); /* a default request is the default limit */
+	cr_assert_str_eq(api_get_str(o, "status.qosClass"), "Burstable");
+	cr_assert_str_eq(
+		json_string_value(json_object_get(api_get(o, "metadata.annotations"), "kubernetes.io/limit-ranger")),
+		"LimitRanger plugin set: cpu, memory request for container c; cpu, memory limit for container c");
+	json_decref(o);
+	o = make_pod(201, "b", "\"limits\":{\"cpu\":\"1\",\"memory\":\"1Gi\"}");
+	res = api_get(json_array_get(api_get(o, "spec.containers"), 0), "resources");
+	cr_assert_str_eq(api_get_str(res, "requests.cpu"), "1");
+	cr_assert(!api_get(o, "metadata.annotations"));
+	json_decref(o);
+}
+
+Test(admission, limits_hold_at_their_edges)
+{
+	static const struct {
+		const char *resources, *text; /* NULL: admitted */
+	} cases[] = {
+		{ "\"requests\":{\"cpu\":\"100m\"},\"limits\":{\"cpu\":\"1\"}", NULL },
+		{ "\"requests\":{\"cpu\":\"250m\"},\"limits\":{\"cpu\":\"1\"}", NULL },
+		{ "\"requests\":{\"cpu\":\"99m\"},\"limits\":{\"cpu\":\"500m\"}",
+		  "minimum cpu usage per Container is 100m, but request is 99m" },
+		{ "\"requests\":{\"cpu\":\"500m\"},\"limits\":{\"cpu\":\"1001m\"}",
+		  "maximum cpu usage per Container is 1, but limit is 1001m" },
+		{ "\"requests\":{\"cpu\":\"100m\"},\"limits\":{\"cpu\":\"1\",\"memory\":\"2Gi\"}",
+		  "maximum memory usage per Pod is 1Gi, but limit is 2Gi" },
+		{ "\"requests\":{\"cpu\":\"100m\",\"memory\":\"1Mi\"},\"limits\":{\"cpu\":\"1\",\"memory\":\"10Mi\"}",
+		  "memory max limit to request ratio per Container is 4, but provided ratio is 10.000000" },
+		{ "\"requests\":{\"cpu\":\"50m\"},\"limits\":{\"cpu\":\"2\"}",
+		  "[minimum cpu usage per Container is 100m, but request is 50m, maximum cpu usage per Container is 1, "
+		  "but limit is 2]" },
+	};
+
+	make_limits(
+		"{\"type\":\"Container\",\"min\":{\"cpu\":\"100m\"},\"max\":{\"cpu\":\"1\"},\"default\":{\"memory\":"
+		"\"8Mi\"},\"maxLimitRequestRatio\":{\"memory\":\"4\"}},{\"type\":\"Pod\",\"max\":{\"memory\":\"1Gi\"}}");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char name[16];
+		json_t *o;
+
+		snprintf(name, sizeof(name), "p%zu", i);
+		o = make_pod(cases[i].text ? 403 : 201, name, cases[i].resources);
+		if (cases[i].text)
+			cr_assert(strstr(api_get_str(o, "message"), cases[i].text), "%zu: %s", i,
+				  api_get_str(o, "message"));
+		json_decref(o);
+	}
+}
+
+Test(admission, limit_ranges_must_make_sense)
+{
+	static const struct {
+		const char *item, *text;
+	} cases[] = {
+		{ "{\"type\":\"Container\",\"min\":{\"cpu\":\"2\"},\"max\":{\"cpu\":\"1\"}}",
+		  "min value 2 is greater than max value 1" },
+		{ "{\"type\":\"Container\",\"default\":{\"cpu\":\"1\"},\"defaultRequest\":{\"cpu\":\"2\"}}",
+		  "default request value 2 is greater than default limit value 1" },
+		{ "{\"type\":\"Pod\",\"default\":{\"cpu\":\"1\"}}", "may not be specified when `type` is 'Pod'" },
+		{ "{\"type\":\"PersistentVolumeClaim\"}", "either minimum or maximum storage value is required" },
+		{ "{\"type\":\"Pod\"},{\"type\":\"Pod\"}", "Duplicate value" },
+		{ "{\"type\":\"Container\",\"maxLimitRequestRatio\":{\"cpu\":\"500m\"}}", "ratio is less than 1" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char body[600];
+
+		snprintf(body, sizeof(body),
+			 "{\"apiVersion\":\"v1\",\"kind\":\"LimitRange\",\"metadata\":{\"name\":\"l\"},\"spec\":{"
+			 "\"limits\":[%s]}}",
+			 cases[i].item);
+		fx_refused(&f, ADMIN, 422, "POST", LIMITS, body, cases[i].text);
+	}
+}
+
+Test(admission, claims_have_bounds_too)
+{
+#define CLAIM(name, size)                                                                                              \
+	"{\"apiVersion\":\"v1\",\"kind\":\"PersistentVolumeClaim\",\"metadata\":{\"name\":\"" name                     \
+	"\"},\"spec\":{\"accessModes\":[\"ReadWriteOnce\"],\"resources\":{\"requests\":{\"storage\":\"" size "\"}}}}"
+	make_limits("{\"type\":\"PersistentVolumeClaim\",\"min\":{\"storage\":\"1Gi\"},\"max\":{\"storage\":\"5Gi\"}}");
+	fx_do(&f, 201, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", CLAIM("ok", "5Gi"));
+	fx_refused(&f, ADMIN, 403, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", CLAIM("big", "6Gi"),
+		   "maximum storage usage per PersistentVolumeClaim is 5Gi, but request is 6Gi");
+	fx_refused(&f, ADMIN, 403, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", CLAIM("little", "1Mi"),
+		   "minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 1Mi");
 }

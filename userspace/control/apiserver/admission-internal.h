@@ -70,6 +70,7 @@ json_t *admission_parse(const struct object *o);
 /* The range of a namespace's objects in the cache: indexes [*ret_from, *ret_to). */
 void admission_range(const struct resource *r, const char *ns, size_t *ret_from, size_t *ret_to);
 
-extern const struct admission_plugin admission_namespace_lifecycle, admission_priority, admission_default_tolerations;
+extern const struct admission_plugin admission_namespace_lifecycle, admission_limit_ranger, admission_priority,
+	admission_default_tolerations;
 
 #endif

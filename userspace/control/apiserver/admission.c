@@ -15,6 +15,7 @@
 /* Kubernetes' recommended order (kubeapiserver/options/plugins.go). */
 static const struct admission_plugin *const plugins[] = {
 	&admission_namespace_lifecycle,
+	&admission_limit_ranger,
 	&admission_priority,
 	&admission_default_tolerations,
 };

@@ -122,6 +122,9 @@ void api_validate_config_map(const json_t *obj, const json_t *old, struct api_er
 void api_validate_secret(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_flow_schema(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_priority_level(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_limit_range(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_resource_quota(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_webhooks(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_priority_class(const json_t *obj, const json_t *old, struct api_errs *errs);
 /* A schema is structural. */
 void api_validate_structural(const json_t *schema, const struct api_path *path, struct api_errs *errs);

@@ -346,6 +346,9 @@ void api_field_selector_free(struct api_field_selector *s);
 /* --- quantities (resource.Quantity) ------------------------------------------------------------------------------- */
 int api_quantity_milli(const char *q, int64_t *ret); /* thousandths, rounded up, saturating; -EINVAL */
 int api_quantity_value(const char *q, int64_t *ret); /* whole units, rounded up */
+/* a + b, or a - b if sign < 0, written in the form of a, of b if a is 0. Saturates. -EINVAL. */
+int api_quantity_add(const char *a, const char *b, int sign, char *buf, size_t size);
+int api_quantity_compare(const char *a, const char *b); /* -1, 0, 1; 0 also if one is none */
 /* As Kubernetes writes it back: "1000m" is "1", "1024Mi" is "1Gi", "0.5" is "500m". -EINVAL. */
 int api_quantity_canonical(const char *q, char *buf, size_t size);
 void api_quantity_format_milli(int64_t milli, char *buf, size_t size); /* decimal SI, canonical: "1500m", "2" */

@@ -9,6 +9,7 @@
 void api_set_missing(json_t *obj, const char *name, json_t *value);
 /* is_pod: a pod of its own, not a template. */
 void api_default_pod_spec(json_t *spec, bool is_pod);
+void api_default_limit_range(json_t *obj);			      /* defaults_policy.c */
 void api_default_own_kinds(const struct api_kind *kind, json_t *obj); /* defaults_kinds.c */
 
 #endif

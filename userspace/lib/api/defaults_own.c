@@ -213,6 +213,7 @@ static const struct {
 	{ "", "Namespace", default_namespace },
 	{ "", "Node", default_node },
 	{ "", "Secret", default_secret },
+	{ "", "LimitRange", api_default_limit_range },
 	{ "apps", "Deployment", default_deployment },
 	{ "apps", "ReplicaSet", default_template },
 	{ "networking.k8s.io", "NetworkPolicy", default_network_policy },

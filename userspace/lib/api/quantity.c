@@ -168,6 +168,17 @@ int api_quantity_value(const char *q, int64_t *ret)
 	return r;
 }
 
+int api_quantity_compare(const char *a, const char *b)
+{
+	int64_t x = 0, y = 0;
+
+	if (api_quantity_value(a, &x) < 0 || api_quantity_value(b, &y) < 0)
+		return 0;
+	if (x == y && (api_quantity_milli(a, &x) < 0 || api_quantity_milli(b, &y) < 0))
+		return 0;
+	return x < y ? -1 : x > y;
+}
+
 static void write_decimal(nano_t v, bool exponent, char *buf, size_t size)
 {
 	static const char *const suffix[] = { "n", "u", "m", "", "k", "M", "G", "T", "P", "E" };
@@ -188,16 +199,12 @@ static void write_decimal(nano_t v, bool exponent, char *buf, size_t size)
 		snprintf(buf, size, "%lld%s", (long long)v, suffix[i]);
 }
 
-int api_quantity_canonical(const char *q, char *buf, size_t size)
+static void write_form(nano_t v, enum form form, char *buf, size_t size)
 {
 	static const char *const suffix[] = { "", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei" };
-	nano_t v;
-	enum form form;
 	int64_t n;
-	int i = 0, r = parse(q, &v, &form);
+	int i = 0;
 
-	if (r < 0)
-		return r;
 	/* More digits than 64 bits hold would be lost in writing: round such values to whole units. */
 	if (v > INT64_MAX || v < INT64_MIN) {
 		n = scale_up(v, NANO);
@@ -206,7 +213,7 @@ int api_quantity_canonical(const char *q, char *buf, size_t size)
 	}
 	if (form != BINARY_SI || (v < 1024 * NANO && v > -1024 * NANO)) {
 		write_decimal(v, form == DECIMAL_EXPONENT, buf, size);
-		return 0;
+		return;
 	}
 	n = scale_up(v, NANO);
 	while (i < 6 && n % 1024 == 0) {
@@ -214,6 +221,37 @@ int api_quantity_canonical(const char *q, char *buf, size_t size)
 		i++;
 	}
 	snprintf(buf, size, "%lld%s", (long long)n, suffix[i]);
+}
+
+int api_quantity_canonical(const char *q, char *buf, size_t size)
+{
+	enum form form;
+	nano_t v;
+	int r = parse(q, &v, &form);
+
+	if (r == 0)
+		write_form(v, form, buf, size);
+	return r;
+}
+
+int api_quantity_add(const char *a, const char *b, int sign, char *buf, size_t size)
+{
+	enum form form, form_b;
+	nano_t v, w;
+	int r = parse(a, &v, &form);
+
+	if (r == 0)
+		r = parse(b, &w, &form_b);
+	if (r < 0)
+		return r;
+	if (!v)
+		form = form_b;
+	v += sign < 0 ? -w : w;
+	if (v > NANO_MAX)
+		v = NANO_MAX;
+	if (v < -NANO_MAX)
+		v = -NANO_MAX;
+	write_form(v, form, buf, size);
 	return 0;
 }
 
