@@ -6,7 +6,8 @@
  * is that of one moment however long it takes.
  *
  * Protobuf puts the length of everything in front. Such a list is therefore encoded twice: once to be measured, some
- * objects at a time so that other requests go on, and once to be sent.
+ * objects at a time so that other requests go on, and once to be sent; unless it is so short that what was measured can
+ * be kept.
  */
 #include "apiserver-internal.h"
 
@@ -22,7 +23,8 @@
 #define STREAM_MIN	 (128u << 10) /* bytes of JSON from which an answer is written in pieces; gzip's threshold, too */
 #define PIECE		 (64u << 10)
 #define LOW_WATER	 (128u << 10)
-#define MEASURE_SLICE_NS 3000000 /* of the loop's time at once */
+#define KEEP_MAX	 (512u << 10) /* bytes kept while measuring */
+#define MEASURE_SLICE_NS 3000000      /* of the loop's time at once */
 
 struct list_out {
 	struct call *c;
@@ -36,6 +38,7 @@ struct list_out {
 	struct gzip *gzip;
 	struct loop_timer timer;
 	struct strbuf piece, packed;
+	bool kept; /* all items have been encoded into piece */
 };
 
 static void list_out_free(struct list_out *l)
@@ -262,8 +265,16 @@ static void pump(struct list_out *l)
 	bool last;
 	int r = 0;
 
-	if (!l->next)
+	if (!l->next) {
 		write_head(l, out);
+	} else if (l->kept) {
+		cleanup(strbuf_done) struct strbuf items = l->piece;
+
+		strbuf_init(&l->piece);
+		write_head(l, out);
+		strbuf_add(out, items.buf, items.len);
+		l->piece.oom |= strbuf_oom(&items);
+	}
 	while (l->next < l->n && out->len < PIECE && !strbuf_oom(out)) {
 		write_item(l, l->next, out);
 		/* What is sent need not be kept: the cache may have let go of it. */
@@ -321,9 +332,17 @@ static void measure(struct loop_timer *timer)
 	uint64_t until = clock_mono_ns() + MEASURE_SLICE_NS;
 
 	while (l->next < l->n && clock_mono_ns() < until) {
-		strbuf_clear(&l->piece);
+		size_t before;
+
+		if (!l->kept)
+			strbuf_clear(&l->piece);
+		before = l->piece.len;
 		write_item(l, l->next++, &l->piece);
-		l->items_len += l->piece.len;
+		l->items_len += l->piece.len - before;
+		if (l->kept && l->piece.len > KEEP_MAX) {
+			l->kept = false;
+			strbuf_done(&l->piece);
+		}
 	}
 	if (strbuf_oom(&l->piece)) {
 		call_oom(l->c);
@@ -333,8 +352,10 @@ static void measure(struct loop_timer *timer)
 		(void)loop_timer_set(l->c->s->loop, timer, 0);
 		return;
 	}
-	strbuf_clear(&l->piece);
-	l->next = 0;
+	if (!l->kept) {
+		strbuf_clear(&l->piece);
+		l->next = 0;
+	}
 	stream(l);
 }
 
@@ -349,6 +370,7 @@ static void answer_in_pieces(struct list_out *l)
 		stream(l);
 		return;
 	}
+	l->kept = true;
 	l->timer.fn = measure;
 	l->timer.arg = l;
 	measure(&l->timer);
