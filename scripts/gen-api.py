@@ -16,10 +16,11 @@ The language, one statement a line; '#' at the start of a word opens a comment; 
         atomic      apply owns and replaces it as one
 
     kind NAME PLURAL namespaced|cluster [id=NAME] [short=a,b] [categories=a,b] [sub=status,scale] [generation] [name=FORMAT]
-         [unattended=WHY] [review] [-- doc]
+         [unattended=WHY] [stored-as=KIND] [review] [-- doc]
         a type with the word object, and an entry among the kinds. review: a question, answered in the reply to its
-        create and never stored. unattended: objects are kept, but nothing acts on them
-        yet; clients are warned with these words. Besides fields its body may hold
+        create and never stored. unattended: objects are kept, but nothing acts on them yet; clients are warned with
+        these words. stored-as: another form of the kind of that id (api/view.c), with its columns. Besides fields its
+        body may hold
     column "NAME" string|integer|date [wide] [format=name] path=.a.b | fn=NAME
     select PATH...                              field selectors besides metadata.name and metadata.namespace
 
@@ -79,6 +80,14 @@ def snake(name):
     s = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", s)
     s = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", s)
     return re.sub(r"[^A-Za-z0-9]+", "_", s).lower()
+
+
+def version_rank(version):
+    """Kubernetes' order of versions: v2, v1, v1beta2, v1beta1, v1alpha1, then the rest by name."""
+    m = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if not m:
+        return (1, 0, 0, 0, version)
+    return (0, {None: 0, "beta": 1, "alpha": 2}[m.group(2)], -int(m.group(1)), -int(m.group(3) or 0), version)
 
 
 def cstr(s):
@@ -214,6 +223,7 @@ class Kind:
         self.namespaced = scope == "namespaced"
         self.short, self.categories, self.sub, self.columns, self.select = [], [], [], [], []
         self.generation, self.name_format, self.unattended = False, "dns-subdomain", None
+        self.stored_as = None
         self.review = False
 
 
@@ -313,6 +323,8 @@ class Parser:
                 k.name_format = value
             elif key == "unattended":
                 k.unattended = value
+            elif key == "stored-as":
+                k.stored_as = value
             elif w == "generation":
                 k.generation = True
             elif w == "review":
@@ -342,7 +354,13 @@ class Parser:
         for t in self.types.values():
             for f in t.fields:
                 f.check(self.types)
-        self.kinds.sort(key=lambda k: (k.group, k.version, k.type.name))
+        for k in self.kinds:
+            stored = [s for s in self.kinds if s.type.key == k.stored_as]
+            if k.stored_as and (not stored or stored[0].stored_as):
+                raise KindError(k.type.where, f"kind {k.type.name}: no kind '{k.stored_as}' to be stored as")
+            if k.stored_as:
+                k.columns = stored[0].columns
+        self.kinds.sort(key=lambda k: (k.group, version_rank(k.version), k.type.name))
 
     def by_embedding(self):
         """Types in an order in which those embedded by value come first."""
@@ -501,7 +519,8 @@ class Tables:
                 ("has_spec_generation", "true" if k.generation else "false"),
                 ("review", "true" if k.review else "false"), ("type", f"&api_type_{t.id}"),
                 ("columns", columns), ("n_columns", len(k.columns)), ("selectable", self.strings(k.select, True)),
-                ("name_format", cstr(k.name_format)), ("unattended", cstr(k.unattended))):
+                ("name_format", cstr(k.name_format)), ("unattended", cstr(k.unattended)),
+                ("stored_as", f"&api_kind_{self.p.types[k.stored_as].id}" if k.stored_as else "NULL")):
             w(f"\t.{name} = {value},\n")
         w("};\n")
 

@@ -67,6 +67,11 @@ const struct sample samples[] = {
 	{ "autoscaling", "HorizontalPodAutoscaler",
 	  "spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}, maxReplicas: 3}",
 	  "spec: {maxReplicas: 4}", "status: {currentReplicas: 2, desiredReplicas: 3}", 0 },
+	{ "events.k8s.io", "Event",
+	  "{regarding: {kind: Pod, namespace: default, name: p, uid: u}, reason: Test, note: hello, type: Normal, "
+	  "action: Testing, reportingController: example.com/test, reportingInstance: t-1, "
+	  "eventTime: '2024-01-02T03:04:05.000006Z'}",
+	  "series: {count: 2, lastObservedTime: '2024-01-02T03:05:05.000000Z'}", NULL, 0 },
 	{ "policy", "PodDisruptionBudget", "spec: {minAvailable: 50%, " SELECTOR "}", "spec: {minAvailable: 1}",
 	  "status: {disruptionsAllowed: 1, currentHealthy: 2, desiredHealthy: 1, expectedPods: 2}", 0 },
 	/* network */

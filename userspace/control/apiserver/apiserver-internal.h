@@ -62,6 +62,8 @@ struct resource {
 	const struct api_kind *kind;
 	struct api_custom *custom; /* owned; holds the kind's tables. NULL: built in */
 	struct resource *sibling;  /* next version of the same objects; each keeps its own picture of them */
+	struct resource *view_of;  /* view.c: what this is another form of; NULL: it is stored itself */
+	bool active;		   /* a view that is kept up to date */
 	bool hidden;		   /* a version that is not served: only kept to know the objects */
 	bool retired;
 	struct list retired_link;
@@ -90,6 +92,10 @@ void cache_start(struct apiserver *s); /* reads the store, then follows it */
 struct resource *cache_resource(struct apiserver *s, const char *group, const char *plural);
 struct resource *cache_version(struct apiserver *s, const char *group, const char *version, const char *plural);
 struct resource *resource_new(struct apiserver *s, const struct api_kind *kind);
+static inline bool resource_followed(const struct resource *r)
+{
+	return !r->view_of || r->active;
+}
 void resource_free(struct resource *r); /* without its objects: resource_clear() first */
 void resource_clear(struct resource *r);
 /* Puts o (NULL: deletes) in place of key; *ret_prev gets the reference that was held. */
@@ -122,6 +128,14 @@ static inline struct event *ring_at(const struct resource *r, size_t i)
 {
 	return &r->ring[(r->ring_first + i) % r->ring_cap];
 }
+
+/* view.c: built-in kinds that are another form of a stored one */
+void view_link(struct resource *view);	  /* at the start, when what it is a form of is there */
+int view_activate(struct resource *view); /* before the first look at it; 0 also if it is no view */
+json_t *view_of_stored(const struct resource *r, json_t *stored); /* steals; as it is if r is no view */
+int view_settle(struct call *c);				  /* c->obj becomes what reading it will show */
+int view_encode(struct call *c, struct strbuf *out);		  /* c->obj as it is stored */
+int view_old(struct call *c); /* c->old as stored becomes c->stored, and c->old the view */
 
 /* --- the process -------------------------------------------------------------------------------------------------- */
 
@@ -258,6 +272,7 @@ struct call {
 	bool creating;		     /* the key must be absent */
 	json_t *body;		     /* object or patch of the request */
 	json_t *old;		     /* present object, with resourceVersion; NULL: absent */
+	json_t *stored;		     /* of a view: the present object as it is stored */
 	int64_t old_rev;
 	json_t *obj;	  /* what will be written */
 	json_t *reply;	  /* answer with this instead of the object written (scale) */

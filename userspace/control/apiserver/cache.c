@@ -90,15 +90,17 @@ int cache_init(struct apiserver *s, struct err *err)
 		if (!r)
 			return err_set(err, ENOMEM, "out of memory");
 		s->resources[s->n_resources++] = r;
-		if (strmap_set(s->by_prefix, r->prefix, r, NULL) < 0)
-			return err_set(err, ENOMEM, "out of memory");
 		snprintf(key, sizeof(key), "%s/%s", kinds[i]->group, kinds[i]->plural);
-		if (strmap_set(s->by_plural, key, r, NULL) < 0)
+		if (!kinds[i]->stored_as &&
+		    (strmap_set(s->by_prefix, r->prefix, r, NULL) < 0 || strmap_set(s->by_plural, key, r, NULL) < 0))
 			return err_set(err, ENOMEM, "out of memory");
 		snprintf(key, sizeof(key), "%s/%s/%s", kinds[i]->group, kinds[i]->version, kinds[i]->plural);
 		if (strmap_set(s->by_version, key, r, NULL) < 0)
 			return err_set(err, ENOMEM, "out of memory");
 	}
+	for (size_t i = 0; i < s->n_resources; i++)
+		if (s->resources[i]->kind->stored_as)
+			view_link(s->resources[i]);
 	return cache_kinds_changed(s) < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
@@ -278,7 +280,8 @@ static void on_page(void *arg, int r, const struct store_range *range, const str
 			continue;
 		}
 		for (struct resource *res = resource_of_key(s, kv->key, &rest); res; res = res->sibling)
-			load_one(res, rest, kv);
+			if (resource_followed(res))
+				load_one(res, rest, kv);
 	}
 	if (range->more && range->n) {
 		strbuf_clear(&s->load_from);
@@ -409,7 +412,8 @@ static void each_version_of(struct apiserver *s, int64_t rev, const struct store
 
 	for (struct resource *res = resource_of_key(s, e->kv.key, &rest), *next; res; res = next) {
 		next = res->sibling;
-		fn(res, rest, rev, e);
+		if (resource_followed(res))
+			fn(res, rest, rev, e);
 	}
 }
 

@@ -71,6 +71,7 @@ void call_unref(struct call *c)
 	free(c->del);
 	json_decref(c->body);
 	json_decref(c->old);
+	json_decref(c->stored);
 	json_decref(c->obj);
 	json_decref(c->reply);
 	strbuf_done(&c->encoded);

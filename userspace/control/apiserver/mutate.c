@@ -54,12 +54,13 @@ static int set_old(struct call *c, const void *value, size_t len, int64_t rev)
 	snprintf(rv, sizeof(rv), "%lld", (long long)rev);
 	obj_set_str(c->old, "metadata.resourceVersion", rv);
 	c->old_rev = rev;
-	return 0;
+	return view_old(c);
 }
 
 static void read_cached(struct call *c)
 {
-	struct object *o = cache_get(c->res, c->res->kind->namespaced ? c->ns : NULL, c->name);
+	struct object *o = cache_get(c->res->view_of ? c->res->view_of : c->res,
+				     c->res->kind->namespaced ? c->ns : NULL, c->name);
 
 	if (set_old(c, o ? o->json->data : NULL, o ? o->json->len : 0, o ? o->rev : 0) < 0)
 		call_oom(c);
@@ -133,6 +134,10 @@ static void write_admitted(struct call *c)
 	case CHANGE_NONE:
 		break;
 	case CHANGE_WRITE:
+		if (view_settle(c) < 0) {
+			call_oom(c);
+			break;
+		}
 		if (c->dry_run) {
 			answer_unwritten(c, c->obj);
 			break;
@@ -167,7 +172,14 @@ static void put(struct call *c, int64_t lease)
 	const char *value = c->encoded.buf;
 	size_t len = c->encoded.len;
 
-	if (!streq(r->store_version, r->api_version)) {
+	if (r->view_of) {
+		if (view_encode(c, &stored) < 0) {
+			call_oom(c);
+			return;
+		}
+		value = stored.buf;
+		len = stored.len;
+	} else if (!streq(r->store_version, r->api_version)) {
 		/* The same contents under the name of the version that is stored. */
 		strbuf_addf(&stored, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{", r->kind->kind,
 			    r->store_version);

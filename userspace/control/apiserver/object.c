@@ -87,9 +87,10 @@ struct object *object_new(const struct resource *r, const char *key, const void 
 
 	if (api_json_parse(value, len, &tree, NULL, NULL) < 0)
 		return NULL;
-	if (r->custom) {
+	if (r->custom || r->view_of) {
 		/* Stored in whatever version, shown in this one. */
 		custom_convert(r, tree);
+		tree = view_of_stored(r, tree);
 		if (!json_is_object(tree) || object_encode(r, tree, &shown) < 0) {
 			json_decref(tree);
 			return NULL;

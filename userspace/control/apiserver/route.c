@@ -242,6 +242,10 @@ static void dispatch(struct call *c)
 		{ "deletecollection", registry_delete_collection, false },
 	};
 
+	if (view_activate(c->res) < 0) {
+		call_oom(c);
+		return;
+	}
 	if (c->sub[0]) {
 		dispatch_sub(c);
 		return;

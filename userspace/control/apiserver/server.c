@@ -282,7 +282,8 @@ static void on_compact(struct loop_timer *timer)
 	s->compact_rev = s->rev;
 	service_sweep(s);
 	for (size_t i = 0; i < s->n_resources; i++)
-		metric_set(s->m_objects, (double)s->resources[i]->n, s->resources[i]->kind->plural);
+		if (!s->resources[i]->view_of)
+			metric_set(s->m_objects, (double)s->resources[i]->n, s->resources[i]->kind->plural);
 	(void)loop_timer_set(s->loop, timer,
 			     (s->config.compact_interval_s ? s->config.compact_interval_s : COMPACT_S) * 1000);
 }

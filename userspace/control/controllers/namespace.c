@@ -77,7 +77,7 @@ static void next_kind(struct emptying *e)
 	size_t n;
 	const struct api_kind *const *kinds = api_kinds(&n);
 
-	while (e->at < n && (!kinds[e->at]->namespaced || kinds[e->at]->review))
+	while (e->at < n && (!kinds[e->at]->namespaced || kinds[e->at]->stored_as || kinds[e->at]->review))
 		e->at++;
 	if (e->at == n) {
 		finish(e);

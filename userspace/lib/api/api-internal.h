@@ -136,6 +136,7 @@ void api_validate_role_binding(const json_t *obj, const json_t *old, struct api_
 void api_validate_cluster_role_binding(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_default_binding(json_t *obj);
 void api_validate_event(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_events_event(const json_t *obj, const json_t *old, struct api_errs *errs);
 /* The same for the kinds of workloads.kind, scaling.kind, ingress.kind and storage.kind. */
 void api_validate_stateful_set(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_daemon_set(const json_t *obj, const json_t *old, struct api_errs *errs);

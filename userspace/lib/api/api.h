@@ -171,11 +171,12 @@ struct api_kind {
 	const struct api_type *type;
 	const struct api_column *columns;
 	size_t n_columns;
-	const char *const *selectable;	 /* field selectors besides metadata.name and metadata.namespace */
-	const char *name_format;	 /* "dns-subdomain", "dns-label", "dns-1035-label", "path-segment" */
-	const char *unattended;		 /* no controller acts on these yet: what is missing; NULL: attended */
-	const char *list_kind;		 /* NULL: kind + "List" */
-	const struct api_custom *custom; /* of a CustomResourceDefinition; NULL: built in */
+	const char *const *selectable;	  /* field selectors besides metadata.name and metadata.namespace */
+	const char *name_format;	  /* "dns-subdomain", "dns-label", "dns-1035-label", "path-segment" */
+	const char *unattended;		  /* no controller acts on these yet: what is missing; NULL: attended */
+	const struct api_kind *stored_as; /* another form of this kind, see api_view_of(); NULL: stored as it is */
+	const char *list_kind;		  /* NULL: kind + "List" */
+	const struct api_custom *custom;  /* of a CustomResourceDefinition; NULL: built in */
 };
 
 /* Kinds that are served: what discovery and OpenAPI tell of. Where one is asked for, NULL is the built-in kinds. */
@@ -366,6 +367,11 @@ json_t *api_table_row(const struct api_kind *kind, const json_t *obj, const char
 json_t *api_table_cells(const struct api_kind *kind, const json_t *obj, int64_t now_ms);
 /* "5m", "3h20m", "12d": kubectl's age. */
 void api_human_duration(int64_t ms, char *buf, size_t size);
+
+/* A stored object in the form of a kind that has stored_as, and back. New trees; NULL: out of memory. */
+json_t *api_view_of(const struct api_kind *view, const json_t *stored);
+/* before: what is stored at present (NULL: nothing); what the view cannot say is kept from it. */
+json_t *api_view_stored(const struct api_kind *view, const json_t *obj, const json_t *before);
 
 json_t *api_openapi_v3_index(const struct api_kinds *kinds); /* /openapi/v3 */
 /* /openapi/v3/apis/<g>/<v>; NULL if unknown */

@@ -100,7 +100,8 @@ static void default_hpa(json_t *obj)
 {
 	json_t *spec = json_object_get(obj, "spec"), *behavior = json_object_get(spec, "behavior"), *rules;
 
-	if (!json_is_object(spec))
+	/* Version 1 has neither: they are added when it is stored as version 2. */
+	if (!json_is_object(spec) || streq(api_get_str(obj, "apiVersion"), "autoscaling/v1"))
 		return;
 	if (!json_array_size(json_object_get(spec, "metrics")))
 		json_object_set_new(spec, "metrics",

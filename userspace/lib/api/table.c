@@ -151,10 +151,12 @@ static json_t *cell(const struct api_kind *kind, const struct api_column *c, con
 
 json_t *api_table_cells(const struct api_kind *kind, const json_t *obj, int64_t now_ms)
 {
-	json_t *cells = json_array();
+	json_t *cells = json_array(), *stored = kind->stored_as ? api_view_stored(kind, obj, NULL) : NULL;
 
+	/* A view has the columns of what it is a form of. */
 	for (size_t i = 0; i < kind->n_columns; i++)
-		json_array_append_new(cells, cell(kind, &kind->columns[i], obj, now_ms));
+		json_array_append_new(cells, cell(kind, &kind->columns[i], stored ? stored : obj, now_ms));
+	json_decref(stored);
 	return cells;
 }
 

@@ -335,6 +335,7 @@ static const struct {
 	{ "admissionregistration.k8s.io", "ValidatingWebhookConfiguration", api_validate_webhooks },
 	{ "flowcontrol.apiserver.k8s.io", "FlowSchema", api_validate_flow_schema },
 	{ "flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", api_validate_priority_level },
+	{ "events.k8s.io", "Event", api_validate_events_event },
 	{ "", "PodTemplate", api_validate_bare_pod_template },
 	{ "", "ReplicationController", api_validate_replication_controller },
 	{ "", "Endpoints", api_validate_endpoints },

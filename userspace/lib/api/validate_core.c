@@ -158,3 +158,57 @@ void api_validate_event(const json_t *obj, const json_t *old, struct api_errs *e
 		api_err_invalid_str(errs, &ns, about, "does not match event.namespace");
 	}
 }
+
+/* events.k8s.io/v1 asks for more than core/v1 does: what a reader needs to count and group events. */
+void api_validate_events_event(const json_t *obj, const json_t *old, struct api_errs *errs)
+{
+	static const struct {
+		const char *member;
+		size_t max; /* 0: any length */
+	} required[] = {
+		{ "reportingController", 0 }, { "reportingInstance", 128 }, { "action", 128 }, { "reason", 128 }
+	};
+	static const char *const types[] = { "Normal", "Warning", NULL };
+	static const char *const fixed[] = { "regarding",
+					     "reason",
+					     "note",
+					     "type",
+					     "eventTime",
+					     "action",
+					     "related",
+					     "reportingController",
+					     "reportingInstance",
+					     "deprecatedSource",
+					     "deprecatedFirstTimestamp",
+					     "deprecatedLastTimestamp",
+					     "deprecatedCount" };
+	struct api_path regarding = { .name = "regarding" }, ns = { .up = &regarding, .name = "namespace" };
+	const char *about = api_get_str(obj, "regarding.namespace"), *in = api_get_str(obj, "metadata.namespace");
+	const char *type = api_get_str(obj, "type"), *note = api_get_str(obj, "note");
+
+	for (size_t i = 0; old && i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		struct api_path at = { .name = fixed[i] };
+
+		if (!api_json_same(json_object_get(obj, fixed[i]), json_object_get(old, fixed[i])))
+			api_err_invalid(errs, &at, json_object_get(obj, fixed[i]), "field is immutable");
+	}
+	if (old)
+		return; /* made in core/v1 perhaps, with less */
+	if (!about || !*about ? !streq(in, "default") && !streq(in, "kube-system") : !streq(about, in))
+		api_err_invalid_str(errs, &ns, about ? about : "", "does not match event.namespace");
+	if (!json_object_get(obj, "eventTime"))
+		api_err_required(errs, &(struct api_path){ .name = "eventTime" }, NULL);
+	for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
+		struct api_path at = { .name = required[i].member };
+		const char *v = api_get_str(obj, required[i].member);
+
+		if (!v || !*v)
+			api_err_required(errs, &at, NULL);
+		else if (required[i].max && strlen(v) > required[i].max)
+			api_err_invalid_str(errs, &at, v, "can have at most 128 characters");
+	}
+	if (!type || (!streq(type, "Normal") && !streq(type, "Warning")))
+		api_err_unsupported(errs, &(struct api_path){ .name = "type" }, json_object_get(obj, "type"), types);
+	if (note && strlen(note) > 1024)
+		api_err_invalid_str(errs, &(struct api_path){ .name = "note" }, "", "can have at most 1024 characters");
+}
