@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -67,6 +68,29 @@ static int make_node(const struct cluster *c, int i, struct err *err)
 	return make(c, node, &req, err);
 }
 
+/* Secrets are encrypted in the store by a key of this cluster's own. */
+static int make_encryption_keys(const char *path, struct err *err)
+{
+	cleanup(strbuf_done) struct strbuf sb = STRBUF_INIT;
+	cleanup(free) char *text = NULL;
+	unsigned char key[32];
+
+	if (!access(path, R_OK))
+		return 0;
+	if (getrandom(key, sizeof(key), 0) != sizeof(key))
+		return err_set(err, errno, "random numbers: %m");
+	text = str_base64(key, sizeof(key));
+	explicit_bzero(key, sizeof(key));
+	strbuf_addf(&sb,
+		    "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n"
+		    "- resources: [secrets]\n  providers:\n  - aesgcm:\n      keys:\n      - name: key1\n"
+		    "        secret: %s\n  - identity: {}\n",
+		    text ? text : "");
+	if (!text || strbuf_oom(&sb))
+		return err_set(err, ENOMEM, "out of memory");
+	return file_write_atomic(path, sb.buf, sb.len, 0600, err);
+}
+
 int cluster_make_pki(const struct cluster *c, struct err *err)
 {
 	static const char *const server_names[] = { "localhost",
@@ -102,6 +126,10 @@ int cluster_make_pki(const struct cluster *c, struct err *err)
 		if (r < 0)
 			return err_wrap(err, r, "key of service accounts' tokens");
 	}
+	pki_path(c, "encryption", "yaml", key);
+	r = make_encryption_keys(key, err);
+	if (r < 0)
+		return err_wrap(err, r, "keys of the store");
 	r = make(c, "apiserver", &server, err);
 	if (!r)
 		r = make_client(c, "admin", "kubernetes-admin", "system:masters", err);

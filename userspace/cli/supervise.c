@@ -311,6 +311,7 @@ static void add_control_plane(struct sup *s)
 	arg(comp, "--store=sqlite:%s/store", c->state_dir);
 	arg(comp, "--tls-cert=%s/pki/apiserver.crt", c->state_dir);
 	arg(comp, "--tls-key=%s/pki/apiserver.key", c->state_dir);
+	arg(comp, "--encryption-keys=%s/pki/encryption.yaml", c->state_dir);
 	arg(comp, "--service-account-signing-key-file=%s/pki/sa.key", c->state_dir);
 	arg(comp, "--client-ca=%s/pki/ca.crt", c->state_dir);
 	arg(comp, "--kubelet-client-cert=%s/pki/apiserver-kubelet-client.crt", c->state_dir);

@@ -39,7 +39,8 @@ struct apiserver_config {
 	int ring_events; /* events kept per kind for watches to resume; 0: 4096 */
 
 	/* Service accounts' tokens: PEM files; the issuers, of which the first signs; comma-separated audiences */
-	const char *sa_signing_key; /* NULL: no tokens are given out */
+	const char *encryption_keys; /* EncryptionConfiguration: what is encrypted in the store; NULL: nothing */
+	const char *sa_signing_key;  /* NULL: no tokens are given out */
 	const char *sa_keys[APISERVER_MAX_KEYS];
 	int n_sa_keys; /* further keys whose tokens are good */
 	const char *sa_issuers[APISERVER_MAX_ISSUERS];

@@ -32,6 +32,7 @@ static const char usage[] =
 	"                           identity towards the agents, for logs and exec, and the CA of theirs\n"
 	"  --service-cidrs CIDRS    addresses of services, at most one range of each family (10.96.0.0/12,fd00:10:96::/112)\n"
 	"  --advertise IP:PORT,...  where pods reach the API servers: endpoints of the Service `kubernetes`\n"
+	"  --encryption-keys FILE   EncryptionConfiguration (aesgcm, identity): what is encrypted in the store, and by which keys\n"
 	"  --service-account-signing-key-file FILE\n"
 	"                           private key (P-256 or RSA) that signs service accounts' tokens; without it none are given out\n"
 	"  --service-account-key-file FILE  further keys, private or public, whose tokens are good; may be repeated\n"
@@ -101,6 +102,7 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		KUBELET_CA,
 		SERVICE_CIDRS,
 		ADVERTISE,
+		ENCRYPTION_KEYS,
 		SA_SIGNING_KEY,
 		SA_KEY,
 		SA_ISSUER,
@@ -132,6 +134,7 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "kubelet-client-ca", 1, NULL, KUBELET_CA },
 		{ "service-cidrs", 1, NULL, SERVICE_CIDRS },
 		{ "advertise", 1, NULL, ADVERTISE },
+		{ "encryption-keys", 1, NULL, ENCRYPTION_KEYS },
 		{ "service-account-signing-key-file", 1, NULL, SA_SIGNING_KEY },
 		{ "service-account-key-file", 1, NULL, SA_KEY },
 		{ "service-account-issuer", 1, NULL, SA_ISSUER },
@@ -198,6 +201,9 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 			break;
 		case ADVERTISE:
 			config->advertise = optarg;
+			break;
+		case ENCRYPTION_KEYS:
+			config->encryption_keys = optarg;
 			break;
 		case SA_SIGNING_KEY:
 			config->sa_signing_key = optarg;

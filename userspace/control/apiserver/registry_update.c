@@ -13,6 +13,7 @@
 
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
+#include "encrypt.h"
 
 #define STALE "the object has been modified; please apply your changes to the latest version and try again"
 
@@ -258,7 +259,7 @@ static enum change finish_update(struct call *c, json_t *obj)
 		call_oom(c);
 		return CHANGE_ANSWERED;
 	}
-	if (json_equal(obj, c->old)) {
+	if (json_equal(obj, c->old) && !encrypt_stale(c->s->store, c->key)) {
 		json_decref(obj);
 		return CHANGE_NONE;
 	}

@@ -13,6 +13,7 @@
 #include "../../lib/base/clock.h"
 #include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
+#include "encrypt.h"
 
 #define COMPACT_S	300
 #define HEALTH_MS	5000
@@ -50,7 +51,7 @@ static void make_metrics(struct apiserver *s)
 	s->m_events = events;
 }
 
-static int open_store(struct apiserver *s, struct err *err)
+static int open_plain(struct apiserver *s, struct err *err)
 {
 	const char *text = s->config.store;
 
@@ -63,6 +64,27 @@ static int open_store(struct apiserver *s, struct err *err)
 	if (str_starts(text, "etcd:"))
 		return store_etcd_open(s->loop, text + 5, &s->config.etcd_tls, ETCD_PREFIX, &s->store, err);
 	return err_set(err, EINVAL, "store '%s': expected sqlite:DIRECTORY or etcd:URL[,URL...]", text);
+}
+
+static int open_store(struct apiserver *s, struct err *err)
+{
+	struct encrypt_config *keys = NULL;
+	struct store *sealed;
+	int r = s->config.encryption_keys ? encrypt_config_load(s->config.encryption_keys, &keys, err) : 0;
+
+	if (!r)
+		r = open_plain(s, err);
+	if (r < 0 || !keys) {
+		encrypt_config_free(keys);
+		return r;
+	}
+	sealed = encrypt_open(s->store, keys);
+	if (!sealed) {
+		encrypt_config_free(keys);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	s->store = sealed;
+	return 0;
 }
 
 /* Sockets passed by systemd or by `skep up`, which made them in other network namespaces. */
