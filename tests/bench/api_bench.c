@@ -4,7 +4,7 @@
  * both stores; 10,000 watchers; 100,000 pods stored. The server is a process of its own on loopback; the clients share
  * the machine with it, so its own CPU per request is printed beside the rate.
  *
- * api_bench [--json FILE] [--pods N] [--watchers N] [--seconds S]
+ * api_bench [--json FILE] [--pods N] [--watchers N] [--seconds S] [--store embedded|etcd]
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -814,13 +814,11 @@ static void certificates(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option opts[] = { { "json", 1, NULL, 'j' },
-					      { "pods", 1, NULL, 'p' },
-					      { "watchers", 1, NULL, 'w' },
-					      { "seconds", 1, NULL, 's' },
-					      { 0 } };
+	static const struct option opts[] = { { "json", 1, NULL, 'j' },	    { "pods", 1, NULL, 'p' },
+					      { "watchers", 1, NULL, 'w' }, { "seconds", 1, NULL, 's' },
+					      { "store", 1, NULL, 'S' },    { 0 } };
 	struct rlimit files = { 65536, 65536 };
-	const char *json = NULL;
+	const char *json = NULL, *only = NULL;
 	char store[96], *slash;
 	int c;
 
@@ -831,6 +829,8 @@ int main(int argc, char **argv)
 			b.pods = strtoul(optarg, NULL, 10);
 		else if (c == 'w')
 			b.watchers = strtoul(optarg, NULL, 10);
+		else if (c == 'S')
+			only = optarg;
 		else if (c == 's')
 			b.seconds = strtod(optarg, NULL);
 		else
@@ -852,11 +852,15 @@ int main(int argc, char **argv)
 	b.out = json_pack("{s:[]}", "requests");
 
 	snprintf(store, sizeof(store), "sqlite:%s/db", b.dir);
-	requests_on("embedded", store);
-	watchers();
-	many_pods(store);
-	stop(&b.server);
-	if (etcd_start(store, sizeof(store))) {
+	if (!only || !strcmp(only, "embedded")) {
+		requests_on("embedded", store);
+		watchers();
+		many_pods(store);
+		stop(&b.server);
+	}
+	if (only && strcmp(only, "etcd")) {
+		/* not asked for */
+	} else if (etcd_start(store, sizeof(store))) {
 		requests_on("etcd", store);
 		stop(&b.server);
 	} else {

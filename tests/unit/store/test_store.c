@@ -434,3 +434,37 @@ Test(store, prefix_end)
 	cr_assert_str_eq(store_prefix_end("", out), "\xff");
 	cr_assert_str_eq(store_prefix_end("\xff", out), "\xff");
 }
+
+/* The last events of a burst come by themselves, not with the next write. */
+STORE_TEST(a_watch_gets_the_last_event_of_every_burst)
+{
+	enum { ROUNDS = 60, BURST = 64, SIZE = 1800 };
+	static struct t_result results[BURST];
+	static char value[SIZE + 1];
+	struct t_watch w = { 0 };
+
+	memset(value, 'x', SIZE);
+	t_watch(f, &w, "/", 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		int done = 0;
+
+		memset(results, 0, sizeof(results));
+		for (int i = 0; i < BURST; i++) {
+			char key[32];
+
+			snprintf(key, sizeof(key), "/%d-%d", round, i);
+			f->s->ops->put(f->s, key, 0, value, SIZE, 0, on_txn, &results[i]);
+		}
+		while (done < BURST) {
+			fx_turn(f);
+			done = 0;
+			for (int i = 0; i < BURST; i++)
+				done += results[i].done;
+		}
+		for (int i = 0; i < BURST; i++)
+			cr_assert(results[i].succeeded, "%s", results[i].error);
+		strbuf_done(&w.log);
+		t_wait_events(f, &w, (round + 1) * BURST);
+	}
+	t_unwatch(f, &w);
+}

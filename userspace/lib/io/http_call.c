@@ -316,6 +316,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	if (call->in_done)
 		return 0;
 	call->last_byte_ms = clock_mono_ms();
+	call->c->n_pieces++;
 	if (call->config.on_data) {
 		if (call->config.on_data(call, call->config.arg, data, len)) {
 			call->stopped = true;

@@ -67,6 +67,23 @@ static void act(struct http_client *c, curl_socket_t fd, int what)
 	http_client_leave(c);
 }
 
+/*
+ * libcurl before 8.0 may keep whole frames that it has read from an HTTP/2 connection until more comes, so that a
+ * stream lacks its last message: it is asked again until it has nothing more to give.
+ */
+static void act_again(struct http_client *c, curl_socket_t fd, int what)
+{
+	uint64_t before;
+
+	http_client_enter(c);
+	do {
+		before = c->n_pieces;
+		act(c, fd, what);
+		what = CURL_CSELECT_IN;
+	} while (c->no_reuse && !c->freed && c->n_pieces != before);
+	http_client_leave(c);
+}
+
 static void on_socket_ready(struct loop_io *io, uint32_t events)
 {
 	struct http_socket *s = io->arg;
@@ -78,7 +95,7 @@ static void on_socket_ready(struct loop_io *io, uint32_t events)
 		what |= CURL_CSELECT_OUT;
 	if (events & (EPOLLERR | EPOLLHUP))
 		what |= CURL_CSELECT_ERR;
-	act(s->c, io->fd, what);
+	act_again(s->c, io->fd, what);
 }
 
 static void on_timer(struct loop_timer *timer)
