@@ -374,3 +374,64 @@ Test(authn, without_a_key_there_are_no_tokens)
 	fx_refused(&f, ADMIN, 404, "GET", "/openid/v1/jwks", NULL, "could not find");
 	fx_done(&f);
 }
+
+static struct answer as_other(struct fx *f, enum who who, const char *const *headers)
+{
+	return call_as(f, who, NULL, headers, "POST", SELF_REVIEWS, "{}");
+}
+
+Test(authn, impersonation)
+{
+	/* system:masters is among the groups where the question itself must be allowed */
+	static const char *const user[] = { "Impersonate-User: jane",
+					    "Impersonate-Group: system:masters",
+					    "Impersonate-Group: devs",
+					    "Impersonate-Uid: 17",
+					    "Impersonate-Extra-Scopes: a",
+					    "Impersonate-Extra-Scopes: b",
+					    "Impersonate-Extra-Acme.com%2Fproject: p",
+					    NULL };
+	static const char *const account[] = { "Impersonate-User: system:serviceaccount:default:robot", NULL };
+	static const char *const jane[] = { "Impersonate-User: jane", NULL };
+	static const char *const group_only[] = { "Impersonate-Group: devs", NULL };
+	const json_t *groups;
+	struct answer a;
+	struct fx f;
+
+	start(&f);
+	a = as_other(&f, ADMIN, user);
+	cr_assert(a.status == 201, "%s", a.text);
+	cr_assert_str_eq(api_get_str(a.json, "status.userInfo.username"), "jane");
+	cr_assert_str_eq(api_get_str(a.json, "status.userInfo.uid"), "17");
+	groups = api_get(a.json, "status.userInfo.groups");
+	cr_assert(json_array_size(groups) == 3);
+	cr_assert_str_eq(json_string_value(json_array_get(groups, 1)), "devs");
+	cr_assert_str_eq(json_string_value(json_array_get(groups, 2)), "system:authenticated");
+	cr_assert(json_array_size(json_object_get(api_get(a.json, "status.userInfo.extra"), "scopes")) == 2);
+	cr_assert(json_object_get(api_get(a.json, "status.userInfo.extra"), "acme.com/project"));
+	answer_done(&a);
+	/* what jane may not do, who asks as jane may not do either */
+	a = call_as(&f, ADMIN, NULL, jane, "GET", CMS, NULL);
+	cr_assert(a.status == 403 && strstr(a.text, "User \\\"jane\\\" cannot list"), "%s", a.text);
+	answer_done(&a);
+	a = call_as(&f, ADMIN, NULL, account, "GET", CMS, NULL);
+	cr_assert(a.status == 403 && strstr(a.text, "system:serviceaccount:default:robot"), "%s", a.text);
+	answer_done(&a);
+	/* nobody else may: each refusal names what is missing */
+	a = call_as(&f, SCHEDULER, NULL, jane, "GET", "/api", NULL);
+	cr_assert(
+		a.status == 403 &&
+			strstr(a.text, "User \\\"system:kube-scheduler\\\" cannot impersonate resource \\\"users\\\""),
+		"%s", a.text);
+	answer_done(&a);
+	a = call_as(&f, SCHEDULER, NULL, account, "GET", "/api", NULL);
+	cr_assert(a.status == 403 && strstr(a.text, "serviceaccounts \\\"robot\\\" is forbidden"), "%s", a.text);
+	answer_done(&a);
+	a = call_as(&f, ANONYMOUS, NULL, jane, "GET", "/version", NULL);
+	cr_assert(a.status == 401, "%s", a.text);
+	answer_done(&a);
+	a = call_as(&f, ADMIN, NULL, group_only, "GET", "/api", NULL);
+	cr_assert(a.status == 400 && strstr(a.text, "without Impersonate-User"), "%s", a.text);
+	answer_done(&a);
+	fx_done(&f);
+}

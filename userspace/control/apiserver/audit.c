@@ -125,19 +125,17 @@ static void member(struct strbuf *sb, const char *name, const char *value)
 	strbuf_add_json(sb, value);
 }
 
-static void add_user(struct strbuf *sb, const struct call *c)
+/* UserInfo of whoever asks, and of whom they ask as. */
+static void add_user(struct strbuf *sb, const char *name, const struct identity *who)
 {
-	const struct identity *who = &c->who;
+	json_t *info = identity_user_info(who);
+	cleanup(free) char *text = info ? json_dumps(info, JSON_COMPACT) : NULL;
 
-	strbuf_adds(sb, ",\"user\":{");
-	member(sb, "username", who->user);
-	strbuf_adds(sb, ",\"groups\":[");
-	for (size_t i = 0; i < who->n_groups; i++) {
-		if (i)
-			strbuf_addc(sb, ',');
-		strbuf_add_json(sb, who->groups[i]);
-	}
-	strbuf_adds(sb, "]}");
+	json_decref(info);
+	if (text)
+		strbuf_addf(sb, ",\"%s\":%s", name, text);
+	else
+		sb->oom = true;
 }
 
 static void add_source(struct strbuf *sb, const struct call *c)
@@ -265,7 +263,9 @@ static void emit(struct call *c, enum audit_stage stage, const struct answer *a)
 		member(&sb, "requestURI", cut);
 	}
 	member(&sb, "verb", c->verb);
-	add_user(&sb, c);
+	add_user(&sb, "user", c->real.user ? &c->real : &c->who);
+	if (c->real.user)
+		add_user(&sb, "impersonatedUser", &c->who);
 	add_source(&sb, c);
 	add_object_ref(&sb, c);
 	if (a->code)

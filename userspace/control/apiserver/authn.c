@@ -30,7 +30,7 @@ static void known(struct call *c, const struct identity *who)
 	if (identity_copy(&c->who, who) < 0)
 		call_oom(c);
 	else
-		c->authn_then(c);
+		impersonate(c, c->authn_then);
 }
 
 static void by_certificate(struct call *c, const char *cn)

@@ -51,6 +51,9 @@ void known_tokens_clear(struct authn *a);
 /* uid of an object in the cache, "" if it is none of those that tokens are bound to; NULL: no such object. */
 const char *authn_uid(struct apiserver *s, const char *plural, const char *ns, const char *name);
 
+/* Puts whom the Impersonate-* headers name in c->who, who is asking in c->real; or refuses. */
+void impersonate(struct call *c, call_fn *then);
+
 void token_request(struct call *c); /* POST serviceaccounts/<name>/token */
 void token_review(struct call *c);
 void self_subject_review(struct call *c);
