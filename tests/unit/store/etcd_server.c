@@ -83,7 +83,7 @@ static void wait_ready(int fd)
 
 static void spawn(struct etcd_server *e)
 {
-	char data[96], client[64], peer[64];
+	char data[96], client[64], peer[64], quota[64];
 	const char *argv[40] = { BINARY };
 	int n = 1, fds[2];
 
@@ -107,6 +107,10 @@ static void spawn(struct etcd_server *e)
 	argv[n++] = "--heartbeat-interval=20";
 	argv[n++] = "--election-timeout=200";
 	argv[n++] = "--logger=zap"; /* 3.4's default logger buffers */
+	if (e->quota) {
+		snprintf(quota, sizeof(quota), "--quota-backend-bytes=%ld", e->quota);
+		argv[n++] = quota;
+	}
 	if (e->tls) {
 		argv[n++] = "--cert-file";
 		argv[n++] = e->cert;
@@ -147,20 +151,32 @@ static void prepare(struct etcd_server *e, bool tls)
 
 void etcd_server_start(struct etcd_server *e, bool tls)
 {
+	etcd_server_start_quota(e, tls, 0);
+}
+
+void etcd_server_start_quota(struct etcd_server *e, bool tls, long quota)
+{
 	prepare(e, tls);
+	e->quota = quota;
 	strcpy(e->name, "t");
 	snprintf(e->cluster, sizeof(e->cluster), "t=http://127.0.0.1:%d", e->peer_port);
 	spawn(e);
 	wait_ready(e->log_fd);
 }
 
-void etcd_cluster_start(struct etcd_server *members, int n)
+void etcd_cluster_start(struct etcd_server *members, int n, bool tls)
 {
 	char cluster[256] = "";
 	size_t len = 0;
 
 	for (int i = 0; i < n; i++) {
-		prepare(&members[i], false);
+		prepare(&members[i], tls);
+		if (tls && i) { /* one CA and one certificate for all */
+			memcpy(members[i].ca, members[0].ca, sizeof(members[i].ca));
+			memcpy(members[i].cert, members[0].cert, sizeof(members[i].cert));
+			memcpy(members[i].key, members[0].key, sizeof(members[i].key));
+			members[i].files = (struct tls_files){ members[i].ca, members[i].cert, members[i].key };
+		}
 		snprintf(members[i].name, sizeof(members[i].name), "m%d", i);
 		len += (size_t)snprintf(cluster + len, sizeof(cluster) - len, "%sm%d=http://127.0.0.1:%d", i ? "," : "",
 					i, members[i].peer_port);

@@ -182,8 +182,7 @@ struct apiserver {
 
 	struct ipalloc *ips;
 	struct authn *authn;
-	struct loop_timer compact_timer;
-	int64_t compact_rev;
+	struct store_care *care;	     /* store_care.c */
 	int64_t event_lease, event_lease_ms; /* events put now go away with this lease; when it was granted */
 	struct loop_timer health_timer;
 	bool store_ok;
@@ -536,6 +535,11 @@ void proxy_log(struct call *c);
 void proxy_node(struct call *c);   /* nodes/{name}/proxy/...: GET of the agent's API */
 void proxy_stream(struct call *c); /* exec, attach, portforward */
 void bootstrap_start(struct apiserver *s);
+
+/* store_care.c: compaction, and the store's health and room */
+int store_care_init(struct apiserver *s, struct err *err);
+void store_care_stop(struct apiserver *s); /* before the store is closed */
+void store_care_done(struct apiserver *s); /* after it */
 
 /* ipalloc.c: the service addresses in use, followed from the cache, plus reservations of writes under way. */
 int ipalloc_new(const char *cidrs, struct ipalloc **ret, struct err *err);

@@ -22,8 +22,9 @@ struct apiserver;
 struct apiserver_config {
 	const char *listen[APISERVER_MAX_LISTEN]; /* "127.0.0.1:6443", "[::]:6443", "unix:/path" */
 	int n_listen;
-	bool socket_activation; /* also the descriptors of LISTEN_FDS */
-	const char *store;	/* "sqlite:DIR" or "etcd:http(s)://host:port,..." */
+	bool socket_activation;	  /* also the descriptors of LISTEN_FDS */
+	const char *store;	  /* "sqlite:DIR" or "etcd:http(s)://host:port,..." */
+	const char *etcd_servers; /* instead of "etcd:": URLs of the members */
 	struct tls_files etcd_tls;
 	struct tls_files tls;	   /* serving certificate and key; ca_file: issuer of clients' certificates */
 	struct tls_files kubelet;  /* identity towards the agents and the CA of theirs */
@@ -34,9 +35,11 @@ struct apiserver_config {
 	const char *audit_policy_file, *audit_log_path;		      /* both or neither */
 	int audit_log_maxsize, audit_log_maxbackup, audit_log_maxage; /* MiB (0: 100), files, days (0: all) */
 	size_t audit_log_buffer;				      /* bytes; 0: 16 MiB */
-	int compact_interval_s;					      /* history kept; 0: 300 */
-	int bookmark_interval_s;				      /* 0: 60 */
-	int ring_events; /* events kept per kind for watches to resume; 0: 4096 */
+	int64_t etcd_quota;	 /* its --quota-backend-bytes, where it does not tell itself; 0: 2 GiB */
+	int care_interval_ms;	 /* between looks at the store\'s room; 0: 30 s */
+	int compact_interval_s;	 /* history kept; 0: 300 */
+	int bookmark_interval_s; /* 0: 60 */
+	int ring_events;	 /* events kept per kind for watches to resume; 0: 4096 */
 
 	/* Service accounts' tokens: PEM files; the issuers, of which the first signs; comma-separated audiences */
 	const char *encryption_keys; /* EncryptionConfiguration: what is encrypted in the store; NULL: nothing */

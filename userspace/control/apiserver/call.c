@@ -303,7 +303,11 @@ void call_store_error(struct call *c, int r, const struct err *err)
 		call_status(c, 503, "ServiceUnavailable", "the store is unavailable: %s", why);
 		break;
 	case -ENOSPC:
-		call_status(c, 507, "InternalError", "the store is full: %s", why);
+		call_status(c, 507, "InternalError", "the store is full, nothing can be written: %s. %s", why,
+			    c->s->single_writer
+				    ? "Make room on its file system"
+				    : "Delete what is not needed, then run `etcdctl defrag` and `etcdctl alarm "
+				      "disarm` on etcd, or give it a larger --quota-backend-bytes");
 		break;
 	case -E2BIG:
 		call_status(c, 413, "RequestEntityTooLarge", "the object is too large for the store: %s", why);

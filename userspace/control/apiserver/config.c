@@ -22,9 +22,11 @@ static const char usage[] =
 	"  --listen ADDRESS         address:port, [address]:port or unix:/path; may be repeated. Sockets passed by systemd\n"
 	"                           (LISTEN_FDS) are served as well\n"
 	"  --store STORE            sqlite:DIRECTORY, or etcd:http(s)://host:port[,...]\n"
-	"  --etcd-ca FILE           CA of etcd's certificate\n"
-	"  --etcd-cert FILE         client certificate for etcd\n"
-	"  --etcd-key FILE          and its key\n"
+	"  --etcd-servers URLS      the same as --store etcd:URLS; every member of the cluster, separated by commas\n"
+	"  --etcd-quota-bytes N     etcd's --quota-backend-bytes, for warnings before it is full (2 GiB; etcd 3.6 tells it)\n"
+	"  --etcd-cafile FILE       CA of etcd's certificates\n"
+	"  --etcd-certfile FILE     client certificate for etcd\n"
+	"  --etcd-keyfile FILE      and its key\n"
 	"  --tls-cert FILE          serving certificate\n"
 	"  --tls-key FILE           and its key\n"
 	"  --client-ca FILE         CA of clients' certificates (CN = user, O = groups)\n"
@@ -73,8 +75,10 @@ static int check(const struct apiserver_config *c, struct err *err)
 		{ "--service-account-signing-key-file", c->sa_signing_key },
 	};
 
-	if (!c->store)
-		return err_set(err, EINVAL, "--store is missing; see --help");
+	if (!c->store && !c->etcd_servers)
+		return err_set(err, EINVAL, "--store or --etcd-servers is missing; see --help");
+	if (c->store && c->etcd_servers)
+		return err_set(err, EINVAL, "--store and --etcd-servers exclude each other");
 	if (!c->tls.cert_file || !c->tls.key_file || !c->tls.ca_file)
 		return err_set(err, EINVAL, "--tls-cert, --tls-key and --client-ca are needed; see --help");
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -91,6 +95,8 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 	enum {
 		LISTEN = 1000,
 		STORE,
+		ETCD_SERVERS,
+		ETCD_QUOTA,
 		ETCD_CA,
 		ETCD_CERT,
 		ETCD_KEY,
@@ -125,6 +131,11 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "etcd-ca", 1, NULL, ETCD_CA },
 		{ "etcd-cert", 1, NULL, ETCD_CERT },
 		{ "etcd-key", 1, NULL, ETCD_KEY },
+		{ "etcd-servers", 1, NULL, ETCD_SERVERS },
+		{ "etcd-quota-bytes", 1, NULL, ETCD_QUOTA },
+		{ "etcd-cafile", 1, NULL, ETCD_CA },
+		{ "etcd-certfile", 1, NULL, ETCD_CERT },
+		{ "etcd-keyfile", 1, NULL, ETCD_KEY },
 		{ "tls-cert", 1, NULL, TLS_CERT },
 		{ "tls-key", 1, NULL, TLS_KEY },
 		{ "client-ca", 1, NULL, CLIENT_CA },
@@ -168,6 +179,14 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 			break;
 		case STORE:
 			config->store = optarg;
+			break;
+		case ETCD_SERVERS:
+			config->etcd_servers = optarg;
+			break;
+		case ETCD_QUOTA:
+			if (str_to_i64(optarg, 1 << 20, INT64_MAX, &config->etcd_quota) < 0)
+				return err_set(err, EINVAL, "--etcd-quota-bytes '%s': expected 1048576 or more",
+					       optarg);
 			break;
 		case ETCD_CA:
 			config->etcd_tls.ca_file = optarg;

@@ -15,12 +15,10 @@
 #include "../../lib/base/str.h"
 #include "encrypt.h"
 
-#define COMPACT_S	300
 #define HEALTH_MS	5000
 #define FIRST_PASSED_FD 3 /* sd_listen_fds(3) */
 #define ETCD_PREFIX	"/registry"
 
-static void on_compact(struct loop_timer *timer);
 static void on_health(struct loop_timer *timer);
 
 /* Families live for ever in their process; several servers in one (tests) share them. */
@@ -55,6 +53,9 @@ static int open_plain(struct apiserver *s, struct err *err)
 {
 	const char *text = s->config.store;
 
+	if (s->config.etcd_servers)
+		return store_etcd_open(s->loop, s->config.etcd_servers, &s->config.etcd_tls, ETCD_PREFIX, &s->store,
+				       err);
 	if (!text)
 		return err_set(err, EINVAL, "no store given");
 	if (str_starts(text, "sqlite:")) {
@@ -212,12 +213,11 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	r = open_store(s, err);
 	if (r < 0)
 		goto fail;
-	s->compact_timer.fn = on_compact;
-	s->compact_timer.arg = s;
 	s->health_timer.fn = on_health;
 	s->health_timer.arg = s;
-	(void)loop_timer_set(loop, &s->compact_timer,
-			     (config->compact_interval_s ? config->compact_interval_s : COMPACT_S) * 1000);
+	r = store_care_init(s, err);
+	if (r < 0)
+		goto fail;
 	(void)loop_timer_set(loop, &s->health_timer, HEALTH_MS);
 	cache_start(s);
 	*ret = s;
@@ -233,7 +233,7 @@ void apiserver_free(struct apiserver *s)
 		return;
 	s->stopping = true;
 	s->stopped_fn = NULL;
-	loop_timer_cancel(&s->compact_timer);
+	store_care_stop(s);
 	loop_timer_cancel(&s->health_timer);
 	loop_timer_cancel(&s->bootstrap_timer);
 	http_server_free(s->http);
@@ -254,6 +254,7 @@ void apiserver_free(struct apiserver *s)
 	openapi_forget(s);
 	flow_done(s);
 	audit_done(s);
+	store_care_done(s);
 	ipalloc_free(s->ips);
 	authn_free(s->authn);
 	free((char *)s->config.advertise);
@@ -285,29 +286,6 @@ void apiserver_shutdown(struct apiserver *s, void (*fn)(void *arg), void *arg)
 		s->stopped_fn = NULL;
 		(void)loop_post(s->loop, fn, arg);
 	}
-}
-
-static void on_compacted(void *arg, int r, const struct err *err)
-{
-	(void)arg;
-	if (r < 0 && r != -ESTALE)
-		log_warn("compaction: %s, trying again at the next turn", err && err->code ? err->msg : strerror(-r));
-}
-
-/* What was newest one interval ago is the oldest that stays readable. */
-static void on_compact(struct loop_timer *timer)
-{
-	struct apiserver *s = timer->arg;
-
-	if (s->compact_rev > 0)
-		s->store->ops->compact(s->store, s->compact_rev, on_compacted, s);
-	s->compact_rev = s->rev;
-	service_sweep(s);
-	for (size_t i = 0; i < s->n_resources; i++)
-		if (!s->resources[i]->view_of)
-			metric_set(s->m_objects, (double)s->resources[i]->n, s->resources[i]->kind->plural);
-	(void)loop_timer_set(s->loop, timer,
-			     (s->config.compact_interval_s ? s->config.compact_interval_s : COMPACT_S) * 1000);
 }
 
 static void on_probe(void *arg, int r, const struct store_range *range, const struct err *err)

@@ -22,7 +22,7 @@ struct etcd_store {
 	int64_t seen_rev;	       /* highest revision any answer told of */
 	struct list running, waiting;  /* operations */
 	unsigned n_running, n_waiting;
-	struct list watches;
+	struct list watches, statuses;
 };
 
 /* After a failure at endpoint i: whatever comes next goes elsewhere. */
@@ -37,6 +37,10 @@ struct store_watch *etcd_watch(struct store *base, const char *start, const char
 			       store_watch_fn *fn, void *arg);
 void etcd_unwatch(struct store_watch *w);
 void etcd_watches_free(struct etcd_store *s);
+
+void etcd_status(struct store *base, void (*fn)(void *, int, const struct store_status *, const struct err *),
+		 void *arg);
+void etcd_statuses_free(struct etcd_store *s);
 
 static inline ProtobufCBinaryData etcd_bytes(const void *data, size_t len)
 {

@@ -68,6 +68,19 @@ struct store_event {
 typedef void store_watch_fn(void *arg, int r, int64_t rev, const struct store_event *events, size_t n,
 			    const struct err *err);
 
+/* A member of the store's cluster. */
+struct store_member {
+	const char *name;	     /* its URL */
+	const char *version, *error; /* "": none */
+	bool up, leader, has_leader;
+	int64_t size, in_use, quota; /* bytes of its file, of what is used in it, and the most it takes; 0: unknown */
+};
+struct store_status {
+	const struct store_member *members;
+	size_t n;
+	bool no_space, corrupt; /* alarms: with no_space nothing can be written */
+};
+
 struct store_watch;
 
 struct store_ops {
@@ -109,6 +122,10 @@ struct store_ops {
 			    void (*fn)(void *arg, int r, int64_t lease, const struct err *err), void *arg);
 	void (*lease_keepalive)(struct store *s, int64_t lease,
 				void (*fn)(void *arg, int r, int64_t ttl_s, const struct err *err), void *arg);
+	/* How its members are; NULL: it has none. */
+	void (*status)(struct store *s,
+		       void (*fn)(void *arg, int r, const struct store_status *status, const struct err *err),
+		       void *arg);
 };
 
 struct store {

@@ -1,18 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store on etcd v3, spoken natively (gRPC). Every operation has a short deadline: one sent to a follower during
- * an election would hang. Reads are tried at each endpoint in turn. A transaction is sent again only if the first
- * endpoint cannot have seen it; otherwise its outcome is unknown, which -EAGAIN says: the caller reads, and its
- * comparison makes a second try safe.
+ * The store on etcd v3, spoken natively (gRPC). Every attempt has a short deadline: one sent to a follower during an
+ * election would hang. What fails is tried at the next endpoint, and with pauses for RETRY_FOR_MS in all, so that the
+ * death of a member or a change of leader is only felt as a delay.
+ *
+ * An attempt at a transaction that ended without an answer may have been done, or may be done yet. It is sent again
+ * all the same, since its comparison lets at most one attempt succeed. If then the comparison fails, somebody was
+ * faster: another client, or the earlier attempt. Which of them is found by reading back the key's history: see
+ * resolve(). Where the history does not tell (the key is gone, or was compacted) the callback gets -EAGAIN.
  */
 #include "../../lib/base/cleanup.h"
+#include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 #include "etcd-internal.h"
 
 #define MAX_RUNNING	    64u /* also bounds the connections where each call needs its own */
 #define MAX_WAITING	    65536u
-#define TIMEOUT_MS	    5000
+#define TIMEOUT_MS	    2000 /* a proposal forwarded to a leader that died is lost without a word */
 #define BIG_READ_TIMEOUT_MS 30000
+#define RETRY_FOR_MS	    10000
+#define PAUSE_MIN_MS	    20
+#define PAUSE_MAX_MS	    500
+#define RESOLVE_STEPS	    32 /* changes by others after an unknown outcome that are looked through */
 
 enum op_type { OP_RANGE, OP_PUT, OP_DEL, OP_COMPACT, OP_GRANT, OP_KEEPALIVE };
 
@@ -33,15 +42,32 @@ struct etcd_op {
 	} to;
 	void *arg;
 	struct grpc_call *call;
-	struct loop_timer timer; /* a refusal to be told on the next turn; a keep-alive's deadline */
+	struct loop_timer timer; /* a refusal to be told on the next turn; a keep-alive's deadline; a pause */
 	unsigned endpoint, tries;
-	bool started; /* counts in n_running */
+	int64_t give_up_ms;
+	bool unknown; /* an attempt at this transaction may have been done */
+	unsigned steps;
+	int64_t later_rev; /* resolving: the state looked at last, and whether it is what we wanted to write */
+	bool later_ours;
+	struct etcd_saved *present; /* resolving: what is there now */
+	bool started;		    /* counts in n_running */
 	int r;
 	char *msg;
 	int64_t kept_ttl_s;
 };
 
+/* A key's state that outlives the answer it came with. */
+struct etcd_saved {
+	struct store_kv kv; /* points behind */
+	int64_t rev;	    /* of the store when it was read */
+	bool exists;
+	char bytes[];
+};
+
 static const struct store_ops ops;
+
+static bool is_big_read(const struct etcd_op *op);
+static void resolve(struct etcd_op *op, const struct store_kv *present, int64_t rev);
 
 static void submit(struct etcd_op *op);
 static void attempt(struct etcd_op *op);
@@ -95,6 +121,7 @@ int store_etcd_open(struct loop *loop, const char *endpoints, const struct tls_f
 	list_init(&s->running);
 	list_init(&s->waiting);
 	list_init(&s->watches);
+	list_init(&s->statuses);
 	s->prefix = strdup(prefix ? prefix : "");
 	if (!s->prefix)
 		return err_set(err, ENOMEM, "out of memory");
@@ -124,6 +151,7 @@ static void op_free(struct etcd_op *op)
 	free(op->key);
 	free(op->end);
 	free(op->value);
+	free(op->present);
 	free(op->msg);
 	free(op);
 }
@@ -402,11 +430,16 @@ static int tell_txn(struct etcd_op *op, const Etcdpb__TxnResponse *rsp)
 		etcd_kv(op->s, kv, &key, &current);
 		result.current = &current;
 	}
+	if (!result.succeeded && op->unknown) {
+		resolve(op, result.current, result.rev);
+		return 1;
+	}
 	detach(op);
 	op->to.txn(op->arg, 0, &result, NULL);
 	return 0;
 }
 
+/* 0: told; 1: its outcome must be found out first; < 0: op->msg says why it failed. */
 static int tell(struct etcd_op *op, const ProtobufCMessage *msg)
 {
 	struct etcd_store *s = op->s;
@@ -433,24 +466,48 @@ static int tell(struct etcd_op *op, const ProtobufCMessage *msg)
 	return 0;
 }
 
+static void on_pause_over(struct loop_timer *timer)
+{
+	attempt(timer->arg);
+}
+
+/* At once while there is an endpoint that has not been tried, then with growing pauses. */
 static bool try_again(struct etcd_op *op, const struct grpc_status *status)
 {
-	bool idempotent = op->type == OP_RANGE || op->type == OP_KEEPALIVE;
+	unsigned rounds = op->tries / op->s->n_endpoints;
+	int64_t pause = rounds ? PAUSE_MIN_MS << (rounds < 6 ? rounds - 1 : 5) : 0;
 
-	if (status->code != 14 && status->code != 4 && !status->unsent)
+	switch (status->code) {
+	case 2: /* "raft proposal dropped" and the like */
+	case 4:
+	case 8:
+	case 14:
+		break;
+	default:
+		if (!status->unsent)
+			return false;
+	}
+	if (status->code == 8 && !strstr(status->message, "too many requests"))
 		return false;
+	if (!status->unsent && status->code != 8)
+		op->unknown = true;
 	etcd_leave_endpoint(op->s, op->endpoint);
-	if (idempotent) /* once more than there are endpoints: a pooled connection may have died unnoticed */
-		return op->tries <= op->s->n_endpoints;
-	return status->unsent && op->tries < op->s->n_endpoints;
+	if (pause > PAUSE_MAX_MS)
+		pause = PAUSE_MAX_MS;
+	if (clock_mono_ms() + pause >= op->give_up_ms)
+		return false;
+	if (!pause) {
+		attempt(op);
+		return true;
+	}
+	op->timer.fn = on_pause_over;
+	return loop_timer_set(op->s->loop, &op->timer, pause) == 0;
 }
 
 static void failed(struct etcd_op *op, const struct grpc_status *status)
 {
-	if (try_again(op, status)) {
-		attempt(op);
+	if (try_again(op, status))
 		return;
-	}
 	op->r = etcd_fail(op->s, op->endpoint, status, &op->msg);
 	finish_failed(op);
 }
@@ -458,17 +515,127 @@ static void failed(struct etcd_op *op, const struct grpc_status *status)
 static void on_done(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
 	struct etcd_op *op = arg;
+	int r;
 
 	op->call = NULL;
 	if (status->code) {
 		failed(op, status);
 		return;
 	}
-	op->r = tell(op, msg);
-	if (op->r < 0)
+	r = tell(op, msg);
+	if (r < 0) {
+		op->r = r;
 		finish_failed(op);
-	else
+	} else if (!r) {
 		op_free(op);
+	}
+}
+
+/* --- unknown outcomes --------------------------------------------------------------------------------------------- */
+
+/* The earlier attempt was it, or another client did the very same. */
+static void resolved(struct etcd_op *op, bool done, int64_t rev)
+{
+	struct store_txn_result result = { .succeeded = done, .rev = done ? rev : op->present->rev };
+
+	if (!done && op->present->exists)
+		result.current = &op->present->kv;
+	detach(op);
+	op->to.txn(op->arg, 0, &result, NULL);
+	op_free(op);
+}
+
+static void unresolved(struct etcd_op *op, const char *why)
+{
+	op->r = store_fail(&op->msg, EAGAIN, "etcd: the outcome of a write to '%s' is unknown: %s",
+			   op->key + op->s->prefix_len, why);
+	finish_failed(op);
+}
+
+static struct etcd_saved *save(const struct store_kv *kv, int64_t rev)
+{
+	struct etcd_saved *p = calloc(1, sizeof(*p) + (kv ? kv->key_len + 1 + kv->value_len : 0));
+
+	if (!p)
+		return NULL;
+	p->rev = rev;
+	if (!kv)
+		return p;
+	p->exists = true;
+	p->kv = *kv;
+	memcpy(p->bytes, kv->key, kv->key_len + 1);
+	memcpy(p->bytes + kv->key_len + 1, kv->value, kv->value_len);
+	p->kv.key = p->bytes;
+	p->kv.value = p->bytes + kv->key_len + 1;
+	return p;
+}
+
+static bool is_ours(const struct etcd_op *op, const struct store_kv *kv)
+{
+	return kv->value_len == op->value_len && (!kv->value_len || !memcmp(kv->value, op->value, kv->value_len));
+}
+
+static void look_back(struct etcd_op *op, int64_t rev, bool ours);
+
+static void on_past(void *arg, int r, const struct store_range *range, const struct err *err)
+{
+	struct etcd_op *op = arg;
+	const struct store_kv *kv = r == 0 && range->n ? &range->kvs[0] : NULL;
+
+	if (r == -ECANCELED) {
+		op->r = store_fail(&op->msg, ECANCELED, "%s", err->msg);
+		finish_failed(op);
+	} else if (!kv) {
+		unresolved(op, r < 0 ? err->msg : "the key was removed meanwhile");
+	} else if (!op->expect) {
+		resolved(op, is_ours(op, kv), kv->mod_rev); /* as it was made */
+	} else if (kv->mod_rev == op->expect) {
+		resolved(op, op->later_ours, op->later_rev); /* the state after it is the one that counts */
+	} else {
+		look_back(op, kv->mod_rev, is_ours(op, kv));
+	}
+}
+
+/* The read always ends and finishes the transaction, which keeps its place among the running ones. */
+static void read_past(struct etcd_op *op, int64_t rev)
+{
+	struct etcd_op *sub = op_new(&op->s->base, OP_RANGE, op->key + op->s->prefix_len, op);
+
+	list_remove(&op->node);
+	sub->rev = rev;
+	sub->to.range = on_past;
+	attempt(sub);
+}
+
+/* From the key's state at rev to the one before. */
+static void look_back(struct etcd_op *op, int64_t rev, bool ours)
+{
+	op->later_rev = rev;
+	op->later_ours = ours;
+	if (++op->steps > RESOLVE_STEPS)
+		unresolved(op, "too many changes came after it");
+	else
+		read_past(op, rev - 1);
+}
+
+static void resolve(struct etcd_op *op, const struct store_kv *present, int64_t rev)
+{
+	op->present = save(present, rev);
+	if (!op->present)
+		unresolved(op, "out of memory");
+	else if (op->type == OP_DEL)
+		resolved(op, !present || present->create_rev > op->expect, rev);
+	else if (!present || (op->expect && present->create_rev > op->expect))
+		unresolved(op, "the key was removed meanwhile");
+	else if (op->expect)
+		look_back(op, present->mod_rev, is_ours(op, present));
+	else
+		read_past(op, present->create_rev);
+}
+
+static bool is_big_read(const struct etcd_op *op)
+{
+	return op->type == OP_RANGE && op->end && (!op->limit || op->limit > 1000);
 }
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
@@ -484,7 +651,7 @@ static struct grpc_call *send_range(struct etcd_op *op, struct http_client *c)
 	q.revision = op->rev;
 	q.keys_only = op->keys_only;
 	return grpc_unary(c, "/etcdserverpb.KV/Range", &q.base, &etcdpb__range_response__descriptor,
-			  op->end && (!op->limit || op->limit > 1000) ? BIG_READ_TIMEOUT_MS : TIMEOUT_MS, on_done, op);
+			  is_big_read(op) ? BIG_READ_TIMEOUT_MS : TIMEOUT_MS, on_done, op);
 }
 
 static struct grpc_call *send_txn(struct etcd_op *op, struct http_client *c)
@@ -598,6 +765,7 @@ static void attempt(struct etcd_op *op)
 		op->started = true;
 		s->n_running++;
 		list_push_back(&s->running, &op->node);
+		op->give_up_ms = clock_mono_ms() + RETRY_FOR_MS + (is_big_read(op) ? BIG_READ_TIMEOUT_MS : 0);
 	}
 	op->tries++;
 	op->endpoint = s->current;
@@ -633,6 +801,7 @@ static void do_close(struct store *base)
 static void store_free(struct etcd_store *s)
 {
 	etcd_watches_free(s);
+	etcd_statuses_free(s);
 	cancel_all(&s->running);
 	cancel_all(&s->waiting);
 	for (unsigned i = 0; i < s->n_endpoints; i++) {
@@ -654,4 +823,5 @@ static const struct store_ops ops = {
 	.compact = do_compact,
 	.lease_grant = do_lease_grant,
 	.lease_keepalive = do_lease_keepalive,
+	.status = etcd_status,
 };

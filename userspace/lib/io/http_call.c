@@ -505,6 +505,11 @@ static int set_options(struct http_call *call)
 	curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, version);
+	/*
+	 * libcurl (7.88) takes up to 32 KiB at once from an HTTP/2 connection. What does not fit into this buffer it
+	 * sets aside, and then stalls or repeats it: a watch on etcd stood still in the middle of an event of 600 KB.
+	 */
+	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 65536L);
 	curl_easy_setopt(e, CURLOPT_USERAGENT, "skep/" SKEP_VERSION);
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_timeout_ms);
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, timeout_ms < 0 ? 0L : timeout_ms ? (long)timeout_ms : 30000L);
