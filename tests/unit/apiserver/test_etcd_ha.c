@@ -102,7 +102,7 @@ static void setup(void)
 	a.config.store = b.config.store = NULL;
 	a.config.etcd_servers = b.config.etcd_servers = endpoints;
 	a.config.etcd_tls = b.config.etcd_tls = m[0].files;
-	a.config.compact_interval_s = b.config.compact_interval_s = 1;
+	a.config.compact_interval_s = b.config.compact_interval_s = 2;
 	fx_start(&a);
 	fx_start(&b);
 }

@@ -627,8 +627,10 @@ static void resolve(struct etcd_op *op, const struct store_kv *present, int64_t 
 		resolved(op, !present || present->create_rev > op->expect, rev);
 	else if (!present || (op->expect && present->create_rev > op->expect))
 		unresolved(op, "the key was removed meanwhile");
+	else if (is_ours(op, present) && (op->expect || present->version == 1))
+		resolved(op, true, present->mod_rev);
 	else if (op->expect)
-		look_back(op, present->mod_rev, is_ours(op, present));
+		look_back(op, present->mod_rev, false);
 	else
 		read_past(op, present->create_rev);
 }
