@@ -435,3 +435,74 @@ Test(authn, impersonation)
 	answer_done(&a);
 	fx_done(&f);
 }
+
+/* data of a bootstrap token's secret: every value as text, encoded here */
+static void make_bootstrap(struct fx *f, const char *id, const char *type, const char *const *values)
+{
+	json_t *v = json_pack("{s:{s:o},s:s,s:{}}", "metadata", "name", json_sprintf("bootstrap-token-%s", id), "type",
+			      type, "data");
+	char *text;
+
+	for (; *values; values += 2) {
+		char *base64 = str_base64(values[1], strlen(values[1]));
+
+		json_object_set_new(json_object_get(v, "data"), values[0], json_string(base64));
+		free(base64);
+	}
+	text = json_dumps(v, 0);
+	fx_do(f, 201, "POST", "/api/v1/namespaces/kube-system/secrets", text);
+	free(text);
+	json_decref(v);
+}
+
+Test(authn, bootstrap_tokens)
+{
+#define BT    "bootstrap.kubernetes.io/token"
+#define SEC   "token-secret", "0123456789abcdef"
+#define AUTH  "usage-bootstrap-authentication", "true"
+#define EXTRA "auth-extra-groups"
+	static const struct {
+		const char *id, *type, *values[12];
+		bool good;
+	} t[] = {
+		{ "good01", BT, { "token-id", "good01", SEC, AUTH }, true },
+		{ "good02", BT, { "token-id", "good02", SEC, AUTH, "expiration", "2099-01-01T00:00:00Z" }, true },
+		{ "good03",
+		  BT,
+		  { "token-id", "good03", SEC, AUTH, EXTRA, "system:bootstrappers:a-1,system:bootstrappers:b" },
+		  true },
+		{ "late01", BT, { "token-id", "late01", SEC, AUTH, "expiration", "2020-01-01T00:00:00Z" }, false },
+		{ "late02", BT, { "token-id", "late02", SEC, AUTH, "expiration", "whenever" }, false },
+		{ "nouse1", BT, { "token-id", "nouse1", SEC }, false },
+		{ "nouse2", BT, { "token-id", "nouse2", SEC, "usage-bootstrap-authentication", "false" }, false },
+		{ "nouse3", BT, { "token-id", "nouse3", SEC, "usage-bootstrap-signing", "true" }, false },
+		{ "other1", BT, { "token-id", "other2", SEC, AUTH }, false },
+		{ "other3", BT, { "token-id", "other3", "token-secret", "0123456789abcdeg", AUTH }, false },
+		{ "group1", BT, { "token-id", "group1", SEC, AUTH, EXTRA, "system:masters" }, false },
+		{ "group2", BT, { "token-id", "group2", SEC, AUTH, EXTRA, "system:bootstrappers:A" }, false },
+		{ "opaque", "Opaque", { "token-id", "opaque", SEC, AUTH }, false },
+	};
+	struct fx f;
+
+	start(&f);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char token[32], user[64];
+		struct answer a;
+
+		make_bootstrap(&f, t[i].id, t[i].type, t[i].values);
+		snprintf(token, sizeof(token), "%s.0123456789abcdef", t[i].id);
+		snprintf(user, sizeof(user), "system:bootstrap:%s", t[i].id);
+		token_is(&f, token, t[i].good ? 200 : 401);
+		if (!t[i].good)
+			continue;
+		a = whoami(&f, token);
+		cr_assert_str_eq(api_get_str(a.json, "status.user.username"), user);
+		cr_assert(strstr(a.text, "\"system:bootstrappers\""));
+		cr_assert(!!strstr(a.text, "\"system:bootstrappers:a-1\",\"system:bootstrappers:b\"") == (i == 2));
+		answer_done(&a);
+	}
+	token_is(&f, "good01.0123456789abcdeg", 401);
+	fx_do(&f, 200, "DELETE", "/api/v1/namespaces/kube-system/secrets/bootstrap-token-good01", NULL);
+	token_is(&f, "good01.0123456789abcdef", 401);
+	fx_done(&f);
+}

@@ -58,6 +58,16 @@ int token_check(struct authn *a, const char *token, const char *const *audiences
 		const char **ret_why)
 {
 	memset(ret, 0, sizeof(*ret));
+	*ret_why = "invalid bearer token";
+	if (is_bootstrap_token(token)) {
+		/* they are for the API server alone */
+		bool meant = false;
+
+		for (const char *const *p = a->audiences; *p; p++)
+			for (const char *const *q = audiences; *q; q++)
+				meant |= streq(*p, *q);
+		return meant ? bootstrap_token_check(a->s, token, ret) : -EACCES;
+	}
 	return service_account_check(a, token, strlen(token), audiences, ret, ret_why);
 }
 

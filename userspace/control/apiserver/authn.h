@@ -31,6 +31,7 @@ struct authn {
 struct token_user {
 	struct identity who;
 	json_t *claims; /* NULL: not a service account's */
+	char *groups;	/* of a bootstrap token */
 	char user[600], group[300], id[64];
 	struct identity_extra extra[8];
 };
@@ -46,6 +47,8 @@ int token_check(struct authn *a, const char *token, const char *const *audiences
 /* The same for a service account's. */
 int service_account_check(struct authn *a, const char *token, size_t len, const char *const *audiences,
 			  struct token_user *ret, const char **ret_why);
+bool is_bootstrap_token(const char *token);
+int bootstrap_token_check(struct apiserver *s, const char *token, struct token_user *ret);
 void known_tokens_clear(struct authn *a);
 
 /* uid of an object in the cache, "" if it is none of those that tokens are bound to; NULL: no such object. */

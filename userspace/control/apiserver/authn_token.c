@@ -189,7 +189,9 @@ static int objects_live(struct authn *a, const json_t *own, const char *ns, cons
 void token_user_done(struct token_user *u)
 {
 	json_decref(u->claims);
+	free(u->groups);
 	u->claims = NULL;
+	u->groups = NULL;
 }
 
 int service_account_check(struct authn *a, const char *token, size_t len, const char *const *audiences,

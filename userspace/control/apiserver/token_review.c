@@ -30,10 +30,17 @@ static int wanted(struct call *c, const char **ret)
 	return 0;
 }
 
+static bool for_us(const struct authn *a, const char *audience)
+{
+	for (const char *const *p = a->audiences; *p; p++)
+		if (streq(*p, audience))
+			return true;
+	return false;
+}
+
 static void review_now(struct call *c)
 {
 	const char *audiences[AUTHN_MAX_AUDIENCES + 1], *why = NULL;
-	bool asked = json_array_size(api_get(c->body, "spec.audiences")) > 0;
 	struct token_user u;
 	json_t *status, *list;
 	int r;
@@ -51,7 +58,7 @@ static void review_now(struct call *c)
 	} else {
 		list = json_array();
 		for (const char *const *p = audiences; *p; p++)
-			if (!u.claims ? !asked : jwt_has_audience(u.claims, *p))
+			if (u.claims ? jwt_has_audience(u.claims, *p) : for_us(c->s->authn, *p))
 				json_array_append_new(list, json_string(*p));
 		status = json_pack("{s:b,s:o,s:o}", "authenticated", 1, "user", identity_user_info(&u.who), "audiences",
 				   list);
