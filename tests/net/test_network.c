@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/api.h"
 #include "base/cleanup.h"
 #include "base/str.h"
 
@@ -577,4 +578,128 @@ Test(network, services_lead_to_ready_pods)
 	close(lc);
 	snprintf(path, sizeof(path), "echo %d > %s/../../cgroup.procs", getpid(), n1.cgroup);
 	sh("%s", path);
+}
+
+/* --- services change one by one ----------------------------------------------------------------------------------- */
+
+/* Services brought into the first node's maps so far. */
+static int64_t compiled(void)
+{
+	json_t *list = node_get(&n1, "services");
+	int64_t n = api_get_int(list, "servicesCompiled", -1);
+
+	json_decref(list);
+	cr_assert(n >= 0);
+	return n;
+}
+
+/* "address:port>backends" of every front end of the first node, in order, with a space between. */
+static void fronts(char *ret, size_t size)
+{
+	json_t *list = node_get(&n1, "services"), *items = json_object_get(list, "items"), *item;
+	char *lines[64];
+	size_t n = 0, i;
+
+	json_array_foreach (items, i, item) {
+		json_t *backends = json_object_get(item, "backends");
+
+		cr_assert(n < 64);
+		cr_assert(asprintf(&lines[n++], "%s>%zu", api_get_str(item, "address"), json_array_size(backends)) > 0);
+	}
+	for (i = 0; i < n; i++)
+		for (size_t k = i + 1; k < n; k++)
+			if (strcmp(lines[i], lines[k]) > 0) {
+				char *t = lines[i];
+
+				lines[i] = lines[k];
+				lines[k] = t;
+			}
+	ret[0] = '\0';
+	for (i = 0; i < n; i++) {
+		snprintf(ret + strlen(ret), size - strlen(ret), "%s%s", i ? " " : "", lines[i]);
+		free(lines[i]);
+	}
+	json_decref(list);
+}
+
+static char last_fronts[2048];
+
+static bool are_fronts(void *want)
+{
+	fronts(last_fronts, sizeof(last_fronts));
+	return streq(last_fronts, want);
+}
+
+#define FRONTS(text) cr_assert(wait_for(are_fronts, (char *)(text)), "%s, not %s", last_fronts, text)
+
+static void service(const char *name, const char *ip, int port, const char *created)
+{
+	fake_put(
+		api, "services",
+		"{'metadata':{'namespace':'default','name':'%s','uid':'uid-%s','creationTimestamp':'%s'},'spec':{'type':'ClusterIP',"
+		"'clusterIP':'%s','clusterIPs':['%s'],'ports':[{'port':%d,'protocol':'TCP'}]}}",
+		name, name, created, ip, ip, port);
+}
+
+static void endpoints(const char *service_name, const char *slice_name, const char *ip)
+{
+	fake_put(
+		api, "endpointslices",
+		"{'metadata':{'namespace':'default','name':'%s','uid':'uid-%s','labels':{'kubernetes.io/service-name':'%s'}},"
+		"'addressType':'IPv4','ports':[{'name':'','port':8080,'protocol':'TCP'}],'endpoints':[{'addresses':['%s']}]}",
+		slice_name, slice_name, service_name, ip);
+}
+
+#define T1 "2026-01-01T00:00:00Z"
+#define T2 "2026-01-02T00:00:00Z"
+
+Test(network, a_service_changes_without_the_others, .timeout = 60)
+{
+	int64_t before;
+
+	FRONTS("");
+	/* A slice may come before its service, and two make one. */
+	endpoints("a", "a-1", "10.0.9.1");
+	service("a", "10.96.0.1", 80, T1);
+	FRONTS("10.96.0.1:80>1");
+	endpoints("a", "a-2", "10.0.9.2");
+	FRONTS("10.96.0.1:80>2");
+	service("b", "10.96.0.2", 80, T1);
+	endpoints("b", "b-1", "10.0.9.3");
+	FRONTS("10.96.0.1:80>2 10.96.0.2:80>1");
+
+	/* One change, one service. */
+	before = compiled();
+	service("b", "10.96.0.2", 81, T1);
+	FRONTS("10.96.0.1:80>2 10.96.0.2:81>1");
+	cr_assert_leq(compiled() - before, 1 + 2 /* a resync may fall between */);
+
+	/* A slice that goes to another service is taken from the first. */
+	endpoints("b", "a-2", "10.0.9.2");
+	FRONTS("10.96.0.1:80>1 10.96.0.2:81>2");
+	fake_delete(api, "endpointslices", "default", "a-1");
+	FRONTS("10.96.0.1:80>0 10.96.0.2:81>2");
+
+	/* Two claim one address: the older one has it, and when that goes, the other. */
+	service("c", "10.96.0.2", 81, T2);
+	endpoints("c", "c-1", "10.0.9.4");
+	service("d", "10.96.0.4", 80, T1);
+	FRONTS("10.96.0.1:80>0 10.96.0.2:81>2 10.96.0.4:80>0");
+	fake_delete(api, "services", "default", "b");
+	FRONTS("10.96.0.1:80>0 10.96.0.2:81>1 10.96.0.4:80>0");
+
+	/* An address that one gives up and another takes in the same breath. */
+	service("d", "10.96.0.5", 80, T1);
+	service("a", "10.96.0.4", 80, T1);
+	FRONTS("10.96.0.2:81>1 10.96.0.4:80>0 10.96.0.5:80>0");
+	fake_delete(api, "services", "default", "c");
+	fake_delete(api, "services", "default", "a");
+	fake_delete(api, "services", "default", "d");
+	FRONTS("");
+	/* What is left of services without a Service: their slices, until these go too. */
+	fake_delete(api, "endpointslices", "default", "c-1");
+	fake_delete(api, "endpointslices", "default", "a-2");
+	fake_delete(api, "endpointslices", "default", "b-1");
+	service("e", "10.96.0.9", 80, T1);
+	FRONTS("10.96.0.9:80>0");
 }

@@ -62,7 +62,12 @@ struct network {
 	struct list pending;
 	struct loop_timer sync_timer, resync_timer;
 	struct loop_io drop_io;
-	bool services_changed, pods_changed; /* since the last sync */
+	bool services_changed, pods_changed; /* since the last sync; services: all of them are to be looked at */
+	struct strmap *svcs;		     /* "namespace/name" -> struct svc, network_services.c's */
+	struct strmap *fronts;		     /* front end as text -> the struct svc that has it */
+	struct list dirty;		     /* services that changed since the last sync */
+	bool service_clashes;		     /* two services want one address: none is compiled without the others */
+	uint64_t services_compiled;	     /* in all, for the metrics */
 	int64_t synced_at;		     /* monotonic ms */
 	uint64_t repairs;		     /* differences that comparisons found */
 	uint64_t generation;		     /* of the last applied policies */
@@ -80,7 +85,11 @@ int network_sync_pods(struct network *n, struct err *err);
 /* network_compare.c: what others did to the maps becomes a difference that the next sync repairs, and is counted. */
 void network_compare(struct network *n);
 /* network_services.c */
-int network_sync_services(struct network *n, struct err *err);
+int network_sync_services(struct network *n, struct err *err); /* what changed, or all of them */
+bool network_services_due(const struct network *n);
+void network_services_event(struct network *n, bool slice, const struct informer_item *old,
+			    const struct informer_item *new);
+void network_services_free(struct network *n);
 /* network_cni.c */
 void network_cni(struct cni_request *req, void *network);
 void network_cni_pod_seen(struct network *n);				  /* pods changed: pending ADDs look again */

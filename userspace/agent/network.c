@@ -64,8 +64,8 @@ int network_sync(struct network *n, struct err *err)
 {
 	struct err services = ERR_INIT, pods = ERR_INIT;
 
-	if (n->services_changed && network_sync_services(n, &services) >= 0)
-		n->services_changed = false;
+	if (network_services_due(n) && network_sync_services(n, &services) < 0)
+		n->services_changed = true;
 	if (n->pods_changed) {
 		n->pods_changed = false; /* before: a sync may ask for another */
 		if (network_sync_pods(n, &pods) < 0)
@@ -120,7 +120,7 @@ static void changed(struct informer *inf, void *arg, struct informer_item *old, 
 			return; /* a heartbeat */
 	}
 	if (inf == n->services || inf == n->slices) {
-		n->services_changed = true;
+		network_services_event(n, inf == n->slices, old, new);
 		schedule(n);
 		return;
 	}
@@ -306,6 +306,7 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	n->loop = loop;
 	n->kube = kube;
 	list_init(&n->pending);
+	list_init(&n->dirty);
 	n->services_changed = n->pods_changed = true;
 	n->sync_timer = (struct loop_timer){ .fn = sync_due, .arg = n };
 	n->resync_timer = (struct loop_timer){ .fn = resync_due, .arg = n };
@@ -313,7 +314,9 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	n->state_dir = strdup(config->state_dir);
 	n->locals = strmap_new();
 	n->ipcache = strmap_new();
-	if (!n->node_name || !n->state_dir || !n->locals || !n->ipcache) {
+	n->svcs = strmap_new();
+	n->fronts = strmap_new();
+	if (!n->node_name || !n->state_dir || !n->locals || !n->ipcache || !n->svcs || !n->fronts) {
 		r = err_set(err, ENOMEM, "out of memory");
 		goto fail;
 	}
@@ -383,6 +386,7 @@ void network_free(struct network *n)
 			free(it.value);
 	strmap_free(n->locals);
 	strmap_free(n->ipcache);
+	network_services_free(n);
 	policy_ids_free(n->ids);
 	free(n->cidrs);
 	ipam_free(n->ipam);

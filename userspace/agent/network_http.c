@@ -224,6 +224,8 @@ bool network_http(struct network *n, struct http_req *req)
 		return true;
 	}
 	body = json_pack("{s:o}", "items", items);
+	if (streq(what, "services"))
+		json_object_set_new(body, "servicesCompiled", json_integer((json_int_t)n->services_compiled));
 	if (streq(what, "drops"))
 		json_object_set_new(body, "recent", recent_drops(n));
 	text = json_dumps(body, JSON_COMPACT);
@@ -236,7 +238,7 @@ bool network_http(struct network *n, struct http_req *req)
 
 static struct {
 	struct metric *packets[2], *bytes[2], *drops, *entries, *capacity, *generation, *endpoints, *addresses,
-		*address_capacity, *repairs;
+		*address_capacity, *repairs, *compiled;
 } m;
 
 static void scrape_pods(struct network *n)
@@ -292,6 +294,7 @@ static void scrape(void *arg)
 			metric_set(m.capacity, (double)fill[i].capacity, fill[i].name);
 		}
 	metric_set(m.repairs, (double)n->repairs);
+	metric_set(m.compiled, (double)n->services_compiled);
 	metric_set(m.generation, (double)n->generation);
 	metric_set(m.endpoints, (double)strmap_len(n->locals));
 	metric_set(m.addresses, ipam_in_use(n->ipam));
@@ -313,6 +316,8 @@ void network_metrics(struct network *n)
 	m.entries = metric_new(METRIC_GAUGE, "skep_map_entries", "Entries of an eBPF map.", "map", NULL, 0);
 	m.repairs = metric_new(METRIC_COUNTER, "skep_map_repairs_total",
 			       "Map entries that the periodic comparison found wrong.", "", NULL, 0);
+	m.compiled = metric_new(METRIC_COUNTER, "skep_services_compiled_total",
+				"Services brought into the maps: those that changed, and all at times.", "", NULL, 0);
 	m.capacity = metric_new(METRIC_GAUGE, "skep_map_capacity", "Entries an eBPF map can hold.", "map", NULL, 0);
 	m.generation = metric_new(METRIC_GAUGE, "skep_policy_generation", "Policies applied so often.", "", NULL, 0);
 	m.endpoints = metric_new(METRIC_GAUGE, "skep_endpoints", "Sandboxes with a network.", "", NULL, 0);

@@ -1,11 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Services into the data plane: what is compiled against what the maps hold, front end by front end. */
+/*
+ * Services into the data plane. What changed is compiled by itself: a service, its slices, and the front ends that it
+ * had. All of them are compiled, and compared with the maps front end by front end, at start, in every resync, after a
+ * failure, and while two services claim one address.
+ */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../lib/base/cleanup.h"
+#include "../lib/base/str.h"
 #include "network-internal.h"
+
+#define SERVICE_NAME "kubernetes.io/service-name"
+
+/* What is known of one service; there as long as it exists, has slices, or has front ends in the maps. */
+struct svc {
+	struct list dirty; /* linked to itself: not dirty */
+	char **slices;	   /* keys of its EndpointSlices */
+	size_t n_slices;
+	struct dp_service *fronts; /* in the maps: address, port and protocol */
+	size_t n_fronts;
+	char key[]; /* "namespace/name" */
+};
 
 static int compare_dp(const struct dp_service *a, const struct service_front *b)
 {
@@ -89,7 +107,234 @@ static size_t gather(const struct informer *inf, const void **out)
 	return n;
 }
 
-int network_sync_services(struct network *n, struct err *err)
+/* --- which service has what ----------------------------------------------------------------------------------------
+ */
+
+enum { FRONT_TEXT = INET6_ADDRSTRLEN + 16 };
+
+static const char *front_text(const struct ip_addr *vip, uint16_t port, uint8_t proto, char buf[FRONT_TEXT])
+{
+	char ip[INET6_ADDRSTRLEN];
+
+	snprintf(buf, FRONT_TEXT, "%s %u %u", ip_text(vip, ip), port, proto);
+	return buf;
+}
+
+static struct svc *svc_get(struct network *n, const char *key)
+{
+	struct svc *s = strmap_get(n->svcs, key);
+	size_t len = strlen(key) + 1;
+
+	if (s)
+		return s;
+	s = calloc(1, sizeof(*s) + len);
+	if (!s)
+		return NULL;
+	memcpy(s->key, key, len);
+	list_init(&s->dirty);
+	if (strmap_set(n->svcs, key, s, NULL) < 0) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void svc_free(struct svc *s)
+{
+	for (size_t i = 0; i < s->n_slices; i++)
+		free(s->slices[i]);
+	free(s->slices);
+	free(s->fronts);
+	list_remove(&s->dirty);
+	free(s);
+}
+
+void network_services_free(struct network *n)
+{
+	if (n->svcs)
+		for (struct strmap_iter it = { 0 }; strmap_next(n->svcs, &it);)
+			svc_free(it.value);
+	strmap_free(n->svcs);
+	strmap_free(n->fronts);
+}
+
+static void mark(struct network *n, struct svc *s)
+{
+	if (!s)
+		n->services_changed = true; /* out of memory: look at all, later */
+	else if (list_empty(&s->dirty))
+		list_push_back(&n->dirty, &s->dirty);
+}
+
+static struct svc *svc_of_slice(struct network *n, const struct informer_item *it)
+{
+	const struct api_meta *m = &it->obj->metadata;
+	const char *name = api_map_get(&m->labels, SERVICE_NAME);
+	char key[600];
+
+	if (!name)
+		return NULL;
+	snprintf(key, sizeof(key), "%s/%s", m->namespace_ ? m->namespace_ : "", name);
+	return svc_get(n, key);
+}
+
+static void slice_gone(struct svc *s, const char *key)
+{
+	for (size_t i = 0; i < s->n_slices; i++)
+		if (streq(s->slices[i], key)) {
+			free(s->slices[i]);
+			s->slices[i] = s->slices[--s->n_slices];
+			return;
+		}
+}
+
+static bool slice_comes(struct svc *s, const char *key)
+{
+	char **list = reallocarray(s->slices, s->n_slices + 1, sizeof(*list));
+
+	if (!list)
+		return false;
+	s->slices = list;
+	list[s->n_slices] = strdup(key);
+	return list[s->n_slices] && ++s->n_slices;
+}
+
+void network_services_event(struct network *n, bool slice, const struct informer_item *old,
+			    const struct informer_item *new)
+{
+	struct svc *s;
+
+	if (!slice) {
+		mark(n, svc_get(n, (new ? new : old)->key));
+		return;
+	}
+	if (old && (s = svc_of_slice(n, old))) {
+		slice_gone(s, old->key);
+		mark(n, s);
+	}
+	if (new && (s = svc_of_slice(n, new)))
+		mark(n, slice_comes(s, new->key) ? s : NULL);
+}
+
+bool network_services_due(const struct network *n)
+{
+	return n->services_changed || !list_empty(&n->dirty);
+}
+
+/* --- one service ---------------------------------------------------------------------------------------------------
+ */
+
+static void forget_fronts(struct network *n, struct svc *s)
+{
+	char text[FRONT_TEXT];
+
+	for (size_t i = 0; i < s->n_fronts; i++) {
+		front_text(&s->fronts[i].vip, s->fronts[i].port, s->fronts[i].proto, text);
+		if (strmap_get(n->fronts, text) == s)
+			strmap_del(n->fronts, text);
+	}
+	free(s->fronts);
+	s->fronts = NULL;
+	s->n_fronts = 0;
+}
+
+static int remember_front(struct network *n, struct svc *s, const struct service_front *f)
+{
+	struct dp_service *list = reallocarray(s->fronts, s->n_fronts + 1, sizeof(*list));
+	char text[FRONT_TEXT];
+
+	if (!list)
+		return -ENOMEM;
+	s->fronts = list;
+	list[s->n_fronts++] = (struct dp_service){ .vip = f->vip, .port = f->port, .proto = f->proto };
+	return strmap_set(n->fronts, front_text(&f->vip, f->port, f->proto, text), s, NULL);
+}
+
+static bool in_table(const struct service_table *t, const struct dp_service *d)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!compare_dp(d, &t->fronts[i]))
+			return true;
+	return false;
+}
+
+/* 1: it cannot be seen to without the others. */
+static int sync_one(struct network *n, struct svc *s, struct err *err)
+{
+	cleanup(free) const struct api_endpoint_slice **slices = calloc(s->n_slices + 1, sizeof(*slices));
+	struct informer_item *it = informer_get_key(n->services, s->key);
+	const struct api_service *service = it ? (const struct api_service *)it->obj : NULL;
+	size_t n_slices = 0;
+	struct service_table table;
+	char text[FRONT_TEXT];
+	int r;
+
+	if (!slices)
+		return err_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < s->n_slices; i++) {
+		it = informer_get_key(n->slices, s->slices[i]);
+		if (it)
+			slices[n_slices++] = (const struct api_endpoint_slice *)it->obj;
+	}
+	r = service_compile(&service, service ? 1 : 0, slices, n_slices, &table, err);
+	if (r < 0)
+		return r;
+	r = table.clashes;
+	for (size_t i = 0; !r && i < table.n; i++) {
+		const struct service_front *f = &table.fronts[i];
+		struct svc *owner = strmap_get(n->fronts, front_text(&f->vip, f->port, f->proto, text));
+
+		r = owner && owner != s;
+	}
+	for (size_t i = 0; !r && i < s->n_fronts; i++)
+		if (!in_table(&table, &s->fronts[i]))
+			r = dp_service_del(n->dp, &s->fronts[i], err);
+	for (size_t i = 0; !r && i < table.n; i++)
+		r = set_front(n, &table.fronts[i], err);
+	if (!r) {
+		forget_fronts(n, s);
+		for (size_t i = 0; !r && i < table.n; i++)
+			r = remember_front(n, s, &table.fronts[i]);
+		if (r < 0)
+			err_set(err, -r, "out of memory");
+		n->services_compiled++;
+	}
+	service_table_done(&table);
+	return r;
+}
+
+static void settle(struct network *n, struct svc *s)
+{
+	list_remove(&s->dirty);
+	list_init(&s->dirty);
+	if (s->n_fronts || s->n_slices || informer_get_key(n->services, s->key))
+		return;
+	strmap_del(n->svcs, s->key);
+	svc_free(s);
+}
+
+/* --- all of them ---------------------------------------------------------------------------------------------------
+ */
+
+static int remember_all(struct network *n, const struct service_table *t)
+{
+	char key[600];
+
+	for (struct strmap_iter it = { 0 }; strmap_next(n->svcs, &it);)
+		forget_fronts(n, it.value);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct api_meta *m = &t->fronts[i].service->metadata;
+		struct svc *s;
+
+		snprintf(key, sizeof(key), "%s/%s", m->namespace_ ? m->namespace_ : "", m->name);
+		s = svc_get(n, key);
+		if (!s || remember_front(n, s, &t->fronts[i]) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int sync_all(struct network *n, struct err *err)
 {
 	cleanup(free) const void **services = calloc(informer_len(n->services) + 1, sizeof(*services));
 	cleanup(free) const void **slices = calloc(informer_len(n->slices) + 1, sizeof(*slices));
@@ -106,6 +351,29 @@ int network_sync_services(struct network *n, struct err *err)
 	if (r < 0)
 		return r;
 	r = apply(n, &table, err);
+	if (!r && remember_all(n, &table) < 0)
+		r = err_set(err, ENOMEM, "out of memory");
+	n->service_clashes = table.clashes;
+	n->services_compiled += n_services;
 	service_table_done(&table);
+	while (!r && !list_empty(&n->dirty))
+		settle(n, list_first(&n->dirty, struct svc, dirty));
+	n->services_changed = r < 0;
 	return r;
+}
+
+int network_sync_services(struct network *n, struct err *err)
+{
+	while (!n->services_changed && !n->service_clashes && !list_empty(&n->dirty)) {
+		struct svc *s = list_first(&n->dirty, struct svc, dirty);
+		int r = sync_one(n, s, err);
+
+		if (r < 0)
+			return r;
+		if (r > 0)
+			n->services_changed = true;
+		else
+			settle(n, s);
+	}
+	return n->services_changed || n->service_clashes ? sync_all(n, err) : 0;
 }

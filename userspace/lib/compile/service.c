@@ -193,6 +193,7 @@ int service_compile(const struct api_service *const *services, size_t n_services
 	for (size_t i = 0; i < t.n; i++)
 		if (!kept || service_front_compare(&t.fronts[i], &t.fronts[kept - 1]))
 			t.fronts[kept++] = t.fronts[i];
+	t.clashes = kept < t.n;
 	t.n = kept;
 	*ret = t;
 	r = 0;

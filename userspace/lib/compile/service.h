@@ -27,6 +27,7 @@ struct service_front {
 struct service_table {
 	struct service_front *fronts; /* sorted by address, port, protocol */
 	size_t n;
+	bool clashes; /* some service did not get an address that another one has */
 	struct arena arena;
 };
 /* Two services with one address (a bug elsewhere): the older one has it. */
