@@ -122,7 +122,7 @@ struct object *object_new(const struct resource *r, const char *key, const void 
 /* The object's JSON with another resourceVersion (deletions carry the revision of the deletion). */
 struct http_buf *object_json_at(const struct resource *r, const struct object *o, int64_t rev);
 /* What goes into the store: fixed head first, no resourceVersion. 0 or -ENOMEM. obj loses metadata.resourceVersion. */
-int object_encode(const struct resource *r, json_t *obj, struct strbuf *out);
+int object_encode(const struct resource *r, json_t *obj, const struct strbuf *managed, struct strbuf *out);
 /* The event of index i in the ring, oldest first. */
 static inline struct event *ring_at(const struct resource *r, size_t i)
 {
@@ -273,9 +273,13 @@ struct call {
 	json_t *old;		     /* present object, with resourceVersion; NULL: absent */
 	json_t *stored;		     /* of a view: the present object as it is stored */
 	int64_t old_rev;
-	json_t *obj;	  /* what will be written */
-	json_t *reply;	  /* answer with this instead of the object written (scale) */
-	int64_t want_rev; /* resourceVersion demanded; 0: any */
+	struct strbuf managed;	   /* managed.c: managedFields of old */
+	struct strbuf new_managed; /* those of obj, if managed_changed */
+	bool managed_changed;
+	char manager[132]; /* who writes, for managedFields; "" not looked up yet */
+	json_t *obj;	   /* what will be written */
+	json_t *reply;	   /* answer with this instead of the object written (scale) */
+	int64_t want_rev;  /* resourceVersion demanded; 0: any */
 	int tries;
 	int success_code;
 	bool generated_name;
@@ -316,6 +320,7 @@ void call_conflict(struct call *c, const char *fmt, ...) __attribute__((format(p
 void call_invalid(struct call *c, const struct api_errs *errs);
 void call_invalid1(struct call *c, enum api_cause cause, const char *field, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+void call_options_invalid(struct call *c, const char *kind, const struct api_errs *errs); /* of parameters */
 void call_oom(struct call *c);
 void call_store_error(struct call *c, int r, const struct err *err);
 const char *call_query(struct call *c, const char *name); /* NULL for inner calls */
@@ -435,9 +440,15 @@ int call_resource_version(struct call *c, int64_t *ret_rev, bool *ret_zero);
 
 /* create.c: checks and fields of a new object in c->body; -1: answered. */
 int object_prepare_create(struct call *c, json_t *obj);
+/* What is decided anew with every try: addresses, names of kinds. -1: answered. */
+int object_finish_create(struct call *c, json_t *obj);
 /* update.c: what an update may change. -1: answered. */
 int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool status);
 int object_check_namespace(struct call *c);
+/* resourceVersion that obj demands, to c->want_rev; -1: answered. */
+int call_body_version(struct call *c, const json_t *obj);
+bool node_owns(struct call *c); /* a node writes only what is bound to it; false: answered */
+#define STALE "the object has been modified; please apply your changes to the latest version and try again"
 void object_set_generation(struct call *c, json_t *obj, const json_t *old); /* one more if the spec differs */
 
 /* admission.c: sends what was decided through the plugins; then() once all agree, else the call has been answered. */

@@ -24,7 +24,7 @@ static enum body_type body_type(const char *content_type)
 	if (IS("application/json") || IS("application/json-patch+json") || IS("application/merge-patch+json") ||
 	    IS("application/strategic-merge-patch+json"))
 		return BODY_JSON;
-	if (IS("application/yaml") || IS("application/x-yaml") || IS("text/yaml"))
+	if (IS("application/yaml") || IS("application/x-yaml") || IS("application/apply-patch+yaml") || IS("text/yaml"))
 		return BODY_YAML;
 	if (IS("application/vnd.kubernetes.protobuf"))
 		return BODY_PROTOBUF;

@@ -33,6 +33,8 @@ struct call *call_new(struct apiserver *s, struct http_req *req)
 	c->verb = "";
 	list_init(&c->wait_link);
 	strbuf_init(&c->encoded);
+	strbuf_init(&c->managed);
+	strbuf_init(&c->new_managed);
 	list_push_back(&s->calls, &c->link);
 	s->n_calls++;
 	if (req)
@@ -75,6 +77,8 @@ void call_unref(struct call *c)
 	json_decref(c->obj);
 	json_decref(c->reply);
 	strbuf_done(&c->encoded);
+	strbuf_done(&c->managed);
+	strbuf_done(&c->new_managed);
 	if (c->parent)
 		call_unref(c->parent);
 	free(c);
@@ -278,6 +282,13 @@ void call_conflict(struct call *c, const char *fmt, ...)
 void call_invalid(struct call *c, const struct api_errs *errs)
 {
 	call_json(c, 422, api_status_invalid(call_kind(c), c->name, errs));
+}
+
+void call_options_invalid(struct call *c, const char *kind, const struct api_errs *errs)
+{
+	const struct api_kind options = { .group = "meta.k8s.io", .version = "v1", .kind = kind };
+
+	call_json(c, 422, api_status_invalid(&options, "", errs));
 }
 
 void call_invalid1(struct call *c, enum api_cause cause, const char *field, const char *fmt, ...)

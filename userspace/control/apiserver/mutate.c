@@ -5,6 +5,7 @@
  * change() decides again.
  */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,9 +47,10 @@ static int set_old(struct call *c, const void *value, size_t len, int64_t rev)
 	json_decref(c->old);
 	c->old = NULL;
 	c->old_rev = 0;
+	strbuf_clear(&c->managed);
 	if (!value)
 		return 0;
-	if (api_json_parse(value, len, &c->old, NULL, NULL) < 0)
+	if (managed_split(c->res, value, len, &c->old, &c->managed) < 0)
 		return -EIO;
 	custom_convert(c->res, c->old);
 	snprintf(rv, sizeof(rv), "%lld", (long long)rev);
@@ -104,10 +106,12 @@ static void answer_object(struct call *c, struct http_buf *json)
 /* The object as it is, unwritten: dry runs and changes that change nothing. */
 static void answer_unwritten(struct call *c, json_t *obj)
 {
-	if (c->reply)
+	if (c->reply) {
 		call_json(c, c->success_code ? c->success_code : 200, TAKE(c->reply));
-	else
-		call_object_json(c, c->success_code ? c->success_code : 200, obj);
+		return;
+	}
+	managed_attach(managed_text(c), obj);
+	call_object_json(c, c->success_code ? c->success_code : 200, obj);
 }
 
 void mutate_decide(struct call *c)
@@ -142,7 +146,7 @@ static void write_admitted(struct call *c)
 			answer_unwritten(c, c->obj);
 			break;
 		}
-		if (object_encode(c->res, c->obj, &c->encoded) < 0) {
+		if (object_encode(c->res, c->obj, managed_text(c), &c->encoded) < 0) {
 			call_oom(c);
 			break;
 		}

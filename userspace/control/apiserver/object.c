@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One object as the cache keeps it (bytes and a small index), its form in the store, and helpers on JSON trees. */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -81,17 +82,17 @@ struct object *object_new(const struct resource *r, const char *key, const void 
 {
 	size_t key_len = strlen(key);
 	const char *slash = strrchr(key, '/');
-	cleanup(strbuf_done) struct strbuf shown = STRBUF_INIT;
+	cleanup(strbuf_done) struct strbuf shown = STRBUF_INIT, managed = STRBUF_INIT;
 	json_t *tree = NULL;
 	struct object *o;
 
-	if (api_json_parse(value, len, &tree, NULL, NULL) < 0)
+	if (managed_split(r, value, len, &tree, r->custom || r->view_of ? &managed : NULL) < 0)
 		return NULL;
 	if (r->custom || r->view_of) {
 		/* Stored in whatever version, shown in this one. */
 		custom_convert(r, tree);
 		tree = view_of_stored(r, tree);
-		if (!json_is_object(tree) || object_encode(r, tree, &shown) < 0) {
+		if (!json_is_object(tree) || object_encode(r, tree, &managed, &shown) < 0) {
 			json_decref(tree);
 			return NULL;
 		}
@@ -137,7 +138,7 @@ static int dump(const char *data, size_t len, void *arg)
 	return out->oom ? -1 : 0;
 }
 
-int object_encode(const struct resource *r, json_t *obj, struct strbuf *out)
+int object_encode(const struct resource *r, json_t *obj, const struct strbuf *managed, struct strbuf *out)
 {
 	json_t *meta = obj_meta(obj), *v;
 	bool first = true;
@@ -150,6 +151,11 @@ int object_encode(const struct resource *r, json_t *obj, struct strbuf *out)
 	json_object_del(meta, "selfLink");
 	strbuf_clear(out);
 	strbuf_add(out, r->head, r->head_len);
+	if (managed->len) {
+		strbuf_adds(out, "\"managedFields\":");
+		strbuf_add(out, managed->buf, managed->len);
+		first = false;
+	}
 	json_object_foreach (meta, key, v) {
 		if (!first)
 			strbuf_addc(out, ',');

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* create: what the server sets, defaults, what single kinds need, validation, and the namespace that must be there. */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -115,6 +116,8 @@ int object_prepare_create(struct call *c, json_t *obj)
 		json_object_del(meta, "generation");
 
 	api_default(kind, obj);
+	if (managed_create(c, obj) < 0)
+		return -1;
 	if (streq(kind->plural, "pods") && pod_prepare_create(c, obj) < 0)
 		return -1;
 	if (streq(kind->plural, "namespaces") && namespace_prepare_create(obj) < 0) {
@@ -126,6 +129,22 @@ int object_prepare_create(struct call *c, json_t *obj)
 	kind_warn(c);
 	api_default(kind, obj);
 	return 0; /* it is validated when admission is through with it */
+}
+
+int object_finish_create(struct call *c, json_t *obj)
+{
+	if (c->res->custom && crd_terminating(c->s, c->res->kind)) {
+		call_status(c, 405, "MethodNotAllowed",
+			    "create not allowed while custom resource definition is terminating");
+		return -1;
+	}
+	if (streq(c->res->kind->plural, "services") && service_prepare_create(c, obj) < 0)
+		return -1;
+	if (crd_is(c->res->kind) && crd_decide(c->s, obj) < 0) {
+		call_oom(c);
+		return -1;
+	}
+	return 0;
 }
 
 static enum change create_change(struct call *c)
@@ -144,21 +163,10 @@ static enum change create_change(struct call *c)
 	}
 	if (c->generated_name)
 		obj_set_str(c->body, "metadata.name", c->name);
-	if (c->res->custom && crd_terminating(c->s, c->res->kind)) {
-		call_status(c, 405, "MethodNotAllowed",
-			    "create not allowed while custom resource definition is terminating");
-		return CHANGE_ANSWERED;
-	}
 	c->obj = json_deep_copy(c->body);
 	if (!c->obj) {
 		call_oom(c);
 		return CHANGE_ANSWERED;
 	}
-	if (streq(c->res->kind->plural, "services") && service_prepare_create(c, c->obj) < 0)
-		return CHANGE_ANSWERED;
-	if (crd_is(c->res->kind) && crd_decide(c->s, c->obj) < 0) {
-		call_oom(c);
-		return CHANGE_ANSWERED;
-	}
-	return CHANGE_WRITE;
+	return object_finish_create(c, c->obj) < 0 ? CHANGE_ANSWERED : CHANGE_WRITE;
 }

@@ -4,6 +4,7 @@
  * the present one, what the server owns is restored, and the rest is defaulted and validated.
  */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,8 +15,6 @@
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 #include "encrypt.h"
-
-#define STALE "the object has been modified; please apply your changes to the latest version and try again"
 
 static enum change update_change(struct call *c);
 static enum change patch_change(struct call *c);
@@ -176,7 +175,7 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 }
 
 /* resourceVersion that the body demands: 0 = none. */
-static int body_version(struct call *c, const json_t *obj)
+int call_body_version(struct call *c, const json_t *obj)
 {
 	const char *rv = api_get_str(obj, "metadata.resourceVersion");
 
@@ -205,14 +204,14 @@ void registry_update(struct call *c)
 			    "the name of the object (%.253s) does not match the name on the URL (%s)", name, c->name);
 		return;
 	}
-	if (object_check_namespace(c) < 0 || body_version(c, c->body) < 0)
+	if (object_check_namespace(c) < 0 || call_body_version(c, c->body) < 0)
 		return;
 	c->change = update_change;
 	registry_mutate(c);
 }
 
 /* A node writes status only of pods that are bound to it. */
-static bool node_owns(struct call *c)
+bool node_owns(struct call *c)
 {
 	const char *node = authz_node_of(&c->who);
 
@@ -250,7 +249,14 @@ static enum change update_change(struct call *c)
 /* Steals obj. */
 static enum change finish_update(struct call *c, json_t *obj)
 {
-	if (object_prepare_update(c, obj, c->old, streq(c->sub, "status")) < 0) {
+	json_t *asked = managed_take(obj);
+	int r;
+
+	r = object_prepare_update(c, obj, c->old, streq(c->sub, "status"));
+	if (r == 0)
+		r = managed_track(c, obj, asked);
+	json_decref(asked);
+	if (r < 0) {
 		json_decref(obj);
 		return CHANGE_ANSWERED;
 	}
@@ -259,7 +265,8 @@ static enum change finish_update(struct call *c, json_t *obj)
 		call_oom(c);
 		return CHANGE_ANSWERED;
 	}
-	if (json_equal(obj, c->old) && !encrypt_stale(c->s->store, c->key)) {
+	/* What is of no matter to owners may still differ: the order of a list. */
+	if (r == 0 && json_equal(obj, c->old) && !encrypt_stale(c->s->store, c->key)) {
 		json_decref(obj);
 		return CHANGE_NONE;
 	}
@@ -290,17 +297,15 @@ void registry_patch(struct call *c)
 	struct api_errs dups = { 0 };
 
 	if (type == PATCH_APPLY) {
-		call_status(
-			c, 415, "UnsupportedMediaType",
-			"server-side apply (application/apply-patch+yaml) is not available on this server; use client-side apply or "
-			"application/strategic-merge-patch+json");
+		registry_apply(c);
 		return;
 	}
 	if (type == PATCH_UNKNOWN) {
 		call_status(
 			c, 415, "UnsupportedMediaType",
 			"the body of the request was in an unknown format - accepted media types include: "
-			"application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+			"application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, "
+			"application/apply-patch+yaml");
 		return;
 	}
 	if (type == PATCH_STRATEGIC && c->res->custom) {
@@ -324,10 +329,27 @@ void registry_patch(struct call *c)
 		return;
 	}
 	/* A patch that names a version is conditional on it. */
-	if (type != PATCH_JSON && body_version(c, c->body) < 0)
+	if (type != PATCH_JSON && call_body_version(c, c->body) < 0)
 		return;
 	c->change = patch_change;
 	registry_mutate(c);
+}
+
+/* The patch is about managedFields, or about all of metadata. */
+static bool names_managed(const json_t *ops)
+{
+	json_t *op;
+	size_t i;
+
+	json_array_foreach (ops, i, op) {
+		const char *path = json_string_value(json_object_get(op, "path"));
+		const char *from = json_string_value(json_object_get(op, "from"));
+
+		if ((path && (streq(path, "/metadata") || str_starts(path, "/metadata/managedFields"))) ||
+		    (from && (streq(from, "/metadata") || str_starts(from, "/metadata/managedFields"))))
+			return true;
+	}
+	return false;
 }
 
 static enum change patch_change(struct call *c)
@@ -336,6 +358,7 @@ static enum change patch_change(struct call *c)
 	struct api_errs errs = { 0 };
 	struct err err = ERR_INIT;
 	json_t *obj = NULL;
+	const char *rv;
 	int r;
 
 	if (!c->old) {
@@ -350,7 +373,10 @@ static enum change patch_change(struct call *c)
 	}
 	switch (patch_type(c)) {
 	case PATCH_JSON:
+		if (names_managed(c->body))
+			managed_attach(&c->managed, c->old);
 		r = api_patch_json(c->old, c->body, &obj, &err);
+		json_decref(managed_take(c->old));
 		break;
 	case PATCH_MERGE:
 		r = api_patch_merge(c->old, c->body, &obj, &err);
@@ -380,6 +406,13 @@ static enum change patch_change(struct call *c)
 	if (!streq(api_get_str(obj, "metadata.name"), c->name)) {
 		json_decref(obj);
 		call_invalid1(c, API_C_INVALID, "metadata.name", "Invalid value: field is immutable");
+		return CHANGE_ANSWERED;
+	}
+	/* One that sets a version is conditional on it, whichever way it is written. */
+	rv = api_get_str(obj, "metadata.resourceVersion");
+	if (rv && *rv && !streq(rv, api_get_str(c->old, "metadata.resourceVersion"))) {
+		json_decref(obj);
+		call_conflict(c, STALE);
 		return CHANGE_ANSWERED;
 	}
 	api_check(type, obj, &errs);

@@ -4,6 +4,7 @@
  * owner.
  */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +107,21 @@ static int patched(struct call *c, const json_t *scale, json_t **ret)
 	return r;
 }
 
+static void refuse_replicas(struct call *c, const json_t *replicas)
+{
+	call_status(
+		c, json_is_integer(replicas) ? 422 : 400, json_is_integer(replicas) ? "Invalid" : "BadRequest",
+		"Scale.autoscaling \"%s\" is invalid: spec.replicas: Invalid value: must be a whole number from 0 to 2147483647",
+		c->name);
+}
+
+static int prepare_scaled(struct call *c, json_t *obj)
+{
+	api_default(c->res->kind, obj);
+	object_set_generation(c, obj, c->old);
+	return 0;
+}
+
 static enum change scale_change(struct call *c)
 {
 	json_t *scale, *want = NULL, *replicas;
@@ -133,10 +149,7 @@ static enum change scale_change(struct call *c)
 	replicas = api_get(want, "spec.replicas");
 	if (replicas && (!json_is_integer(replicas) || json_integer_value(replicas) < 0 ||
 			 json_integer_value(replicas) > INT32_MAX)) {
-		call_status(
-			c, json_is_integer(replicas) ? 422 : 400, json_is_integer(replicas) ? "Invalid" : "BadRequest",
-			"Scale.autoscaling \"%s\" is invalid: spec.replicas: Invalid value: must be a whole number from 0 to 2147483647",
-			c->name);
+		refuse_replicas(c, replicas);
 		json_decref(want);
 		return CHANGE_ANSWERED;
 	}
@@ -172,8 +185,65 @@ static enum change scale_change(struct call *c)
 		if (bad)
 			return CHANGE_ANSWERED;
 	}
+	if (managed_track(c, c->obj, NULL) < 0)
+		return CHANGE_ANSWERED;
 	(void)api_set(c->obj, "metadata.generation", json_integer(api_get_int(c->old, "metadata.generation", 0) + 1));
 	return CHANGE_WRITE;
+}
+
+/* An applied Scale owns its owner's replicas, as the manager's entry for this subresource. */
+static enum change scale_apply_change(struct call *c)
+{
+	json_t *replicas = api_get(c->body, "spec.replicas"), *config;
+	const char *rv = api_get_str(c->body, "metadata.resourceVersion");
+	int r;
+
+	if (!c->old) {
+		call_not_found(c);
+		return CHANGE_ANSWERED;
+	}
+	if (rv && *rv && !streq(rv, api_get_str(c->old, "metadata.resourceVersion"))) {
+		call_conflict(c, STALE);
+		return CHANGE_ANSWERED;
+	}
+	config = json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", c->res->api_version, "kind", c->res->kind->kind,
+			   "metadata", "name", c->name);
+	if (config && replicas)
+		(void)api_set(config, replicas_path(c), json_incref(replicas));
+	if (!config) {
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
+	r = apply_config(c, config, MANAGED_ALL, prepare_scaled, &c->obj);
+	json_decref(config);
+	if (r < 0)
+		return CHANGE_ANSWERED;
+	c->reply = scale_of(c, c->obj);
+	if (!c->reply) {
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
+	return !c->managed_changed && json_equal(c->obj, c->old) ? CHANGE_NONE : CHANGE_WRITE;
+}
+
+static void scale_apply(struct call *c)
+{
+	json_t *n;
+
+	if (apply_check_options(c) < 0 || call_read_any(c, &c->body, NULL) < 0)
+		return;
+	n = api_get(c->body, "spec.replicas");
+	if (!streq(api_get_str(c->body, "kind"), "Scale") ||
+	    !streq(api_get_str(c->body, "apiVersion"), "autoscaling/v1")) {
+		call_status(c, 400, "BadRequest", "the body is not an autoscaling/v1 Scale object");
+		return;
+	}
+	if (n && (!json_is_integer(n) || json_integer_value(n) < 0 || json_integer_value(n) > INT32_MAX)) {
+		refuse_replicas(c, n);
+		return;
+	}
+	c->change = scale_apply_change;
+	registry_mutate(c);
 }
 
 void scale_handle(struct call *c)
@@ -189,8 +259,11 @@ void scale_handle(struct call *c)
 		const char *type = http_req_header(c->req, "content-type");
 
 		if (type && !strncasecmp(type, "application/apply-patch", 23)) {
-			call_status(c, 415, "UnsupportedMediaType",
-				    "server-side apply is not available on this server");
+			if (!strncasecmp(type, "application/apply-patch+yaml", 28))
+				scale_apply(c);
+			else
+				call_status(c, 415, "UnsupportedMediaType",
+					    "an applied configuration is application/apply-patch+yaml");
 			return;
 		}
 	}

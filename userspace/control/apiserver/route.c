@@ -4,6 +4,7 @@
  * they, and in which form. Everything here happens before the first look at the body.
  */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,6 +305,8 @@ static void route_found(struct call *c)
 		return;
 	}
 	c->dry_run = dry && *dry;
+	if (managed_check_manager(c) < 0)
+		return;
 	crd_warn(c);
 	cache_wait(c, 0, LOAD_TIMEOUT_MS, when_loaded);
 }

@@ -6,6 +6,7 @@
  * It costs memory only from its first request on. Writes read and write the stored form.
  */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <errno.h>
 #include <string.h>
@@ -74,7 +75,7 @@ int view_settle(struct call *c)
 int view_encode(struct call *c, struct strbuf *out)
 {
 	json_t *stored = api_view_stored(c->res->kind, c->obj, c->old ? c->stored : NULL);
-	int r = stored ? object_encode(c->res->view_of, stored, out) : -ENOMEM;
+	int r = stored ? object_encode(c->res->view_of, stored, managed_text(c), out) : -ENOMEM;
 
 	json_decref(stored);
 	return r;

@@ -13,6 +13,8 @@ static struct field_type elem_type(const struct api_field *f)
 {
 	struct field_type t = { .shape = FIELD_LEAF };
 
+	if (f->type == API_NESTED && f->nested)
+		return field_type_of(f->nested);
 	if (f->type == API_RAW) {
 		t.shape = FIELD_ANY;
 	} else if (f->type == API_OBJECT && !f->object->atomic) {
@@ -279,7 +281,7 @@ static int set_object(struct setter *s, struct field_type t, const json_t *v, co
 		struct field_type ct = field_type_member(t, key, &known);
 		int r;
 
-		if (s->strict && t.shape == FIELD_STRUCT && !known)
+		if (s->strict && t.shape == FIELD_STRUCT && !known && !(t.object->flags & API_TYPE_OPEN))
 			return set_error(s, &here, "field not declared in schema");
 		r = set_walk(s, ct, child, &here, &member, &sub);
 		if (r < 0)

@@ -155,6 +155,8 @@ int managed_from_json(struct fset_mem *mem, const json_t *array, struct managed 
 	size_t i;
 	int r;
 
+	if (json_array_size(array) > MANAGED_MAX_ENTRIES)
+		return err_set(err, EINVAL, "metadata.managedFields has more than %d entries", MANAGED_MAX_ENTRIES);
 	if (!json_is_array(array))
 		return err_set(err, EINVAL, "metadata.managedFields must be a list");
 	json_array_foreach (array, i, entry) {
@@ -186,6 +188,30 @@ int managed_from_json(struct fset_mem *mem, const json_t *array, struct managed 
 		return err_set(err, ENOMEM, "out of memory");
 	*ret = m;
 	return 0;
+}
+
+static int id_order(const void *pa, const void *pb)
+{
+	const struct managed_entry *a = pa, *b = pb;
+	int r = (int)a->apply - (int)b->apply;
+
+	r = r ? r : strcmp(a->manager, b->manager);
+	r = r ? r : strcmp(a->api_version, b->api_version);
+	return r ? r : strcmp(a->subresource, b->subresource);
+}
+
+bool managed_same_owners(struct managed *a, struct managed *b)
+{
+	if (a->n != b->n)
+		return false;
+	if (a->n > 1) {
+		qsort(a->v, a->n, sizeof(a->v[0]), id_order);
+		qsort(b->v, b->n, sizeof(b->v[0]), id_order);
+	}
+	for (size_t i = 0; i < a->n; i++)
+		if (id_order(&a->v[i], &b->v[i]) != 0 || !fset_equal(a->v[i].set, b->v[i].set))
+			return false;
+	return true;
 }
 
 /* --- writing ------------------------------------------------------------------------------------------------------ */

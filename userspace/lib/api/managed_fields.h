@@ -13,8 +13,9 @@
 
 #include "field_walk.h"
 
-#define MANAGED_MAX_NAME    128 /* bytes of a manager's name */
-#define MANAGED_MAX_UPDATES 10	/* entries of updates; older ones are merged into "ancient-changes" */
+#define MANAGED_MAX_ENTRIES 1000 /* that a client may send */
+#define MANAGED_MAX_NAME    128	 /* bytes of a manager's name */
+#define MANAGED_MAX_UPDATES 10	 /* entries of updates; older ones are merged into "ancient-changes" */
 #define MANAGED_LAST_APPLIED                                                                                           \
 	"kubectl.kubernetes.io/last-applied-configuration" /* what kubectl's client-side apply keeps */
 
@@ -46,6 +47,8 @@ enum managed_scope {
 int managed_read(struct fset_mem *mem, const char *text, size_t len, struct managed *ret);
 /* From what a client has sent: an array of entries. */
 int managed_from_json(struct fset_mem *mem, const json_t *array, struct managed *ret, struct err *err);
+/* The two say the same but for times. Both are reordered. */
+bool managed_same_owners(struct managed *a, struct managed *b);
 /* A client's way to drop all of it: an array of one empty entry. */
 bool managed_is_reset(const json_t *array);
 /* The JSON array, in Kubernetes' order; nothing for no entries. */
