@@ -38,6 +38,14 @@ struct admission {
 	json_t *own;	     /* obj, where the call has no such object */
 	json_t *own_old;     /* the same for old */
 	json_t *annotations; /* for the audit log: key to value */
+
+	/* of admission_webhook.c */
+	json_t *hooks; /* mutating ones that the request concerns */
+	size_t hook_next;
+	json_t *hooks_seen;  /* key -> object_version after it */
+	json_t *after_hooks; /* the object after the first round */
+	int object_version;
+	unsigned n_asked; /* questions under way */
 };
 
 /*
@@ -71,6 +79,6 @@ json_t *admission_parse(const struct object *o);
 void admission_range(const struct resource *r, const char *ns, size_t *ret_from, size_t *ret_to);
 
 extern const struct admission_plugin admission_namespace_lifecycle, admission_limit_ranger, admission_priority,
-	admission_default_tolerations;
+	admission_default_tolerations, admission_mutating_webhook, admission_validating_webhook;
 
 #endif

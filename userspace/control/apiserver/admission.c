@@ -14,10 +14,8 @@
 
 /* Kubernetes' recommended order (kubeapiserver/options/plugins.go). */
 static const struct admission_plugin *const plugins[] = {
-	&admission_namespace_lifecycle,
-	&admission_limit_ranger,
-	&admission_priority,
-	&admission_default_tolerations,
+	&admission_namespace_lifecycle, &admission_limit_ranger,     &admission_priority,
+	&admission_default_tolerations, &admission_mutating_webhook, &admission_validating_webhook,
 };
 
 static void run(struct admission *a);
@@ -29,6 +27,9 @@ void admission_free(struct admission *a)
 	json_decref(a->own);
 	json_decref(a->own_old);
 	json_decref(a->annotations);
+	json_decref(a->hooks);
+	json_decref(a->hooks_seen);
+	json_decref(a->after_hooks);
 	free(a);
 }
 

@@ -145,6 +145,7 @@ struct cidr {
 	int len;
 };
 struct ipalloc;
+struct hook_clients;
 struct authn;
 
 struct apiserver {
@@ -181,6 +182,7 @@ struct apiserver {
 	int bootstrap_step;
 
 	struct ipalloc *ips;
+	struct hook_clients *hooks; /* webhook_client.c; NULL until the first call */
 	struct authn *authn;
 	struct store_care *care;	     /* store_care.c */
 	int64_t event_lease, event_lease_ms; /* events put now go away with this lease; when it was granted */

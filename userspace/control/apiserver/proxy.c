@@ -518,6 +518,38 @@ static void stream_start(struct call *c)
 		call_status(c, 502, "InternalError", "error dialing backend: %s", err.msg);
 }
 
+/* The question as the object that admission sees. */
+static json_t *stream_options(struct call *c)
+{
+	static const char *const flags[] = { "stdin", "stdout", "stderr", "tty" };
+	const char *kind = streq(c->sub, "exec")     ? "PodExecOptions"
+			   : streq(c->sub, "attach") ? "PodAttachOptions"
+						     : "PodPortForwardOptions";
+	json_t *o = json_pack("{s:s,s:s}", "kind", kind, "apiVersion", "v1"), *list;
+	const char *v;
+
+	if (!o || streq(c->sub, "portforward"))
+		return o;
+	for (size_t i = 0; i < 4; i++)
+		if (call_query_true(c, flags[i]))
+			json_object_set_new(o, flags[i], json_true());
+	v = call_query(c, "container");
+	if (v && *v)
+		json_object_set_new(o, "container", json_string(v));
+	if (streq(c->sub, "exec")) {
+		list = json_array();
+		for (size_t i = 0; (v = http_req_query_nth(c->req, "command", i)); i++)
+			json_array_append_new(list, json_string(v));
+		json_object_set_new(o, "command", list);
+	}
+	return o;
+}
+
+static void stream_admit(struct call *c)
+{
+	admission_connect(c, stream_options(c), stream_start);
+}
+
 void proxy_stream(struct call *c)
 {
 	c->repr = REPR_JSON;
@@ -537,5 +569,5 @@ void proxy_stream(struct call *c)
 		call_status(c, 400, "BadRequest", "you must specify a command");
 		return;
 	}
-	cache_wait_fresh(c, stream_start);
+	cache_wait_fresh(c, stream_admit);
 }

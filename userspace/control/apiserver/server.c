@@ -14,6 +14,7 @@
 #include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
 #include "encrypt.h"
+#include "webhook_client.h"
 
 #define HEALTH_MS	5000
 #define FIRST_PASSED_FD 3 /* sd_listen_fds(3) */
@@ -237,6 +238,7 @@ void apiserver_free(struct apiserver *s)
 	loop_timer_cancel(&s->health_timer);
 	loop_timer_cancel(&s->bootstrap_timer);
 	http_server_free(s->http);
+	hook_clients_done(s);
 	/* Calls that wait for the cache hold a reference that nobody will drop any more. */
 	while (!list_empty(&s->waiters)) {
 		struct call *c = list_first(&s->waiters, struct call, wait_link);

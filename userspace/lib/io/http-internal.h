@@ -44,7 +44,7 @@ struct http_client {
 	char *host, *path; /* host: without brackets; path: prefix, "" or "/x" */
 	int port;
 	bool https;
-	char *ca_file, *cert_file, *key_file;
+	char *ca_file, *cert_file, *key_file, *ca_pem;
 	char *unix_socket, *server_name, *authorization;
 	char **headers; /* for every call; NULL-terminated, may be NULL */
 	bool insecure, h2_prior_knowledge;

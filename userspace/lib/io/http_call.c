@@ -452,7 +452,12 @@ static void set_tls_options(struct http_call *call)
 	CURL *e = call->easy;
 
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (c->ca_file) {
+	if (c->ca_pem) {
+		struct curl_blob blob = { .data = c->ca_pem, .len = strlen(c->ca_pem), .flags = CURL_BLOB_NOCOPY };
+
+		curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
+		curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+	} else if (c->ca_file) {
 		curl_easy_setopt(e, CURLOPT_CAINFO, c->ca_file);
 		curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
 	}

@@ -279,6 +279,7 @@ static void destroy(struct http_client *c)
 	free(c->host);
 	free(c->path);
 	free(c->ca_file);
+	free(c->ca_pem);
 	free(c->cert_file);
 	free(c->key_file);
 	free(c->unix_socket);
@@ -362,6 +363,7 @@ static int copy_config(struct http_client *c, const struct http_client_config *c
 		c->cert_file = dup_or_null(config->tls->cert_file, &oom);
 		c->key_file = dup_or_null(config->tls->key_file, &oom);
 	}
+	c->ca_pem = dup_or_null(config->ca_pem, &oom);
 	c->unix_socket = dup_or_null(config->unix_socket, &oom);
 	c->server_name = dup_or_null(config->tls_server_name, &oom);
 	if (config->bearer_token && asprintf(&c->authorization, "Authorization: Bearer %s", config->bearer_token) < 0) {

@@ -21,6 +21,7 @@ struct http_call;
 struct http_client_config {
 	const char *base_url;	     /* "https://127.0.0.1:6443" */
 	const struct tls_files *tls; /* for https; copied */
+	const char *ca_pem;	     /* trusted issuers as PEM text, instead of tls->ca_file; NULL: none */
 	const char *unix_socket;     /* connect here instead; NULL: TCP */
 	const char *bearer_token;    /* NULL: none; never logged */
 	bool insecure_skip_verify;   /* only what a kubeconfig asks for */
