@@ -53,6 +53,9 @@ static json_t *sample_value(const struct api_field *f, int depth)
 	case API_RAW:
 		if (streq(f->format, "string-lists"))
 			return json_pack("{s:[s,s],s:[s]}", "a/b", "1", "2", "c", "");
+		if (streq(f->format, "schema-or-bool"))
+			return counter % 2 ? json_true()
+					   : json_pack("{s:s,s:b}", "type", "object", "additionalProperties", 0);
 		return json_pack("{s:[i,b,n,s]}", "any", 1, 1, "x");
 	}
 	return NULL;

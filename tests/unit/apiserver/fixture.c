@@ -139,8 +139,8 @@ static void on_header(struct http_call *call, void *arg, const char *name, const
 		p->a.location = strdup(value);
 }
 
-struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
-		      const char *accept, const char *body)
+struct answer fx_call_bytes(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
+			    const char *accept, const void *body, size_t len)
 {
 	int64_t end = clock_mono_ms() + DEADLINE_MS;
 	struct pending p = { 0 };
@@ -149,7 +149,7 @@ struct answer fx_call(struct fx *f, enum who who, const char *method, const char
 				      .content_type = content_type,
 				      .accept = accept,
 				      .body = body,
-				      .body_len = body ? strlen(body) : 0,
+				      .body_len = len,
 				      .headers = f->headers,
 				      .on_done = on_done,
 				      .on_header = on_header,
@@ -161,6 +161,12 @@ struct answer fx_call(struct fx *f, enum who who, const char *method, const char
 		loop_run_once(f->loop, 1000);
 	}
 	return p.a;
+}
+
+struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
+		      const char *accept, const char *body)
+{
+	return fx_call_bytes(f, who, method, path, content_type, accept, body, body ? strlen(body) : 0);
 }
 
 void answer_done(struct answer *a)

@@ -41,6 +41,9 @@ struct answer {
 };
 struct answer fx_call(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
 		      const char *accept, const char *body);
+/* A body that is not text. */
+struct answer fx_call_bytes(struct fx *f, enum who who, const char *method, const char *path, const char *content_type,
+			    const char *accept, const void *body, size_t len);
 void answer_done(struct answer *a);
 
 /* As admin, JSON; asserts the status; returns the body (the caller's). */

@@ -14,6 +14,7 @@
 #include "../base/clock.h"
 #include "../base/str.h"
 #include "api-internal.h"
+#include "api/api_types.h"
 
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
@@ -206,6 +207,30 @@ static bool wire_fits(const struct api_field *f, enum wire wire)
 	}
 }
 
+/* JSONSchemaPropsOrBool {1: allowed, 2: schema} */
+static json_t *schema_or_bool_of(struct cursor c, int depth, struct err *err)
+{
+	json_t *schema = NULL;
+	bool allowed = false;
+	struct value v;
+	int r = 0;
+
+	while (r == 0 && read_field(&c, &v) > 0) {
+		if (v.num == 1)
+			allowed = v.n != 0;
+		if (v.num != 2 || v.wire != WIRE_BYTES)
+			continue;
+		if (!schema)
+			schema = json_object();
+		r = schema ? decode_message(&api_type_json_schema_props, 0, v.bytes, depth + 1, schema, err) : -ENOMEM;
+	}
+	if (r < 0) {
+		json_decref(schema);
+		return NULL;
+	}
+	return schema ? schema : json_boolean(allowed);
+}
+
 /* One value of the field's type. NULL: err is set; json_null: absent. */
 static json_t *decode_one(const struct api_type *type, const struct api_field *f, const struct value *v, int depth,
 			  struct err *err)
@@ -261,6 +286,10 @@ static json_t *decode_one(const struct api_type *type, const struct api_field *f
 	case API_NESTED:
 		break; /* of custom kinds, which have no protobuf form */
 	case API_RAW:
+		if (streq(f->format, "schema-or-bool")) {
+			ret = schema_or_bool_of(v->bytes, depth, err);
+			break;
+		}
 		if (f->format) {
 			ret = raw_of(v->bytes);
 			break;

@@ -35,9 +35,6 @@ bool api_protobuf_has(const struct api_type *type)
 {
 	bool any = false, others = false;
 
-	/* A schema's additionalProperties is a schema or a boolean, which the tables cannot say in protobuf. */
-	if (type == &api_type_custom_resource_definition)
-		return false;
 	for (size_t i = 0; i < type->n_fields; i++) {
 		const struct api_field *f = &type->fields[i];
 
@@ -151,6 +148,19 @@ static void write_string_lists(struct pb_out *o, unsigned field, const json_t *m
 	}
 }
 
+/* JSONSchemaPropsOrBool {1: allowed, 2: schema} */
+static void write_schema_or_bool(struct pb_out *o, unsigned field, const json_t *v, int depth)
+{
+	size_t mark = pb_len(o);
+
+	if (json_is_object(v)) {
+		write_message(o, &api_type_json_schema_props, v, depth + 1);
+		pb_wrap(o, 2, mark);
+	}
+	pb_uint(o, 1, json_is_object(v) || json_is_true(v));
+	pb_wrap(o, field, mark);
+}
+
 static void write_one(struct pb_out *o, const struct api_field *f, unsigned field, const json_t *v, int depth)
 {
 	size_t mark = pb_len(o);
@@ -191,6 +201,8 @@ static void write_one(struct pb_out *o, const struct api_field *f, unsigned fiel
 	case API_RAW:
 		if (streq(f->format, "string-lists"))
 			write_string_lists(o, field, v);
+		else if (streq(f->format, "schema-or-bool"))
+			write_schema_or_bool(o, field, v, depth);
 		else if (f->format)
 			write_raw(o, field, v);
 		break;
