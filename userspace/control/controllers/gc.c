@@ -40,13 +40,32 @@ static const struct api_kind *const kinds[] = {
 	NULL,
 };
 
-static size_t kind_index(const struct api_kind *kind)
+enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) - 1 };
+
+/* The built-in kinds, then the custom ones. NULL: past the last. The informer is NULL for one that is gone. */
+static const struct api_kind *kind_at(struct controller *c, size_t i, struct informer **ret_informer)
 {
+	if (i < N_KINDS) {
+		*ret_informer = manager_informer(c->m, kinds[i]);
+		return kinds[i];
+	}
+	return i - N_KINDS < manager_customs(c->m) ? manager_custom(c->m, i - N_KINDS, ret_informer) : NULL;
+}
+
+static size_t kind_index(struct controller *c, const struct api_kind *kind)
+{
+	struct informer *inf;
+	const struct api_kind *k;
 	size_t i = 0;
 
-	while (kinds[i] && kinds[i] != kind)
+	while ((k = kind_at(c, i, &inf)) && k != kind)
 		i++;
 	return i;
+}
+
+static bool is_custom(size_t kind)
+{
+	return kind >= N_KINDS;
 }
 
 static bool has_finalizer(const struct api_meta *m, const char *name)
@@ -78,10 +97,10 @@ static bool refers_to(const struct api_meta *m, const char *uid)
 static void each_dependent(struct controller *c, const char *uid,
 			   void (*fn)(void *arg, size_t kind, struct informer_item *it), void *arg)
 {
-	for (size_t k = 0; kinds[k]; k++) {
-		struct informer *inf = manager_informer(c->m, kinds[k]);
+	struct informer *inf;
 
-		for (struct informer_iter it = { 0 }; informer_next(inf, &it);)
+	for (size_t k = 0; kind_at(c, k, &inf); k++) {
+		for (struct informer_iter it = { 0 }; inf && informer_next(inf, &it);)
 			if (it.item->obj->metadata.n_owner_references && refers_to(&it.item->obj->metadata, uid))
 				fn(arg, k, it.item);
 	}
@@ -108,8 +127,10 @@ static struct informer_item *find_owner(struct controller *c, const struct api_o
 				: ref->api_version ? ref->api_version
 						   : "",
 				ref->kind ? ref->kind : "");
-	*ret_kind = kind;
 	inf = kind ? manager_informer(c->m, kind) : NULL;
+	if (!kind)
+		kind = manager_custom_by_name(c->m, group, ref->kind ? ref->kind : "", &inf);
+	*ret_kind = kind;
 	if (!inf)
 		return NULL;
 	it = informer_get(inf, kind->namespaced ? ns : NULL, ref->name);
@@ -125,7 +146,7 @@ static void on_change(struct controller *c, const struct api_kind *kind, struct 
 
 	if (new &&
 	    (m->n_owner_references || (meta_deleting(m) && (has_finalizer(m, FOREGROUND) || has_finalizer(m, ORPHAN)))))
-		enqueue_item(c, kind_index(kind), it->key);
+		enqueue_item(c, kind_index(c, kind), it->key);
 	if (!new) {
 		each_dependent(c, m->uid, enqueue_dependent, c);
 		/* An owner may be waiting for this dependent to go. */
@@ -134,7 +155,7 @@ static void on_change(struct controller *c, const struct api_kind *kind, struct 
 								 &owner_kind);
 
 			if (owner && meta_deleting(&owner->obj->metadata))
-				enqueue_item(c, kind_index(owner_kind), owner->key);
+				enqueue_item(c, kind_index(c, owner_kind), owner->key);
 		}
 	}
 }
@@ -149,19 +170,58 @@ struct holding {
 	bool orphan;
 };
 
+/*
+ * Takes references away. Custom kinds know no strategic merge: theirs are written whole, and only onto what we have
+ * seen.
+ */
+static void drop_owners(struct controller *c, struct batch *b, size_t kind, const struct api_meta *m, const bool *gone)
+{
+	json_t *refs = json_array(), *patch;
+	struct informer *inf;
+	const struct api_kind *k = kind_at(c, kind, &inf);
+
+	for (size_t i = 0; i < m->n_owner_references; i++) {
+		const struct api_owner_ref *o = &m->owner_references[i];
+		json_t *ref;
+
+		if (!is_custom(kind)) {
+			if (gone[i])
+				json_array_append_new(refs, json_pack("{s:s,s:s}", "$patch", "delete", "uid", o->uid));
+			continue;
+		}
+		if (gone[i])
+			continue;
+		ref = json_pack("{s:s,s:s,s:s,s:s}", "apiVersion", o->api_version, "kind", o->kind, "name", o->name,
+				"uid", o->uid);
+		if (o->controller.set)
+			json_object_set_new(ref, "controller", json_boolean(o->controller.v));
+		if (o->block_owner_deletion.set)
+			json_object_set_new(ref, "blockOwnerDeletion", json_boolean(o->block_owner_deletion.v));
+		json_array_append_new(refs, ref);
+	}
+	patch = json_pack("{s:{s:s,s:o}}", "metadata", "uid", m->uid, "ownerReferences", refs);
+	if (is_custom(kind))
+		(void)api_set(patch, "metadata.resourceVersion", json_string(m->resource_version));
+	BATCH_CALL(b, kube_patch(c->m->kube, k, m->namespace_, m->name, NULL,
+				 is_custom(kind) ? KUBE_PATCH_MERGE : KUBE_PATCH_STRATEGIC, patch, batch_result, b));
+	json_decref(patch);
+}
+
 static void hold(void *arg, size_t kind, struct informer_item *it)
 {
 	struct holding *h = arg;
 	const struct api_meta *m = &it->obj->metadata;
+	struct informer *inf;
 
 	if (h->orphan) {
-		json_t *patch = json_pack("{s:{s:s,s:[{s:s,s:s}]}}", "metadata", "uid", m->uid, "ownerReferences",
-					  "$patch", "delete", "uid", h->owner->obj->metadata.uid);
+		bool *gone = calloc(m->n_owner_references + 1, sizeof(*gone));
 
 		h->blocking++;
-		BATCH_CALL(h->b, kube_patch(h->c->m->kube, kinds[kind], m->namespace_, m->name, NULL,
-					    KUBE_PATCH_STRATEGIC, patch, batch_result, h->b));
-		json_decref(patch);
+		for (size_t i = 0; gone && i < m->n_owner_references; i++)
+			gone[i] = streq(m->owner_references[i].uid, h->owner->obj->metadata.uid);
+		if (gone)
+			drop_owners(h->c, h->b, kind, m, gone);
+		free(gone);
 		return;
 	}
 	for (size_t i = 0; i < m->n_owner_references; i++)
@@ -171,8 +231,8 @@ static void hold(void *arg, size_t kind, struct informer_item *it)
 	if (!meta_deleting(m)) {
 		json_t *options = delete_options(m->uid, "Foreground");
 
-		BATCH_CALL(h->b, kube_delete(h->c->m->kube, kinds[kind], m->namespace_, m->name, options, batch_result,
-					     h->b));
+		BATCH_CALL(h->b, kube_delete(h->c->m->kube, kind_at(h->c, kind, &inf), m->namespace_, m->name, options,
+					     batch_result, h->b));
 		json_decref(options);
 	}
 }
@@ -211,24 +271,16 @@ static void conclude(struct check *ch)
 {
 	const struct api_meta *m = &ch->it->obj->metadata;
 	struct controller *c = ch->c;
+	struct informer *inf;
 
 	if (ch->gone && !ch->alive) {
 		json_t *options = delete_options(m->uid, "Background");
 
-		BATCH_CALL(ch->b, kube_delete(c->m->kube, kinds[ch->kind], m->namespace_, m->name, options,
+		BATCH_CALL(ch->b, kube_delete(c->m->kube, kind_at(c, ch->kind, &inf), m->namespace_, m->name, options,
 					      batch_result, ch->b));
 		json_decref(options);
 	} else if (ch->gone) {
-		json_t *refs = json_array(), *patch;
-
-		for (size_t i = 0; i < m->n_owner_references; i++)
-			if (ch->is_gone[i])
-				json_array_append_new(refs, json_pack("{s:s,s:s}", "$patch", "delete", "uid",
-								      m->owner_references[i].uid));
-		patch = json_pack("{s:{s:s,s:o}}", "metadata", "uid", m->uid, "ownerReferences", refs);
-		BATCH_CALL(ch->b, kube_patch(c->m->kube, kinds[ch->kind], m->namespace_, m->name, NULL,
-					     KUBE_PATCH_STRATEGIC, patch, batch_result, ch->b));
-		json_decref(patch);
+		drop_owners(c, ch->b, ch->kind, m, ch->is_gone);
 	}
 	batch_give(ch->b, 0);
 	informer_item_unref(ch->it);
@@ -282,7 +334,9 @@ static void reconcile(struct controller *c, const char *key)
 {
 	size_t kind = strtoul(key, NULL, 10);
 	const char *object_key = strchr(key, ' ') + 1;
-	struct informer_item *it = informer_get_key(manager_informer(c->m, kinds[kind]), object_key);
+	struct informer *inf = NULL;
+	const struct api_kind *k = kind_at(c, kind, &inf);
+	struct informer_item *it = k && inf ? informer_get_key(inf, object_key) : NULL;
 	const struct api_meta *m;
 	struct check *ch;
 	struct batch *b;
@@ -301,7 +355,7 @@ static void reconcile(struct controller *c, const char *key)
 		if (h.orphan || has_finalizer(m, FOREGROUND)) {
 			each_dependent(c, m->uid, hold, &h);
 			if (!h.blocking)
-				drop_finalizer(c, b, kinds[kind], it, h.orphan ? ORPHAN : FOREGROUND);
+				drop_finalizer(c, b, k, it, h.orphan ? ORPHAN : FOREGROUND);
 			else if (h.orphan)
 				enqueue_after(c, key, 500); /* the cache will show them released */
 		}
@@ -326,6 +380,7 @@ static void reconcile(struct controller *c, const char *key)
 const struct controller_ops gc_controller = {
 	.name = "garbage-collector",
 	.kinds = kinds,
+	.custom_kinds = true,
 	.on_change = on_change,
 	.reconcile = reconcile,
 };

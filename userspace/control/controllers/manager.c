@@ -20,9 +20,10 @@ struct watched {
 };
 
 static const struct controller_ops *const all[] = {
-	&node_ipam_controller,	&namespace_controller,	    &service_account_controller,
-	&replicaset_controller, &deployment_controller,	    &endpointslice_controller,
-	&gc_controller,		&node_lifecycle_controller, &root_ca_controller,
+	&node_ipam_controller,	  &namespace_controller,      &service_account_controller,
+	&replicaset_controller,	  &deployment_controller,     &endpointslice_controller,
+	&gc_controller,		  &node_lifecycle_controller, &root_ca_controller,
+	&custom_kinds_controller,
 };
 
 static struct metric *m_total, *m_errors, *m_depth;
@@ -185,6 +186,7 @@ void manager_free(struct manager *m)
 		return;
 	for (size_t i = 0; i < m->n_watched; i++)
 		informer_free(m->watched[i].informer);
+	manager_free_customs(m);
 	for (size_t i = 0; i < m->n_controllers; i++) {
 		if (m->controllers[i].ops->free)
 			m->controllers[i].ops->free(&m->controllers[i]);

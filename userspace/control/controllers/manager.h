@@ -27,6 +27,7 @@ struct manager_config {
 struct controller_ops {
 	const char *name;
 	const struct api_kind *const *kinds; /* whose changes are wanted; ends with NULL */
+	bool custom_kinds;		     /* and those of custom kinds' objects, of which only metadata is known */
 	int (*init)(struct controller *c);   /* may be NULL */
 	/* old NULL: new; new NULL: gone; both the same: resync */
 	void (*on_change)(struct controller *c, const struct api_kind *kind, struct informer_item *old,
@@ -52,11 +53,13 @@ struct manager {
 	size_t n_watched;
 	struct controller *controllers;
 	size_t n_controllers;
+	struct custom **customs;
+	size_t n_customs;
 };
 
 extern const struct controller_ops deployment_controller, replicaset_controller, endpointslice_controller,
 	node_ipam_controller, node_lifecycle_controller, namespace_controller, gc_controller,
-	service_account_controller, root_ca_controller;
+	service_account_controller, root_ca_controller, custom_kinds_controller;
 
 int manager_new(struct loop *loop, struct kube *kube, const struct manager_config *config, struct manager **ret,
 		struct err *err);
@@ -65,6 +68,13 @@ void manager_free(struct manager *m);
 const char *manager_ready(void *manager); /* for metrics_handle */
 
 struct informer *manager_informer(struct manager *m, const struct api_kind *kind);
+/* custom_kinds.c: the i-th custom kind; its informer is NULL while it is not served. */
+size_t manager_customs(const struct manager *m);
+const struct api_kind *manager_custom(const struct manager *m, size_t i, struct informer **ret_informer);
+/* NULL: no such kind is served. */
+const struct api_kind *manager_custom_by_name(const struct manager *m, const char *group, const char *kind,
+					      struct informer **ret_informer);
+void manager_free_customs(struct manager *m);
 static inline void enqueue(struct controller *c, const char *key)
 {
 	workqueue_add(c->queue, key);

@@ -14,11 +14,30 @@ struct emptying {
 	struct controller *c;
 	struct batch *b;
 	char name[256];
-	size_t at;   /* of api_kinds() */
+	size_t at;   /* of api_kinds(), then of the custom ones */
 	size_t left; /* objects still there */
 };
 
 static void next_kind(struct emptying *e);
+
+static bool is_custom(const struct emptying *e)
+{
+	size_t n;
+
+	(void)api_kinds(&n);
+	return e->at >= n;
+}
+
+/* NULL: that was the last one. */
+static const struct api_kind *kind_at(const struct emptying *e)
+{
+	size_t n;
+	const struct api_kind *const *kinds = api_kinds(&n);
+
+	if (e->at < n)
+		return kinds[e->at];
+	return e->at - n < manager_customs(e->c->m) ? manager_custom(e->c->m, e->at - n, NULL) : NULL;
+}
 
 static void finish(struct emptying *e)
 {
@@ -47,12 +66,12 @@ static void finish(struct emptying *e)
 static void listed(void *arg, const struct kube_result *r)
 {
 	struct emptying *e = arg;
-	size_t n;
-	const struct api_kind *kind = api_kinds(&n)[e->at];
+	const struct api_kind *kind = kind_at(e);
 	json_t *item;
 	size_t i;
 
-	if (!kube_ok(r)) {
+	/* A custom kind may have gone with its definition. */
+	if (!kube_ok(r) && !(r->status == 404 && is_custom(e))) {
 		batch_take(e->b);
 		batch_result(e->b, r);
 		e->left++;
@@ -74,18 +93,16 @@ static void listed(void *arg, const struct kube_result *r)
 /* Pods last but one and events last would change nothing: each kind is listed until none has anything. */
 static void next_kind(struct emptying *e)
 {
-	size_t n;
-	const struct api_kind *const *kinds = api_kinds(&n);
+	const struct api_kind *kind;
 
-	while (e->at < n && (!kinds[e->at]->namespaced || kinds[e->at]->stored_as || kinds[e->at]->review))
+	while ((kind = kind_at(e)) && (!kind->namespaced || kind->stored_as || kind->review))
 		e->at++;
-	if (e->at == n) {
+	if (!kind) {
 		finish(e);
 		return;
 	}
-	if (kube_list(e->c->m->kube, kinds[e->at], e->name, "limit=500", listed, e) < 0) {
+	if (kube_list(e->c->m->kube, kind, e->name, "limit=500", listed, e) < 0) {
 		e->left++;
-		e->at = n;
 		finish(e);
 	}
 }
@@ -98,7 +115,7 @@ static void ns_changed(struct controller *c, const struct api_kind *kind, struct
 	if (kind == &api_kind_namespace) {
 		if (new &&meta_deleting(&new->obj->metadata))
 			enqueue(c, it->key);
-	} else if (!new) {
+	} else if (!new && it->obj->metadata.namespace_) {
 		struct informer_item *ns = informer_get_key(manager_informer(c->m, &api_kind_namespace),
 							    it->obj->metadata.namespace_);
 
@@ -136,6 +153,7 @@ static const struct api_kind *const ns_kinds[] = { &api_kind_namespace, &api_kin
 const struct controller_ops namespace_controller = {
 	.name = "namespace",
 	.kinds = ns_kinds,
+	.custom_kinds = true,
 	.on_change = ns_changed,
 	.reconcile = ns_reconcile,
 };
