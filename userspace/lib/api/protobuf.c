@@ -294,7 +294,12 @@ static json_t *decode_one(const struct api_type *type, const struct api_field *f
 			ret = raw_of(v->bytes);
 			break;
 		}
-		/* No description, no contents. That it is there is enough to be refused by name. */
+		/* No description, no contents. That it is there is enough to be refused by name; else it would be lost.
+		 */
+		if (!is_zero(v, 0) && !(f->flags & (API_READ_ONLY | API_REFUSED))) {
+			err_set(err, EINVAL, "protobuf: %s.%s is not read in this form", type->name, f->name);
+			return NULL;
+		}
 		ret = is_zero(v, 0) || (f->flags & API_READ_ONLY) ? json_null() : json_true();
 		break;
 	}
