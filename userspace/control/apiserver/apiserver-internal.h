@@ -541,6 +541,9 @@ void service_reserve(struct call *c,
 void service_sweep(struct apiserver *s);
 int namespace_prepare_create(json_t *obj);
 void namespace_finalize(struct call *c);
+bool csr_is(const struct api_kind *kind); /* rest_csr.c */
+int csr_prepare_create(struct call *c, json_t *obj);
+int csr_prepare_update(struct call *c, json_t *obj, const json_t *old);
 void scale_handle(struct call *c);
 json_t *scale_of(const struct call *c, const json_t *obj); /* its Scale; new */
 void apiserver_serve_passed(struct apiserver *s);	   /* server.c */

@@ -126,6 +126,8 @@ int object_prepare_create(struct call *c, json_t *obj)
 	}
 	if (kind_prepare_create(c, obj) < 0)
 		return -1;
+	if (csr_is(kind) && csr_prepare_create(c, obj) < 0)
+		return -1;
 	kind_warn(c);
 	api_default(kind, obj);
 	return 0; /* it is validated when admission is through with it */

@@ -125,7 +125,7 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 	copy_meta(meta, old_meta, "resourceVersion");
 	json_object_del(meta, "selfLink");
 	json_object_del(meta, "managedFields");
-	if (status) {
+	if (status || streq(c->sub, "approval")) {
 		keep_all_but_status(c, obj, old);
 	} else {
 		bool has_status = false;
@@ -155,6 +155,8 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 		if (streq(kind->plural, "services") && service_prepare_update(c, obj, old) < 0)
 			return -1;
 	}
+	if (csr_is(kind) && csr_prepare_update(c, obj, old) < 0)
+		return -1;
 	kind_warn(c);
 	if (json_object_get(old_meta, "deletionTimestamp") && adds_finalizer(obj, old)) {
 		api_errs_add(&errs, API_C_FORBIDDEN, "metadata.finalizers",

@@ -93,7 +93,8 @@ static api_column_fn *find(const char *name)
 	static const struct api_column_impl *const sets[] = { api_pod_columns,	   api_workload_columns,
 							      api_core_columns,	   api_more_workload_columns,
 							      api_storage_columns, api_flow_columns,
-							      api_rbac_columns,	   api_policy_columns };
+							      api_rbac_columns,	   api_certificate_columns,
+							      api_policy_columns };
 
 	if (streq(name, "age"))
 		return age;

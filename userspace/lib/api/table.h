@@ -13,7 +13,7 @@ struct api_column_impl {
 };
 extern const struct api_column_impl api_pod_columns[], api_workload_columns[], api_core_columns[],
 	api_more_workload_columns[], api_storage_columns[], api_flow_columns[], api_rbac_columns[],
-	api_policy_columns[]; /* end with name NULL */
+	api_certificate_columns[], api_policy_columns[]; /* end with name NULL */
 
 /* "a=b,c in (d)" of a LabelSelector object; "<none>" when empty. */
 json_t *api_column_selector(const json_t *label_selector);

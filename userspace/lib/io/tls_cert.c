@@ -18,21 +18,6 @@
 #define BACKDATE_S    300    /* machines whose clocks differ a little */
 #define MAX_PEM_BYTES 262144 /* of a CA's files */
 
-#define OPENSSL_CLEANUP(type, fn)                                                                                      \
-	static inline void fn##p(type **p)                                                                             \
-	{                                                                                                              \
-		fn(*p);                                                                                                \
-	}                                                                                                              \
-	struct openssl_cleanup_semicolon
-
-OPENSSL_CLEANUP(X509, X509_free);
-OPENSSL_CLEANUP(EVP_PKEY, EVP_PKEY_free);
-OPENSSL_CLEANUP(BIO, BIO_vfree);
-OPENSSL_CLEANUP(BIGNUM, BN_free);
-OPENSSL_CLEANUP(GENERAL_NAMES, GENERAL_NAMES_free);
-OPENSSL_CLEANUP(GENERAL_NAME, GENERAL_NAME_free);
-OPENSSL_CLEANUP(X509_EXTENSION, X509_EXTENSION_free);
-
 static const struct {
 	int nid;
 	const char *value;
@@ -48,7 +33,7 @@ static const struct {
 };
 
 /* value: only our own constants; texts from outside would be parsed as OpenSSL configuration. */
-static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+bool tls_add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
 	cleanup(X509_EXTENSION_free) X509_EXTENSION *ext = NULL;
 	X509V3_CTX ctx;
@@ -60,7 +45,7 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 }
 
 /* Not by MBSTRING type: OpenSSL would refuse names above 64 characters, which node names may reach. */
-static bool add_name(X509_NAME *name, int nid, const char *value)
+bool tls_add_name(X509_NAME *name, int nid, const char *value)
 {
 	return X509_NAME_add_entry_by_NID(name, nid, V_ASN1_UTF8STRING, (const unsigned char *)value,
 					  (int)strlen(value), -1, 0) == 1;
@@ -71,12 +56,12 @@ static bool set_subject(X509 *cert, const char *cn, const char *const *orgs)
 	X509_NAME *name = X509_get_subject_name(cert);
 
 	for (; orgs && *orgs; orgs++)
-		if (!add_name(name, NID_organizationName, *orgs))
+		if (!tls_add_name(name, NID_organizationName, *orgs))
 			return false;
-	return add_name(name, NID_commonName, cn);
+	return tls_add_name(name, NID_commonName, cn);
 }
 
-static bool set_serial(X509 *cert)
+bool tls_set_serial(X509 *cert)
 {
 	cleanup(BN_free) BIGNUM *n = BN_new();
 
@@ -135,7 +120,7 @@ static int new_cert(int days, EVP_PKEY *key, X509 **ret, struct err *err)
 
 	if (days <= 0)
 		return err_set(err, EINVAL, "a certificate must be valid for at least a day");
-	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || !set_serial(cert) ||
+	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || !tls_set_serial(cert) ||
 	    !X509_time_adj_ex(X509_getm_notBefore(cert), 0, -BACKDATE_S, &now) ||
 	    !X509_time_adj_ex(X509_getm_notAfter(cert), days, 0, &now) || X509_set_pubkey(cert, key) != 1)
 		return tls_err(err, ENOMEM, "make certificate");
@@ -190,7 +175,7 @@ int tls_make_ca(const char *common_name, int days, const char *cert_file, const 
 	if (!set_subject(cert, common_name, NULL) || X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1)
 		return tls_err(err, EINVAL, "name of CA '%s'", common_name);
 	for (size_t i = 0; i < sizeof(ca_extensions) / sizeof(ca_extensions[0]); i++)
-		if (!add_extension(cert, cert, ca_extensions[i].nid, ca_extensions[i].value))
+		if (!tls_add_extension(cert, cert, ca_extensions[i].nid, ca_extensions[i].value))
 			return tls_err(err, EIO, "extensions of CA '%s'", common_name);
 	if (!X509_sign(cert, key, EVP_sha256()))
 		return tls_err(err, EIO, "sign CA '%s'", common_name);
@@ -214,7 +199,7 @@ static int no_passphrase(char *buf, int size, int rwflag, void *u)
 	return -1; /* never prompt on the terminal */
 }
 
-static int load_ca(const char *cert_file, const char *key_file, X509 **ret_cert, EVP_PKEY **ret_key, struct err *err)
+int tls_load_ca(const char *cert_file, const char *key_file, X509 **ret_cert, EVP_PKEY **ret_key, struct err *err)
 {
 	cleanup(EVP_PKEY_free) EVP_PKEY *key = NULL;
 	cleanup(X509_free) X509 *cert = NULL;
@@ -254,7 +239,7 @@ int tls_make_cert(const char *ca_cert_file, const char *ca_key_file, const struc
 
 	if (!req->server && !req->client)
 		return err_set(err, EINVAL, "certificate '%s' is for neither servers nor clients", req->common_name);
-	r = load_ca(ca_cert_file, ca_key_file, &ca, &ca_key, err);
+	r = tls_load_ca(ca_cert_file, ca_key_file, &ca, &ca_key, err);
 	if (r < 0)
 		return r;
 	key = EVP_EC_gen("P-256");
@@ -267,9 +252,9 @@ int tls_make_cert(const char *ca_cert_file, const char *ca_key_file, const struc
 	    X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1)
 		return tls_err(err, EINVAL, "name of certificate '%s'", req->common_name);
 	for (size_t i = 0; i < sizeof(leaf_extensions) / sizeof(leaf_extensions[0]); i++)
-		if (!add_extension(cert, ca, leaf_extensions[i].nid, leaf_extensions[i].value))
+		if (!tls_add_extension(cert, ca, leaf_extensions[i].nid, leaf_extensions[i].value))
 			return tls_err(err, EIO, "extensions of certificate '%s'", req->common_name);
-	if (!add_extension(cert, ca, NID_ext_key_usage, usage))
+	if (!tls_add_extension(cert, ca, NID_ext_key_usage, usage))
 		return tls_err(err, EIO, "extensions of certificate '%s'", req->common_name);
 	r = add_alt_names(cert, req, err);
 	if (r < 0)
