@@ -82,6 +82,7 @@ Test(view, an_old_autoscaler_is_made_into_a_new_one)
 	cr_assert(json_array_size(api_get(o, "spec.metrics")) == 1 &&
 		  api_get_int(json_array_get(api_get(o, "spec.metrics"), 0), "resource.target.averageUtilization", 0) ==
 			  40);
+	cr_assert_str_eq(api_get_str(json_array_get(api_get(o, "status.conditions"), 0), "reason"), "NoController");
 	json_decref(o);
 	fx_refused(
 		&f, ADMIN, 409, "POST", V2,

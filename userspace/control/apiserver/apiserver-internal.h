@@ -525,9 +525,10 @@ void crd_cleanup_soon(struct definition *d);
 
 /* --- rest_*.c: what single kinds need ----------------------------------------------------------------------------- */
 
-int kind_prepare_create(struct call *c, json_t *obj); /* status and the like; -1: answered */
-void kind_warn(struct call *c);			      /* when no controller acts on such objects */
-void kind_created(struct call *c);		      /* the same, as an event, when the object is written */
+int kind_prepare_create(struct call *c, json_t *obj);	  /* status and the like; -1: answered */
+void kind_mark(const struct api_kind *kind, json_t *obj); /* the condition of what nothing acts on, if it has none */
+void kind_warn(struct call *c);				  /* when no controller acts on such objects */
+void kind_created(struct call *c);			  /* the same, as an event, when the object is written */
 int pod_prepare_create(struct call *c, json_t *obj);
 void pod_set_qos(json_t *pod); /* status.qosClass from the containers' resources */
 void pod_binding(struct call *c);

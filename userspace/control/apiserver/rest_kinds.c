@@ -96,25 +96,28 @@ oom:
 	return -1;
 }
 
+void kind_mark(const struct api_kind *kind, json_t *obj)
+{
+	char now[CLOCK_RFC3339_SIZE];
+
+	if (!kind->unattended || !has_conditions(kind) || api_get(obj, "status.conditions"))
+		return;
+	obj_now(now);
+	(void)api_set(obj, "status.conditions",
+		      json_pack("[{s:s,s:s,s:s,s:s,s:s}]", "type", ATTENDED, "status", "False", "lastTransitionTime",
+				now, "reason", "NoController", "message", kind->unattended));
+}
+
 int kind_prepare_create(struct call *c, json_t *obj)
 {
 	const struct api_kind *kind = c->res->kind;
-	char now[CLOCK_RFC3339_SIZE];
 
 	if (has_status(kind) && !keeps_status(kind)) {
-		json_t *status = json_object();
-
-		if (kind->unattended && has_conditions(kind)) {
-			obj_now(now);
-			json_object_set_new(status, "conditions",
-					    json_pack("[{s:s,s:s,s:s,s:s,s:s}]", "type", ATTENDED, "status", "False",
-						      "lastTransitionTime", now, "reason", "NoController", "message",
-						      kind->unattended));
-		}
-		if (json_object_set_new(obj, "status", status) < 0) {
+		if (json_object_set_new(obj, "status", json_object()) < 0) {
 			call_oom(c);
 			return -1;
 		}
+		kind_mark(kind, obj);
 	}
 	if (streq(kind->group, "batch") && streq(kind->kind, "Job"))
 		return job_prepare_create(c, obj);

@@ -75,8 +75,11 @@ int view_settle(struct call *c)
 int view_encode(struct call *c, struct strbuf *out)
 {
 	json_t *stored = api_view_stored(c->res->kind, c->obj, c->old ? c->stored : NULL);
-	int r = stored ? object_encode(c->res->view_of, stored, managed_text(c), out) : -ENOMEM;
+	int r;
 
+	if (stored && !c->old)
+		kind_mark(c->res->view_of->kind, stored); /* where the view has no place to say it */
+	r = stored ? object_encode(c->res->view_of, stored, managed_text(c), out) : -ENOMEM;
 	json_decref(stored);
 	return r;
 }
