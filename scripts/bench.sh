@@ -12,6 +12,7 @@ rc=0
 
 for b in "$out"/*_bench; do
 	[ -x "$b" ] || continue
+	[ "$(basename "$b")" = live_bench ] && continue # wants the cluster below
 	echo "== $(basename "$b")"
 	"$b" --json "$out/$(basename "$b").json" || rc=1
 done
@@ -42,6 +43,13 @@ for f in /run/skep/"$cluster"/pids/*; do
 	printf '%-44s %8d %8d\n' "$name" "$rss" "$pss"
 	json+="$sep\"$name\": {\"rss\": $rss, \"pss\": $pss}"
 	sep=", "
+done
+"$out/live_bench" --kubeconfig "/var/lib/skep/$cluster/admin.kubeconfig" \
+	--map "/sys/fs/bpf/skep/$cluster-node-1/maps/services" --json "$out/live_bench.json" || rc=1
+for name in apiserver controller-manager scheduler "$cluster-node-1-agent"; do
+	rss=$(awk '/^Rss:/{print $2}' "/proc/$(cat "/run/skep/$cluster/pids/$name")/smaps_rollup")
+	printf '%-44s %8d\n' "$name, then (RSS, kB)" "$rss"
+	json+="$sep\"$name-10000-services\": {\"rss\": $rss}"
 done
 t4=$(now)
 skep down --name "$cluster" >/dev/null

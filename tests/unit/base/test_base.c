@@ -159,3 +159,36 @@ Test(str, durations)
 	cr_assert_eq(str_to_duration_ms("", &ms), -EINVAL);
 	cr_assert_eq(str_to_duration_ms("-1s", &ms), -EINVAL);
 }
+
+Test(arena, the_same_allocations_fit_into_what_was_used)
+{
+	struct arena a = ARENA_INIT, b = ARENA_INIT;
+	struct arena *both[] = { &a, &b };
+	char text[200];
+	size_t used = 0;
+
+	memset(text, 'x', sizeof(text));
+	for (size_t k = 0; k < 2; k++) {
+		if (k)
+			cr_assert_eq(arena_reserve(&b, used), 0);
+		for (size_t i = 0; i < 300; i++) {
+			char *s = arena_strndup(both[k], text, i % 190);
+			void *p = arena_alloc(both[k], i % 70 + 1);
+
+			cr_assert(s && strlen(s) == i % 190);
+			cr_assert_eq((uintptr_t)p % 16, 0);
+			cr_assert(!memcmp(p, (char[71]){ 0 }, i % 70 + 1));
+			memset(p, 0xff, i % 70 + 1);
+		}
+		used = arena_used(both[k]);
+	}
+	cr_assert_leq(arena_used(&b), used);
+	cr_assert_lt(arena_size(&b), used + 100, "one block");
+	cr_assert_eq(arena_reserve(&b, 10), -ENOMEM, "only of an empty one");
+
+	arena_reset(&a);
+	cr_assert_eq(arena_used(&a), 0);
+	cr_assert(!memcmp(arena_alloc(&a, 300), (char[300]){ 0 }, 300), "zeroed again");
+	arena_done(&a);
+	arena_done(&b);
+}

@@ -7,6 +7,7 @@
 #include "informer.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,8 @@ struct informer {
 	struct strmap *items;  /* key -> struct informer_item */
 	struct strmap *listed; /* keys of the list under way */
 	char rv[64];
-	char *next; /* continue token */
+	char *next;	      /* continue token */
+	struct arena scratch; /* where an object's size is found out */
 	bool synced, started, freed;
 	int backoff_ms;
 	struct http_call *call;
@@ -84,15 +86,20 @@ static struct informer_item *item_new(struct informer *inf, json_t *json)
 		json_object_set_new(json, "kind", json_string(inf->kind->kind));
 		json_object_set_new(json, "apiVersion", json_string(version));
 	}
-	if (api_decode(inf->kind->type, json, &it->arena, &obj, &err) < 0) {
+	/* Twice: objects are many and stay long, so each gets just the memory that it needs. */
+	arena_reset(&inf->scratch);
+	if (api_decode(inf->kind->type, json, &inf->scratch, &obj, &err) < 0) {
 		log_warn("%s: an object from the server does not fit the schema (%s), ignoring it", inf->kind->plural,
 			 err.msg);
 		goto fail;
 	}
+	m = &((const struct api_object *)obj)->metadata;
+	if (!m->name || (m->namespace_ && !arena_printf(&inf->scratch, "%s/%s", m->namespace_, m->name)) ||
+	    arena_reserve(&it->arena, arena_used(&inf->scratch)) < 0 ||
+	    api_decode(inf->kind->type, json, &it->arena, &obj, &err) < 0)
+		goto fail;
 	it->obj = obj;
 	m = &it->obj->metadata;
-	if (!m->name)
-		goto fail;
 	it->key = m->namespace_ ? arena_printf(&it->arena, "%s/%s", m->namespace_, m->name) : m->name;
 	if (!it->key)
 		goto fail;
@@ -240,6 +247,8 @@ static void list_complete(struct informer *inf)
 		drop(inf, it.key, NULL);
 	}
 	strmap_clear(inf->listed);
+	arena_done(&inf->scratch);
+	malloc_trim(0); /* the list's answer was larger than what is kept of it */
 	inf->synced = true;
 	if (first && inf->ops.on_synced && !inf->freed)
 		inf->ops.on_synced(inf, inf->arg);
@@ -516,6 +525,7 @@ static void really_free(struct informer *inf)
 	strmap_free(inf->items);
 	strmap_free(inf->listed);
 	strbuf_done(&inf->line);
+	arena_done(&inf->scratch);
 	free(inf->ns);
 	free(inf->labels);
 	free(inf->fields);
