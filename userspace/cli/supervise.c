@@ -323,6 +323,8 @@ static void add_control_plane(struct sup *s)
 	comp = component_new(s, 0, c->lan_ns, "controller-manager");
 	arg(comp, "%s/skep-controller-manager", c->bin_dir);
 	arg(comp, "--kubeconfig=%s/controller-manager.kubeconfig", c->state_dir);
+	arg(comp, "--cluster-signing-cert-file=%s/pki/ca.crt", c->state_dir);
+	arg(comp, "--cluster-signing-key-file=%s/pki/ca.key", c->state_dir);
 	arg(comp, "--cluster-cidrs=" CLUSTER_POD_CIDRS);
 	arg(comp, "--service-cidrs=" CLUSTER_SERVICE_CIDRS);
 	arg(comp, "--metrics-listen=" CLUSTER_LAN_IP4 ":10257");

@@ -37,6 +37,8 @@ static void usage(FILE *out)
 	      "  --node-cidr-mask-size-ipv6=N  of its IPv6 range (default 64)\n"
 	      "  --node-monitor-grace=TIME a node silent for so long is unreachable (default 40s)\n"
 	      "  --pod-eviction=TIME       its pods are deleted after this, unless they say otherwise (default 5m)\n"
+	      "  --cluster-signing-cert-file=FILE, --cluster-signing-key-file=FILE\n"
+	      "                            authority that signs certificate requests (default: nothing is signed)\n"
 	      "  --root-ca-file=FILE       CA certificate for pods (default: the kubeconfig's)\n",
 	      out);
 }
@@ -100,6 +102,8 @@ int main(int argc, char **argv)
 		{ "node-monitor-grace", required_argument, NULL, 'g' },
 		{ "pod-eviction", required_argument, NULL, 'e' },
 		{ "root-ca-file", required_argument, NULL, 'r' },
+		{ "cluster-signing-cert-file", required_argument, NULL, 'C' },
+		{ "cluster-signing-key-file", required_argument, NULL, 'K' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -135,6 +139,12 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			p.config.service_cidrs = optarg;
+			break;
+		case 'C':
+			p.config.signing_cert_file = optarg;
+			break;
+		case 'K':
+			p.config.signing_key_file = optarg;
 			break;
 		case 'r':
 			p.config.root_ca_file = optarg;

@@ -18,8 +18,9 @@ struct controller;
 
 struct manager_config {
 	const char *cluster_cidrs, *service_cidrs;
-	int mask4, mask6;	  /* prefix lengths of a node's pod ranges */
-	int64_t node_grace_ms;	  /* a node's lease older than this: unreachable */
+	int mask4, mask6;				  /* prefix lengths of a node's pod ranges */
+	int64_t node_grace_ms;				  /* a node's lease older than this: unreachable */
+	const char *signing_cert_file, *signing_key_file; /* of the authority; NULL: nothing is signed */
 	const char *root_ca_file; /* PEM: what pods check the API server with; NULL: they get none */
 	int64_t eviction_ms;	  /* pods without a toleration of their own leave an unreachable node after this */
 };
@@ -59,7 +60,7 @@ struct manager {
 
 extern const struct controller_ops deployment_controller, replicaset_controller, endpointslice_controller,
 	node_ipam_controller, node_lifecycle_controller, namespace_controller, gc_controller,
-	service_account_controller, root_ca_controller, custom_kinds_controller;
+	service_account_controller, root_ca_controller, certificates_controller, custom_kinds_controller;
 
 int manager_new(struct loop *loop, struct kube *kube, const struct manager_config *config, struct manager **ret,
 		struct err *err);
