@@ -112,6 +112,12 @@ int kind_prepare_create(struct call *c, json_t *obj)
 {
 	const struct api_kind *kind = c->res->kind;
 
+	if (kind->custom) {
+		/* Whoever serves the kind begins its status. */
+		if (kind->custom->has_status)
+			json_object_del(obj, "status");
+		return 0;
+	}
 	if (has_status(kind) && !keeps_status(kind)) {
 		if (json_object_set_new(obj, "status", json_object()) < 0) {
 			call_oom(c);
