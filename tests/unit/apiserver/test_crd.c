@@ -158,6 +158,45 @@ Test(crd, patches_status_and_scale)
 	fx_do(&f, 404, "GET", TABS "/a/binding", NULL);
 }
 
+static json_t *apply(const char *manager, const char *spec, int status)
+{
+	char path[200], body[600];
+
+	snprintf(path, sizeof(path), TABS "/a?fieldManager=%s", manager);
+	snprintf(body, sizeof(body),
+		 "{\"apiVersion\":\"stable.example.com/v1\",\"kind\":\"CronTab\",\"metadata\":{\"name\":\"a\"},"
+		 "\"spec\":{%s}}",
+		 spec);
+	return patch(path, "application/apply-patch+yaml", body, status);
+}
+
+Test(crd, server_side_apply_by_the_schemas_lists)
+{
+	static const char crd[] = CRD(
+		"crontabs", "CronTab", "",
+		VERSION("v1", STORED, "",
+			"\"spec\":{\"type\":\"object\",\"properties\":{\"mode\":{\"type\":\"string\"},"
+			"\"ports\":{\"type\":\"array\",\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"name\"],"
+			"\"items\":{\"type\":\"object\",\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":\"string\"},"
+			"\"n\":{\"type\":\"integer\"}}}},\"whole\":{\"type\":\"object\",\"x-kubernetes-map-type\":\"atomic\","
+			"\"additionalProperties\":{\"type\":\"string\"}}}}"));
+	json_t *o;
+
+	fx_do(&f, 201, "POST", CRDS, crd);
+	json_decref(apply("one", "\"mode\":\"x\",\"ports\":[{\"name\":\"a\",\"n\":1}],\"whole\":{\"k\":\"1\"}", 201));
+	o = apply("two", "\"ports\":[{\"name\":\"b\",\"n\":2}]", 200);
+	cr_assert(json_array_size(api_get(o, "spec.ports")) == 2);
+	json_decref(o);
+	json_decref(apply("two", "\"mode\":\"y\"", 409));
+	json_decref(apply("two", "\"whole\":{\"l\":\"2\"}", 409));
+	/* What the first no longer says goes; what the second holds stays. */
+	o = apply("one", "\"mode\":\"z\"", 200);
+	cr_assert_str_eq(api_get_str(o, "spec.mode"), "z");
+	cr_assert(json_array_size(api_get(o, "spec.ports")) == 1 && !api_get(o, "spec.whole"));
+	json_decref(o);
+	json_decref(apply("one", "\"mode\":7", 422));
+}
+
 Test(crd, several_versions_of_the_same_objects)
 {
 	static const char crd[] = CRD(

@@ -71,6 +71,39 @@ Test(etcd, two_servers_are_one)
 	json_decref(l);
 }
 
+Test(etcd, what_one_server_defines_the_other_serves)
+{
+	static const char crd[] =
+		"{\"apiVersion\":\"apiextensions.k8s.io/v1\",\"kind\":\"CustomResourceDefinition\",\"metadata\":{\"name\":"
+		"\"things.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Cluster\",\"names\":{\"plural\":"
+		"\"things\",\"kind\":\"Thing\"},\"versions\":[{\"name\":\"v1\",\"served\":true,\"storage\":true,\"schema\":{"
+		"\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\",\"maximum\":5}}}}}]}}";
+	static const char thing[] =
+		"{\"apiVersion\":\"example.com/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"x\"},\"n\":3}";
+	const char *name = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.example.com";
+	json_t *o;
+
+	for (int round = 0; round < 3; round++) {
+		struct fx_watch w = { 0 };
+
+		fx_do(&a, 201, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
+		/* at once, on the other */
+		fx_do(&b, 201, "POST", "/apis/example.com/v1/things", thing);
+		o = fx_expect(&a, 200, "GET", "/apis/example.com/v1/things", NULL);
+		cr_assert(json_array_size(json_object_get(o, "items")) == 1);
+		json_decref(o);
+		fx_do(&b, 200, "GET", "/apis/example.com/v1", NULL);
+		fx_watch_start(&a, &w, ADMIN, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?watch=1", NULL);
+		fx_watch_expect(&w, "ADDED", "things.example.com");
+		fx_do(&a, 200, "DELETE", name, NULL);
+		for (o = NULL; !o || !streq(api_get_str(o, "type"), "DELETED");)
+			o = fx_watch_next(&w);
+		fx_watch_done(&w);
+		fx_do(&b, 404, "GET", "/apis/example.com/v1/things", NULL);
+		fx_do(&b, 404, "GET", name, NULL);
+	}
+}
+
 static int n_done, n_created, n_refused;
 
 static void on_created(struct http_call *call, void *arg, const struct http_response *rsp)

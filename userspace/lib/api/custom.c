@@ -105,6 +105,7 @@ static const struct api_type *object_type(struct maker *m, const char *name, con
 	t->name = name;
 	t->doc = copy(m, text(schema, "description"));
 	t->fields = f;
+	t->atomic = streq(text(schema, "x-kubernetes-map-type"), "atomic");
 	t->flags = API_TYPE_CUSTOM | (is_true(schema, "x-kubernetes-preserve-unknown-fields") ? API_TYPE_OPEN : 0u);
 	if (whole) {
 		string_field(&f[t->n_fields++], "apiVersion", "Group and version of this representation.");
