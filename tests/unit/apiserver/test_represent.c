@@ -503,8 +503,60 @@ Test(represent, openapi_v3_addresses_change_with_their_contents)
 	json_decref(index);
 }
 
+#define WIDGETS "/apis/example.com/v1/namespaces/default/widgets"
+
+/* Custom kinds have no field numbers: JSON if the client takes it. Their metadata is as everyone's. */
+Test(represent, custom_kinds_have_no_protobuf)
+{
+	struct answer a = fx_call(&f, ADMIN, "GET", "/openapi/v2", NULL, OPENAPI_PB ".v1.0+protobuf", NULL);
+	char *etag = strdup(a.etag);
+	struct span list;
+	struct fx_watch w;
+	struct raw m;
+	struct http_call *call;
+	json_t *o;
+
+	answer_done(&a);
+	fx_do(&f, 201, "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+	      "{\"metadata\":{\"name\":\"widgets.example.com\"},\"spec\":{\"group\":\"example.com\",\"scope\":\"Namespaced\","
+	      "\"names\":{\"plural\":\"widgets\",\"kind\":\"Widget\"},\"versions\":[{\"name\":\"v1\",\"served\":true,\"storage\":true,"
+	      "\"schema\":{\"openAPIV3Schema\":{\"type\":\"object\",\"properties\":{\"size\":{\"type\":\"integer\"}}}}}]}}");
+	fx_do(&f, 201, "POST", WIDGETS,
+	      "{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"metadata\":{\"name\":\"w\"},\"size\":3}");
+	a = fx_call(&f, ADMIN, "GET", WIDGETS, NULL, PB ",application/json", NULL);
+	cr_assert(a.status == 200 && streq(api_get_str(a.json, "kind"), "WidgetList"), "%s", a.text);
+	answer_done(&a);
+	a = fx_call(&f, ADMIN, "GET", WIDGETS "/w", NULL, PB, NULL);
+	cr_assert(a.status == 406 && strstr(a.text, "application/json, application/yaml"), "%s", a.text);
+	answer_done(&a);
+	a = fx_call(&f, ADMIN, "GET", WIDGETS, NULL, META_PB, NULL);
+	list = unwrap(a.text, a.len, "PartialObjectMetadataList");
+	cr_assert(is(name_of(sub(list, 2, 0)), "w"));
+	answer_done(&a);
+	fx_watch_start(&f, &w, ADMIN, WIDGETS "?watch=1&resourceVersion=0", PB ",application/json");
+	fx_watch_expect(&w, "ADDED", "w");
+	fx_watch_done(&w);
+	call = raw_start(&m, WIDGETS "?watch=1&resourceVersion=0", META_PB);
+	o = next_frame(&m, "ADDED", "PartialObjectMetadata");
+	cr_assert_str_eq(json_string_value(o), "w");
+	json_decref(o);
+	http_call_cancel(call);
+	strbuf_done(&m.buf);
+	/* and the documents change with the kinds */
+	a = fx_call(&f, ADMIN, "GET", "/openapi/v2", NULL, OPENAPI_PB ".v1.0+protobuf", NULL);
+	cr_assert(strcmp(a.etag, etag) != 0);
+	cr_assert(memmem(a.text, a.len, "com.example.v1.Widget", 21), "the kind is not there");
+	answer_done(&a);
+	free(etag);
+}
+
 /* --- long lists --------------------------------------------------------------------------------------------------- */
 
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
 #define LONG_N	  120
 #define LONG_SIZE 200000
 
@@ -591,8 +643,8 @@ Test(represent, a_long_list_costs_little_while_its_reader_waits)
 		http_call_pause(call, true);
 		settle();
 		after = rss_kb();
-		/* 24 MB in all; connection buffers of both sides are in this process */
-		cr_assert(after < before + 6000, "%s: %zu KB more", forms[i].accept, after - before);
+		/* 24 MB in all; connection buffers of both sides are in this process, and so is what ASan holds back */
+		cr_assert(SANITIZED || after < before + 6000, "%s: %zu KB more", forms[i].accept, after - before);
 		cr_assert(r.bytes < LONG_N * (size_t)LONG_SIZE / 2, "%s: %zu bytes came", forms[i].accept, r.bytes);
 		/* the last object was different when the list began */
 		snprintf(marker, sizeof(marker), "moment-%zu", i);
