@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# kubectl 1.20 (Debian 12's kubernetes-client), which reads OpenAPI v2 in protobuf before it sends anything. Debian's
+# package is unpacked into build/, not installed: it would take the place of the machine's own kubectl.
+source "$(dirname "$0")/lib.sh"
+old=$BUILD/kubectl-old
+if [ ! -x "$old/usr/bin/kubectl" ]; then
+	mkdir -p "$old"
+	(cd "$TMP" && timeout 120 apt-get download kubernetes-client && dpkg-deb -x kubernetes-client_*.deb "$old") >/dev/null 2>&1
+fi
+if [ ! -x "$old/usr/bin/kubectl" ]; then
+	echo "skip kubectl_old # Debian's kubernetes-client cannot be downloaded"
+	exit 0
+fi
+up 1
+skep kubeconfig --name "$CLUSTER" > "$TMP/kubeconfig"
+export HOME=$TMP # its cache of discovery and schemas
+kc() { timeout 60 "$old/usr/bin/kubectl" --kubeconfig "$TMP/kubeconfig" "$@"; }
+minor=$(kc version --client -o json 2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["clientVersion"]["minor"].rstrip("+"))')
+echo "# kubectl 1.$minor"
+cat > "$TMP/k.yaml" <<Y
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: c, image: "docker.io/library/test:1", command: ["sh", "-c", "echo started; exec sleep 100000"]}]
+Y
+says() { # TEXT COMMAND...: its output holds the text, whatever its status
+	local text=$1
+	shift
+	"$@" > "$TMP/out" 2>&1
+	grep -qF -- "$text" "$TMP/out" || { cat "$TMP/out"; false; }
+}
+check "create, validated" says "web created" kc create -f "$TMP/k.yaml" --save-config
+check "apply, validated" says "web unchanged" kc apply -f "$TMP/k.yaml"
+sed 's/replicas: 2/replicaz: 2/' "$TMP/k.yaml" > "$TMP/bad.yaml"
+check "an unknown field is found by its schema" \
+	says 'unknown field "replicaz" in io.k8s.api.apps.v1.DeploymentSpec' kc apply -f "$TMP/bad.yaml"
+sed 's/replicas: 2/replicas: two/' "$TMP/k.yaml" > "$TMP/bad.yaml"
+check "a wrong type is found by its schema" says 'invalid type for io.k8s.api.apps.v1.DeploymentSpec.replicas' kc apply -f "$TMP/bad.yaml"
+check "rollout status" kc rollout status deployment/web --timeout 60s
+check "dry run on the server" says "(server dry run)" kc apply --dry-run=server -f "$TMP/k.yaml"
+check "diff finds nothing" kc diff -f "$TMP/k.yaml"
+sed 's/replicas: 2/replicas: 1/' "$TMP/k.yaml" > "$TMP/one.yaml"
+check "diff finds a change" says "+  replicas: 1" kc diff -f "$TMP/one.yaml"
+check "explain" says "ports" kc explain deployment.spec.template.spec.containers
+check "get -o wide" says "CONTAINERS" kc get deployment web -o wide
+pod=$(kc get pods -o name | head -1)
+check "logs" [ "$(kc logs "$pod")" = started ]
+check "describe" says "Started container c" kc describe "$pod"
+check "scale" kc scale deployment/web --replicas=1
+check "label" kc label "$pod" a=b
+check "strategic merge patch" kc patch deployment web -p '{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"A","value":"b"}]}]}}}}'
+check "edit's replace" bash -c "'$old/usr/bin/kubectl' --kubeconfig '$TMP/kubeconfig' get deployment web -o yaml | '$old/usr/bin/kubectl' --kubeconfig '$TMP/kubeconfig' replace -f - >/dev/null"
+check "create configmap" kc create configmap c --from-literal a=b
+check "wait" kc wait --for=condition=Available deployment/web --timeout 60s
+check "delete" kc delete -f "$TMP/k.yaml" --timeout 60s
