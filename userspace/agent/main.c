@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "../lib/base/str.h"
 #include "cgroup.h"
 #include "cri/cri.h"
+#include "join.h"
 #include "network.h"
 #include "node.h"
 #include "pod/pods.h"
@@ -25,11 +27,12 @@
 
 #define LABELS_MAX	64
 #define NETWORK_LOOK_MS 50
+#define JOIN_WAIT_MS	900000
 
 struct flags {
-	const char *node_name, *kubeconfig, *runtime_endpoint, *state_dir, *run_dir, *pin_dir, *cgroup_root, *node_ips,
-		*cluster_cidrs, *lan_cidrs, *uplink, *listen, *tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket,
-		*system_reserved;
+	const char *node_name, *kubeconfig, *bootstrap_kubeconfig, *runtime_endpoint, *state_dir, *run_dir, *pin_dir,
+		*cgroup_root, *node_ips, *cluster_cidrs, *lan_cidrs, *uplink, *listen, *tls_cert, *tls_key, *tls_ca,
+		*cni_conf_dir, *cni_socket, *system_reserved;
 	const char *labels[LABELS_MAX + 1];
 	int max_pods;
 };
@@ -46,6 +49,7 @@ struct agent {
 	struct node *node;
 	struct pods *pods;
 	struct network *network;
+	struct renewal *renewal;
 	struct loop_timer network_timer;
 	struct loop_signal signals;
 	char *node_ip[2], *net_dir, *cni_socket;
@@ -57,6 +61,8 @@ static void usage(FILE *f)
 	fputs("skep-agent: runs the pods of one node.\n\n"
 	      "  --node-name NAME            name of the Node object (required)\n"
 	      "  --kubeconfig FILE           how to reach the API server (required)\n"
+	      "  --bootstrap-kubeconfig FILE how to ask for a certificate when --kubeconfig is missing or has ended; it is\n"
+	      "                              kept in --state-dir and renewed from then on\n"
 	      "  --runtime-endpoint URL      container runtime (unix:///run/containerd/containerd.sock)\n"
 	      "  --state-dir DIR             pods' volumes and logs, network checkpoints (/var/lib/skep/agent)\n"
 	      "  --run-dir DIR               sockets (/run/skep/agent)\n"
@@ -89,6 +95,7 @@ static int parse_flags(int argc, char **argv, struct flags *f)
 	} strings[] = {
 		{ "node-name", &f->node_name },
 		{ "kubeconfig", &f->kubeconfig },
+		{ "bootstrap-kubeconfig", &f->bootstrap_kubeconfig },
 		{ "runtime-endpoint", &f->runtime_endpoint },
 		{ "state-dir", &f->state_dir },
 		{ "run-dir", &f->run_dir },
@@ -363,6 +370,7 @@ static int start(struct agent *a, struct err *err)
 				  .on_listed = on_listed,
 				  .on_runtime = on_runtime,
 				  .arg = a };
+	char pki_dir[PATH_MAX];
 	int r;
 
 	a->signals.fn = on_signal;
@@ -376,9 +384,16 @@ static int start(struct agent *a, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	r = kubeconfig_load(f->kubeconfig, NULL, &a->kc, err);
+	snprintf(pki_dir, sizeof(pki_dir), "%s/pki", f->state_dir);
+	r = f->bootstrap_kubeconfig
+		    ? join_cluster(f->node_name, f->bootstrap_kubeconfig, f->kubeconfig, pki_dir, JOIN_WAIT_MS, err)
+		    : 0;
+	if (!r)
+		r = kubeconfig_load(f->kubeconfig, NULL, &a->kc, err);
 	if (!r)
 		r = kube_new(a->loop, &a->kc, "skep-agent", &a->kube, err);
+	if (!r)
+		r = renewal_start(a->kube, &a->kc, f->node_name, pki_dir, &a->renewal, err);
 	if (r < 0)
 		return r;
 	a->rec = kube_recorder_new(a->kube, "skep-agent", f->node_name);
@@ -451,6 +466,7 @@ int main(int argc, char **argv)
 		network_free(a.network);
 	node_free(a.node);
 	cri_free(a.cri);
+	renewal_free(a.renewal);
 	if (a.rec)
 		kube_recorder_free(a.rec);
 	if (a.kube)
