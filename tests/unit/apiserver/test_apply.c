@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "../../../userspace/control/apiserver/managed.h"
 
 #define APPLY	"application/apply-patch+yaml"
 #define MERGE	"application/merge-patch+json"
@@ -345,5 +346,120 @@ Test(managed_fields, are_kept_by_deletions_that_wait)
 	o = patch(&f, 200, APPLY, CMS "/c?fieldManager=m", CM_YAML("k: v"));
 	json_decref(o);
 	fx_refused(&f, ADMIN, 404, "GET", CMS "/c", NULL, "not found");
+	fx_done(&f);
+}
+
+Test(managed_fields, are_cut_from_a_clients_text)
+{
+	static const struct {
+		const char *text, *without, *managed; /* without NULL: they are not there */
+	} cases[] = {
+		{ "{\"metadata\":{\"name\":\"a\",\"managedFields\":[{}],\"uid\":\"u\"},\"x\":1}",
+		  "{\"metadata\":{\"name\":\"a\",\"uid\":\"u\"},\"x\":1}", "[{}]" },
+		{ "{\"metadata\":{\"name\":\"a\", \"managedFields\" : [ \"]\" ] }}", "{\"metadata\":{\"name\":\"a\"}}",
+		  "[ \"]\" ]" },
+		{ "{\"metadata\": {\"managedFields\":[]}}", "{\"metadata\": {}}", "[]" },
+		{ "{\"metadata\":{\"managedFields\":[],\"a\":\"b\"}}", "{\"metadata\":{\"a\":\"b\"}}", "[]" },
+		{ "{\"spec\":{\"managedFields\":[]},\"metadata\":{\"labels\":{\"managedFields\":[]}}}", NULL, NULL },
+		{ "{\"x\":{\"metadata\":{\"managedFields\":[]}}}", NULL, NULL },
+		{ "{\"metadata\":{\"a\":\"\\\"managedFields\\\":[]\"}}", NULL, NULL },
+		{ "{\"metadata\":{\"managedFields\":null}}", NULL, NULL },
+		{ "{\"metadata\":{\"managedFields\":[", NULL, NULL },
+		{ "{\"metadata\":{\"managedFields", NULL, NULL },
+		{ "\"metadata", NULL, NULL },
+		{ "", NULL, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct strbuf without = STRBUF_INIT, managed = STRBUF_INIT;
+		bool cut = managed_cut(cases[i].text, strlen(cases[i].text), &without, &managed);
+
+		cr_assert(cut == !!cases[i].without, "%s", cases[i].text);
+		if (cut) {
+			cr_assert_str_eq(without.buf, cases[i].without);
+			cr_assert_str_eq(managed.buf, cases[i].managed);
+		}
+		strbuf_done(&without);
+		strbuf_done(&managed);
+	}
+}
+
+#define CRDS	"/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+#define WIDGETS "/apis/ex.org/v1/namespaces/default/widgets"
+
+Test(apply, goes_by_the_schema_of_a_custom_kind)
+{
+	static const char crd[] =
+		"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets.ex.org}\n"
+		"spec:\n  group: ex.org\n  scope: Namespaced\n  names: {plural: widgets, singular: widget, kind: Widget}\n"
+		"  versions:\n  - name: v1\n    served: true\n    storage: true\n    subresources: {status: {}}\n"
+		"    schema:\n      openAPIV3Schema:\n        type: object\n        properties:\n"
+		"          status: {type: object, properties: {n: {type: integer}}}\n"
+		"          spec:\n            type: object\n            properties:\n"
+		"              parts:\n                type: array\n                x-kubernetes-list-type: map\n"
+		"                x-kubernetes-list-map-keys: [id]\n                items: {type: object, required: [id], "
+		"properties: {id: {type: string}, n: {type: integer}}}\n"
+		"              tags: {type: array, x-kubernetes-list-type: set, items: {type: string}}\n"
+		"              list: {type: array, items: {type: string}}\n"
+		"              whole: {type: object, x-kubernetes-map-type: atomic, properties: {a: {type: string}}}\n"
+		"              open: {type: object, x-kubernetes-preserve-unknown-fields: true}\n";
+	struct fx f;
+	struct answer a;
+	json_t *o = NULL, *e;
+
+	fx_init(&f);
+	fx_start(&f);
+	a = fx_call(&f, ADMIN, "POST", CRDS, "application/yaml", NULL, crd);
+	cr_assert(a.status == 201, "%s", a.text);
+	answer_done(&a);
+	/* until it is established */
+	for (int i = 0; i < 1000 && !o; i++) {
+		a = fx_call(
+			&f, ADMIN, "PATCH", WIDGETS "/w?fieldManager=a", APPLY, NULL,
+			"apiVersion: ex.org/v1\nkind: Widget\nmetadata: {name: w}\nspec: {parts: [{id: x, n: 1}], tags: [t], "
+			"list: [l], whole: {a: b}, open: {k: {l: 1}}}\n");
+		cr_assert(a.status == 201 || a.status == 404, "%s", a.text);
+		if (a.status == 201)
+			o = json_incref(a.json);
+		answer_done(&a);
+	}
+	cr_assert(o);
+	e = api_get(entry(o, "a", "Apply", ""), "fieldsV1.f:spec");
+	cr_assert(json_object_get(json_object_get(e, "f:parts"), "k:{\"id\":\"x\"}"));
+	cr_assert(json_object_get(json_object_get(e, "f:tags"), "v:\"t\""));
+	cr_assert(!json_object_size(json_object_get(e, "f:list")) && json_object_get(e, "f:list"));
+	cr_assert(!json_object_size(json_object_get(e, "f:whole")) && json_object_get(e, "f:whole"));
+	cr_assert(api_get(e, "f:open.f:k.f:l"));
+	json_decref(o);
+	o = patch(
+		&f, 200, APPLY, WIDGETS "/w?fieldManager=b",
+		"apiVersion: ex.org/v1\nkind: Widget\nmetadata: {name: w}\nspec: {parts: [{id: y, n: 2}], tags: [u]}\n");
+	cr_assert_eq(json_array_size(api_get(o, "spec.parts")), 2);
+	cr_assert_eq(json_array_size(api_get(o, "spec.tags")), 2);
+	json_decref(o);
+	patch_refused(&f, 409, WIDGETS "/w?fieldManager=b",
+		      "apiVersion: ex.org/v1\nkind: Widget\nmetadata: {name: w}\nspec: {parts: [{id: x, n: 7}]}\n",
+		      "conflict with \"a\": .spec.parts[id=\"x\"].n");
+	o = patch(&f, 200, APPLY, WIDGETS "/w/status?fieldManager=c",
+		  "apiVersion: ex.org/v1\nkind: Widget\nmetadata: {name: w}\nstatus: {n: 3}\n");
+	cr_assert(api_get(entry(o, "c", "Apply", "status"), "fieldsV1.f:status.f:n"));
+	json_decref(o);
+	o = patch(&f, 200, APPLY, WIDGETS "/w?fieldManager=a",
+		  "apiVersion: ex.org/v1\nkind: Widget\nmetadata: {name: w}\nspec: {list: [l]}\n");
+	cr_assert_eq(json_array_size(api_get(o, "spec.parts")), 1);
+	cr_assert(!api_get(o, "spec.open") && !api_get(o, "spec.whole"));
+	json_decref(o);
+	/* kept in the store, too */
+	fx_stop(&f);
+	fx_start(&f);
+	o = NULL;
+	for (int i = 0; i < 1000 && !o; i++) {
+		a = fx_call(&f, ADMIN, "GET", WIDGETS "/w", NULL, NULL, NULL);
+		if (a.status == 200)
+			o = json_incref(a.json);
+		answer_done(&a);
+	}
+	cr_assert(entry(o, "a", "Apply", "") && entry(o, "b", "Apply", "") && entry(o, "c", "Apply", "status"));
+	json_decref(o);
 	fx_done(&f);
 }

@@ -276,6 +276,7 @@ struct call {
 	json_t *stored;		     /* of a view: the present object as it is stored */
 	int64_t old_rev;
 	struct strbuf managed;	   /* managed.c: managedFields of old */
+	struct strbuf asked;	   /* those the client sent along */
 	struct strbuf new_managed; /* those of obj, if managed_changed */
 	bool managed_changed;
 	char manager[132]; /* who writes, for managedFields; "" not looked up yet */

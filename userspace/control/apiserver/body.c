@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Request bodies: JSON, YAML or protobuf to a checked and pruned tree, with Kubernetes' answers for everything else. */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,12 +38,17 @@ int call_read_any(struct call *c, json_t **ret, struct api_errs *dups)
 	const char *type = http_req_header(c->req, "content-type");
 	size_t len;
 	const char *data = http_req_body(c->req, &len);
+	cleanup(strbuf_done) struct strbuf without = STRBUF_INIT;
 	struct err err = ERR_INIT;
 	json_t *docs = NULL;
 	int *lines = NULL;
 
 	switch (body_type(type)) {
 	case BODY_JSON:
+		if (streq(c->verb, "update") && managed_cut(data, len, &without, &c->asked)) {
+			data = without.buf;
+			len = without.len;
+		}
 		if (api_json_parse(data, len, ret, dups, &err) < 0) {
 			call_status(c, 400, "BadRequest", "%s", err.msg);
 			return -1;

@@ -34,6 +34,7 @@ struct call *call_new(struct apiserver *s, struct http_req *req)
 	list_init(&c->wait_link);
 	strbuf_init(&c->encoded);
 	strbuf_init(&c->managed);
+	strbuf_init(&c->asked);
 	strbuf_init(&c->new_managed);
 	list_push_back(&s->calls, &c->link);
 	s->n_calls++;
@@ -78,6 +79,7 @@ void call_unref(struct call *c)
 	json_decref(c->reply);
 	strbuf_done(&c->encoded);
 	strbuf_done(&c->managed);
+	strbuf_done(&c->asked);
 	strbuf_done(&c->new_managed);
 	if (c->parent)
 		call_unref(c->parent);

@@ -95,6 +95,99 @@ int managed_split(const struct resource *r, const void *value, size_t len, json_
 	return api_json_parse(without, head + (size_t)(end - p), ret, NULL, NULL);
 }
 
+/* Behind the string whose first quote is at p; end if it has no end. */
+static const char *string_end(const char *p, const char *end)
+{
+	for (p++; p < end && *p != '"'; p++)
+		if (*p == '\\')
+			p++;
+	return p < end ? p + 1 : end;
+}
+
+static const char *skip_space(const char *p, const char *end)
+{
+	while (p < end && memchr(" \t\r\n", *p, 4))
+		p++;
+	return p;
+}
+
+static bool is_key(const char *p, const char *after, const char *name)
+{
+	return (size_t)(after - p) == strlen(name) + 2 && memcmp(p + 1, name, strlen(name)) == 0;
+}
+
+/* metadata.managedFields in the text of an object: its key, its value and what follows it; false: not there. */
+static bool find_managed(const char *p, const char *end, const char **ret_key, const char **ret_value, size_t *ret_len)
+{
+	bool in_metadata = false;
+	size_t depth = 0;
+
+	while (p < end) {
+		const char *key = p, *after;
+
+		switch (*p) {
+		case '{':
+		case '[':
+			depth++;
+			break;
+		case '}':
+		case ']':
+			if (depth == 2)
+				in_metadata = false;
+			if (depth)
+				depth--;
+			break;
+		case '"':
+			p = after = string_end(p, end);
+			if (depth > 2 || (depth == 2 && !in_metadata))
+				continue;
+			p = skip_space(p, end);
+			if (p >= end || *p != ':')
+				continue;
+			p = skip_space(p + 1, end);
+			if (depth == 1 && is_key(key, after, "metadata") && p < end && *p == '{') {
+				in_metadata = true;
+			} else if (depth == 2 && is_key(key, after, "managedFields") && p < end && *p == '[') {
+				*ret_key = key;
+				*ret_value = p;
+				*ret_len = array_length(p, end);
+				return *ret_len > 0;
+			}
+			continue;
+		}
+		p++;
+	}
+	return false;
+}
+
+bool managed_cut(const char *data, size_t len, struct strbuf *ret_without, struct strbuf *ret_managed)
+{
+	const char *end = data + len, *key, *value, *rest;
+	size_t n;
+
+	strbuf_clear(ret_without);
+	strbuf_clear(ret_managed);
+	if (!find_managed(data, end, &key, &value, &n))
+		return false;
+	rest = skip_space(value + n, end);
+	if (rest < end && *rest == ',') {
+		rest++;
+	} else {
+		while (key > data && memchr(" \t\r\n", key[-1], 4))
+			key--;
+		if (key > data && key[-1] == ',')
+			key--;
+	}
+	strbuf_add(ret_without, data, (size_t)(key - data));
+	strbuf_add(ret_without, rest, (size_t)(end - rest));
+	strbuf_add(ret_managed, value, n);
+	if (!strbuf_oom(ret_without) && !strbuf_oom(ret_managed))
+		return true;
+	strbuf_done(ret_without);
+	strbuf_done(ret_managed);
+	return false;
+}
+
 const struct strbuf *managed_text(const struct call *c)
 {
 	return c->managed_changed ? &c->new_managed : &c->managed;
@@ -106,6 +199,17 @@ void managed_attach(const struct strbuf *text, json_t *obj)
 
 	if (list)
 		json_object_set_new(obj_meta(obj), "managedFields", list);
+}
+
+json_t *managed_asked(struct call *c, json_t *obj)
+{
+	json_t *list = managed_take(obj);
+
+	if (list || !c->asked.len ||
+	    (c->asked.len == c->managed.len && memcmp(c->asked.buf, c->managed.buf, c->asked.len) == 0))
+		return list;
+	/* What does not parse makes no sense either. */
+	return api_json_parse(c->asked.buf, c->asked.len, &list, NULL, NULL) == 0 ? list : NULL;
 }
 
 json_t *managed_take(json_t *obj)

@@ -23,12 +23,19 @@ struct resource;
  * NULL. -EINVAL: not such an object; -ENOMEM.
  */
 int managed_split(const struct resource *r, const void *value, size_t len, json_t **ret, struct strbuf *ret_managed);
+/*
+ * The text of a client's object without its metadata.managedFields, which many send back as they got them. false: it
+ * has none, or is not JSON; then the two are left empty.
+ */
+bool managed_cut(const char *data, size_t len, struct strbuf *ret_without, struct strbuf *ret_managed);
 /* The managedFields that go with what the call writes; "" if there are none. */
 const struct strbuf *managed_text(const struct call *c);
 /* Puts them into a tree that is answered or patched. */
 void managed_attach(const struct strbuf *text, json_t *obj);
 /* Takes them out of a tree that a client has sent: a new reference, NULL if it has none. */
 json_t *managed_take(json_t *obj);
+/* Those a write comes with, in its object or cut from its text; NULL: none, or the same as there are. */
+json_t *managed_asked(struct call *c, json_t *obj);
 
 /* The parameter fieldManager of a write is fit to be kept; -1: answered. */
 int managed_check_manager(struct call *c);

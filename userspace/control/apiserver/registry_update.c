@@ -251,7 +251,7 @@ static enum change update_change(struct call *c)
 /* Steals obj. */
 static enum change finish_update(struct call *c, json_t *obj)
 {
-	json_t *asked = managed_take(obj);
+	json_t *asked = managed_asked(c, obj);
 	int r;
 
 	r = object_prepare_update(c, obj, c->old, streq(c->sub, "status"));

@@ -108,6 +108,11 @@ static int read_entry(struct managed *m, const char **p, const char *end)
 	if (r < 0)
 		return r;
 	e->raw_len = (size_t)(*p - e->raw);
+	if (skip(p, end, ",")) {
+		r = read_member(m->mem, p, end, "subresource", &e->subresource);
+		if (r < 0)
+			return r == -ENOENT ? -EINVAL : r;
+	}
 	return skip(p, end, "}") ? 0 : -EINVAL;
 }
 
@@ -238,6 +243,7 @@ static void write_member(struct strbuf *out, const char *name, const char *value
 	strbuf_addc(out, ',');
 }
 
+/* In the order of Go's struct: what Go clients send back is the same text. */
 void managed_write(struct managed *m, struct strbuf *out)
 {
 	if (!m->n)
@@ -253,13 +259,16 @@ void managed_write(struct managed *m, struct strbuf *out)
 		write_member(out, "apiVersion", e->api_version);
 		if (e->time[0])
 			write_member(out, "time", e->time);
-		if (e->subresource[0])
-			write_member(out, "subresource", e->subresource);
 		strbuf_adds(out, "\"fieldsType\":\"FieldsV1\",\"fieldsV1\":");
 		if (e->raw)
 			strbuf_add(out, e->raw, e->raw_len);
 		else
 			fset_write(e->set, out);
+		if (e->subresource[0]) {
+			strbuf_addc(out, ',');
+			write_member(out, "subresource", e->subresource);
+			out->len -= !strbuf_oom(out); /* its comma */
+		}
 		strbuf_addc(out, '}');
 	}
 	strbuf_addc(out, ']');
