@@ -81,6 +81,7 @@ static void run(const struct api_kind *kind, const struct vcase *t, size_t n)
 
 #define TEMPLATE "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}"
 #define SELECTOR "selector: {matchLabels: {a: b}}"
+#define CLAIM	 "accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}"
 #define STS	 "serviceName: s, " SELECTOR ", " TEMPLATE
 #define JOB	 "template: {metadata: {labels: {a: b}}, spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}"
 
@@ -97,6 +98,16 @@ Test(validate_kinds, stateful_and_daemon_sets)
 		  "only allowed for updateStrategy 'RollingUpdate'" },
 		{ "spec: {" STS ", volumeClaimTemplates: [{metadata: {name: d}, spec: {}}]}", NULL,
 		  "spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode" },
+		{ "spec: {serviceName: s, " SELECTOR
+		  ", template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, "
+		  "image: i, volumeMounts: [{name: d, mountPath: /d}]}]}}, volumeClaimTemplates: [{metadata: {name: d}, spec: "
+		  "{" CLAIM "}}]}",
+		  NULL, "" },
+		{ "spec: {serviceName: s, " SELECTOR
+		  ", template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, "
+		  "image: i, volumeMounts: [{name: e, mountPath: /d}]}]}}, volumeClaimTemplates: [{metadata: {name: d}, spec: "
+		  "{" CLAIM "}}]}",
+		  NULL, "Not found: \"e\"" },
 		{ "spec: {" STS ", replicas: 3, minReadySeconds: 4, ordinals: {start: 2}}", "spec: {" STS "}", "" },
 		{ "spec: {" STS "}", "spec: {" STS ", podManagementPolicy: Parallel}",
 		  "updates to statefulset spec for fields other than" },
@@ -324,8 +335,7 @@ Test(validate_kinds, ingresses_and_endpoints)
 	RUN(&api_kind_endpoints, eps);
 }
 
-#define PV    "capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce]"
-#define CLAIM "accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}"
+#define PV "capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce]"
 
 Test(validate_kinds, volumes)
 {

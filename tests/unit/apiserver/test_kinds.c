@@ -429,3 +429,35 @@ Test(kinds, an_unserved_kind_is_not_found)
 	fx_refused(&f, ADMIN, 404, "GET", "/apis/policy/v1beta1/podsecuritypolicies", NULL,
 		   "could not find the requested resource");
 }
+
+Test(kinds, numbers_in_field_selectors_are_zero_when_absent)
+{
+	static const struct {
+		const char *list, *body, *zero, *one, *status;
+	} t[] = {
+		{ "/apis/batch/v1/namespaces/default/jobs",
+		  "{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"metadata\":{\"name\":\"x\"},\"spec\":{\"template\":"
+		  "{\"spec\":{\"restartPolicy\":\"Never\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}",
+		  "status.successful%3D0", "status.successful%3D1", "{\"status\":{\"succeeded\":1}}" },
+		{ "/apis/apps/v1/namespaces/default/replicasets",
+		  "{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"metadata\":{\"name\":\"x\"},\"spec\":{\"selector\":"
+		  "{\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":"
+		  "{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}",
+		  "status.replicas%3D0", "status.replicas%3D1", "{\"status\":{\"replicas\":1}}" },
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char path[200];
+		json_t *list;
+
+		fx_do(&f, 201, "POST", t[i].list, t[i].body);
+		for (int one = 0; one < 2; one++) {
+			snprintf(path, sizeof(path), "%s?fieldSelector=%s", t[i].list, one ? t[i].one : t[i].zero);
+			list = fx_expect(&f, 200, "GET", path, NULL);
+			cr_assert(json_array_size(json_object_get(list, "items")) == 1, "%s", path);
+			json_decref(list);
+			snprintf(path, sizeof(path), "%s/x/status", t[i].list);
+			fx_do(&f, 200, "PATCH", path, t[i].status);
+		}
+	}
+}

@@ -33,7 +33,8 @@ void object_unref(struct object *o)
 /* Copies one dotted path from src to dst, if it is there. */
 static void index_copy(json_t *dst, const json_t *src, const char *path)
 {
-	json_t *v = api_get(src, path);
+	/* A job's field selector has its own name for this. */
+	json_t *v = api_get(src, streq(path, "status.successful") ? "status.succeeded" : path);
 
 	if (v)
 		(void)api_set(dst, path, json_incref(v));

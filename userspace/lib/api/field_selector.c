@@ -106,6 +106,16 @@ int api_field_selector_parse(const struct api_kind *kind, const char *text, stru
 	return 0;
 }
 
+/* What Kubernetes' typed objects have where ours have nothing. */
+static const char *absent_text(const char *field)
+{
+	if (!strcmp(field, "spec.unschedulable") || !strcmp(field, "spec.hostNetwork"))
+		return "false";
+	if (!strcmp(field, "status.replicas") || !strcmp(field, "status.successful"))
+		return "0";
+	return "";
+}
+
 static const char *field_text(const json_t *obj, const char *field, char *buf, size_t size)
 {
 	const json_t *v = api_get(obj, field);
@@ -116,10 +126,8 @@ static const char *field_text(const json_t *obj, const char *field, char *buf, s
 		snprintf(buf, size, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 	else if (json_is_boolean(v))
 		snprintf(buf, size, "%s", json_is_true(v) ? "true" : "false");
-	else if (!strcmp(field, "spec.unschedulable"))
-		snprintf(buf, size, "false");
 	else
-		buf[0] = '\0';
+		snprintf(buf, size, "%s", absent_text(field));
 	return buf;
 }
 

@@ -43,15 +43,42 @@ static void validate_stateful_update(const json_t *spec, const json_t *before, s
 	json_decref(now);
 }
 
+/* Each claim template is a volume of its name to the pods, which mounts may name. A new reference. */
+static json_t *with_claims(const json_t *spec)
+{
+	json_t *tmpl = json_deep_copy(json_object_get(spec, "template")), *volumes = api_get(tmpl, "spec.volumes");
+	const json_t *claim, *v;
+	size_t i, j;
+
+	if (!api_get(tmpl, "spec") || !json_array_size(json_object_get(spec, "volumeClaimTemplates")))
+		return tmpl;
+	if (!volumes) {
+		(void)api_set(tmpl, "spec.volumes", json_array());
+		volumes = api_get(tmpl, "spec.volumes");
+	}
+	json_array_foreach (json_object_get(spec, "volumeClaimTemplates"), i, claim) {
+		const char *name = api_get_str(claim, "metadata.name");
+		bool have = !name;
+
+		json_array_foreach (volumes, j, v)
+			have |= streq(api_get_str(v, "name"), name);
+		if (!have)
+			json_array_append_new(volumes, json_pack("{s:s,s:{}}", "name", name, "emptyDir"));
+	}
+	return tmpl;
+}
+
 void api_validate_stateful_set(const json_t *obj, const json_t *old, struct api_errs *errs)
 {
 	const json_t *spec = json_object_get(obj, "spec"), *before = json_object_get(old, "spec"), *claim;
 	struct api_path claims = { .up = &spec_path, .name = "volumeClaimTemplates" }, at = { .up = &claims };
 	struct api_path strategy = { .up = &spec_path, .name = "updateStrategy" };
 	struct api_path rolling = { .up = &strategy, .name = "rollingUpdate" };
+	json_t *tmpl = with_claims(spec);
 
 	api_validate_workload_selector(spec, "statefulset", errs);
-	api_validate_pod_template(json_object_get(spec, "template"), &template_path, true, errs);
+	api_validate_pod_template(tmpl, &template_path, true, errs);
+	json_decref(tmpl);
 	if (streq(api_get_str(spec, "updateStrategy.type"), "OnDelete") &&
 	    api_get(spec, "updateStrategy.rollingUpdate"))
 		api_err_invalid(errs, &rolling, api_get(spec, "updateStrategy.rollingUpdate"),
