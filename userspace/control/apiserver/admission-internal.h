@@ -46,6 +46,10 @@ struct admission {
 	json_t *after_hooks; /* the object after the first round */
 	int object_version;
 	unsigned n_asked; /* questions under way */
+
+	/* of admission_quota.c: amounts by quota */
+	json_t *to_charge, *charged;
+	unsigned charge_rounds;
 };
 
 /*
@@ -79,6 +83,7 @@ json_t *admission_parse(const struct object *o);
 void admission_range(const struct resource *r, const char *ns, size_t *ret_from, size_t *ret_to);
 
 extern const struct admission_plugin admission_namespace_lifecycle, admission_limit_ranger, admission_priority,
-	admission_default_tolerations, admission_mutating_webhook, admission_validating_webhook;
+	admission_default_tolerations, admission_mutating_webhook, admission_validating_webhook,
+	admission_resource_quota;
 
 #endif

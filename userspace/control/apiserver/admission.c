@@ -16,6 +16,7 @@
 static const struct admission_plugin *const plugins[] = {
 	&admission_namespace_lifecycle, &admission_limit_ranger,     &admission_priority,
 	&admission_default_tolerations, &admission_mutating_webhook, &admission_validating_webhook,
+	&admission_resource_quota,
 };
 
 static void run(struct admission *a);
@@ -28,6 +29,8 @@ void admission_free(struct admission *a)
 	json_decref(a->own_old);
 	json_decref(a->annotations);
 	json_decref(a->hooks);
+	json_decref(a->to_charge);
+	json_decref(a->charged);
 	json_decref(a->hooks_seen);
 	json_decref(a->after_hooks);
 	free(a);

@@ -37,7 +37,8 @@ static const struct rule rules[] = {
 	{ KCM, "*", "",
 	  "pods pods/status services services/status endpoints nodes nodes/status namespaces namespaces/status "
 	  "namespaces/finalize configmaps secrets serviceaccounts events replicationcontrollers "
-	  "replicationcontrollers/status podtemplates persistentvolumeclaims persistentvolumes resourcequotas limitranges" },
+	  "replicationcontrollers/status podtemplates persistentvolumeclaims persistentvolumes resourcequotas resourcequotas/status "
+	  "limitranges" },
 	{ KCM, "create", "", "pods/eviction" },
 	{ KCM, "*", "apps", "*" },
 	{ KCM, "*", "batch", "*" },
