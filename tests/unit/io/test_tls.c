@@ -122,3 +122,64 @@ Test(tls, refuses_bad_requests_and_files, .init = setup, .fini = teardown)
 	cr_assert_eq(tls_server_ctx(&files, true, &ctx, &err), 0, "%s", err.msg);
 	SSL_CTX_free(ctx);
 }
+
+/* A client that offers these versions and ciphers, against our server's context, in memory. */
+static bool handshake(SSL_CTX *server_ctx, int version, const char *ciphers)
+{
+	SSL_CTX *client_ctx = SSL_CTX_new(TLS_client_method());
+	SSL *server = SSL_new(server_ctx), *client;
+	BIO *a, *b;
+	bool ok = false;
+
+	SSL_CTX_set_security_level(client_ctx, 0);
+	cr_assert(SSL_CTX_set_min_proto_version(client_ctx, version) == 1);
+	cr_assert(SSL_CTX_set_max_proto_version(client_ctx, version) == 1);
+	if (ciphers)
+		cr_assert(SSL_CTX_set_cipher_list(client_ctx, ciphers) == 1);
+	client = SSL_new(client_ctx);
+	cr_assert(server && client && BIO_new_bio_pair(&a, 0, &b, 0) == 1);
+	SSL_set_bio(server, a, a);
+	SSL_set_bio(client, b, b);
+	SSL_set_accept_state(server);
+	SSL_set_connect_state(client);
+	for (int i = 0; i < 20 && !ok; i++) {
+		int c = SSL_do_handshake(client), s = SSL_do_handshake(server);
+
+		ok = c == 1 && s == 1;
+	}
+	SSL_free(server);
+	SSL_free(client);
+	SSL_CTX_free(client_ctx);
+	return ok;
+}
+
+Test(tls, versions_and_ciphers, .init = setup, .fini = teardown)
+{
+	static const struct {
+		int version;
+		const char *ciphers;
+		bool good;
+	} t[] = {
+		{ TLS1_3_VERSION, NULL, true },
+		{ TLS1_2_VERSION, NULL, true },
+		{ TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", true },
+		{ TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305", true },
+		{ TLS1_2_VERSION, "ECDHE-ECDSA-AES256-SHA384", false }, /* CBC */
+		{ TLS1_2_VERSION, "ECDHE-ECDSA-AES128-SHA", false },
+		{ TLS1_2_VERSION, "AES128-GCM-SHA256", false }, /* no forward secrecy */
+		{ TLS1_2_VERSION, "ADH-AES128-GCM-SHA256", false },
+		{ TLS1_1_VERSION, "ALL:@SECLEVEL=0", false },
+		{ TLS1_VERSION, "ALL:@SECLEVEL=0", false },
+	};
+	const char *names[] = { "localhost", NULL };
+	struct tls_cert_request req = { .common_name = "server", .dns_names = names, .server = true, .days = 1 };
+	struct tls_files files = { ca_crt, crt, key };
+	SSL_CTX *ctx;
+
+	cr_assert(tls_make_ca("test", 1, ca_crt, ca_key, &err) == 0);
+	cr_assert(tls_make_cert(ca_crt, ca_key, &req, crt, key, &err) == 0);
+	cr_assert(tls_server_ctx(&files, true, &ctx, &err) == 0, "%s", err.msg);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		cr_assert(handshake(ctx, t[i].version, t[i].ciphers) == t[i].good, "row %zu", i);
+	SSL_CTX_free(ctx);
+}

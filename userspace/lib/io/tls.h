@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS settings shared by server and client: PEM files, TLS 1.2 or later, OpenSSL's default cipher choice. */
+/* TLS settings shared by server and client: PEM files, TLS 1.2 or later, a server with forward secrecy and AEAD only.
+ */
 #ifndef SKEP_IO_TLS_H
 #define SKEP_IO_TLS_H
 
