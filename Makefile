@@ -7,7 +7,13 @@
 BUILD  ?= build
 PREFIX ?= /usr/local
 SAN    ?=
-ifneq ($(SAN),)
+# FUZZ=1: fuzz targets and everything below them, by clang and with its sanitizers, apart from all else
+FUZZ   ?=
+ifneq ($(FUZZ),)
+BUILD := build/fuzz
+SANFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CC := clang
+else ifneq ($(SAN),)
 BUILD := build/san
 SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer
 endif
@@ -24,7 +30,7 @@ CLANG  ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKGS   := libcurl jansson yaml-0.1 openssl sqlite3 libprotobuf-c libnghttp2 zlib libpcre2-8 libnl-3.0 libnl-route-3.0 libbpf
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-WARN   := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wno-format-truncation -Werror
+WARN   := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla $(if $(FUZZ),-Wno-unknown-warning-option -Wno-gnu-variable-sized-type-not-at-end) -Wno-format-truncation -Werror
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -DSKEP_VERSION='"$(VERSION)"' $(WARN) $(CFLAGS) $(SANFLAGS) -fno-strict-aliasing \
 	-Iheaders -Iuserspace -Iuserspace/lib -I$(GEN) $(PKG_CFLAGS)
@@ -207,8 +213,16 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(call archives,agent)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< $(call archives,agent) $(call syslibs,agent)
 
-.PHONY: tests test test-unit test-bpf test-net test-e2e test-vm test-san bench demo demo-down setup install clean help lint benches
+# tests/fuzz/*.c: one libFuzzer target each
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/targets/%,$(wildcard tests/fuzz/*.c))
+$(BUILD)/targets/%: $(BUILD)/obj/tests/fuzz/%.o $(call archives,apiserver)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(call archives,apiserver) $(call syslibs,apiserver)
+
+.PHONY: fuzzers test-fuzz tests test test-unit test-bpf test-net test-e2e test-vm test-san bench demo demo-down setup install clean help lint benches
 tests: $(ALL_TESTS)
+fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 
 setup:
@@ -226,6 +240,8 @@ test-net: all tests
 	$(Q)scripts/test.sh net
 test-e2e: all
 	$(Q)scripts/test.sh e2e
+test-fuzz:
+	$(Q)scripts/test.sh fuzz
 test-vm: all tests
 	$(Q)scripts/test.sh vm
 test-san: setup

@@ -13,7 +13,7 @@ packages=(
 	# demo and tests
 	busybox-static libcriterion-dev etcd-server docker-registry prometheus curl netcat-openbsd procps
 	# lint, other kernels
-	cppcheck clang-format qemu-system-x86 cpio zstd xz-utils kmod
+	cppcheck clang-format libclang-rt-dev qemu-system-x86 cpio zstd xz-utils kmod
 )
 
 missing=()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs rings of tests that are built: unit, bpf, net, e2e, vm; all by default. Ends with "N passed, N failed, N skipped".
+# Runs rings of tests that are built: unit, bpf, net, e2e, vm, fuzz; all by default. Ends with "N passed, N failed, N skipped".
 # Logs lie in build/logs. A binary that runs no test, or a script that reports none, is a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -41,7 +41,7 @@ criterion() {
 script() {
 	local file=$1 name log rc n
 	name=$(basename "$file" .sh)
-	log=$logs/e2e-$name.log
+	log=$logs/$(basename "$(dirname "$file")")-$name.log
 	timeout "${2:-600}" bash "$file" >"$log" 2>&1 </dev/null
 	rc=$?
 	n=$(grep -acE '^(ok|not ok|skip) ' "$log")
@@ -51,15 +51,15 @@ script() {
 	grep -aE '^skip ' "$log"
 	if [ "$rc" -ne 0 ] || [ "$n" -eq 0 ] || grep -qaE '^not ok ' "$log"; then
 		grep -qaE '^not ok ' "$log" || failed=$((failed + 1))
-		say "FAIL e2e $name (status $rc); the end of $log:"
+		say "FAIL $(basename "$(dirname "$file")") $name (status $rc); the end of $log:"
 		tail -60 "$log"
 	else
-		say "ok   e2e $name: $(grep -acE '^ok ' "$log") passed"
+		say "ok   $(basename "$(dirname "$file")") $name: $(grep -acE '^ok ' "$log") passed"
 	fi
 }
 
 rings=("$@")
-[ ${#rings[@]} -eq 0 ] && rings=(unit bpf net e2e vm)
+[ ${#rings[@]} -eq 0 ] && rings=(unit bpf net e2e vm fuzz)
 for ring in "${rings[@]}"; do
 	case $ring in
 	unit)
@@ -90,8 +90,11 @@ for ring in "${rings[@]}"; do
 			[ -e "$t" ] && script "$t" 900
 		done
 		;;
+	fuzz)
+		script tests/fuzz/run.sh 1800
+		;;
 	*)
-		say "unknown ring '$ring': unit, bpf, net, e2e, vm"
+		say "unknown ring '$ring': unit, bpf, net, e2e, vm, fuzz"
 		exit 2
 		;;
 	esac

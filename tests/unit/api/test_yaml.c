@@ -222,3 +222,37 @@ Test(api_yaml, writes_as_kubectl_does)
 	json_decref(o);
 	strbuf_done(&sb);
 }
+
+/* Found by fuzzing: characters that YAML takes for line ends or does not allow, texts of several lines alone, digits.
+ */
+Test(yaml, what_is_written_reads_the_same)
+{
+	static const char *const values[] = {
+		"\"d\\u0085\"",
+		"\"a\\u2028b\\u2029\"",
+		"\"\\ufeffx\"",
+		"\"\\u007f\"",
+		"\"\\u0085\\n\"",
+		"\"0\\nfolded\"",
+		"{\"k\\u0085\":\"v\"}",
+		"{\"a\":\"x\\ny\"}",
+		"0.888888888888888888",
+		"2.2222222222222222e22",
+		"0.1",
+		"\"\\ud83d\\ude00 \\u0085\"",
+	};
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		json_t *v = json_loads(values[i], JSON_DECODE_ANY, NULL), *again = NULL;
+		struct strbuf text = STRBUF_INIT;
+		struct err err = ERR_INIT;
+
+		cr_assert(v, "%s", values[i]);
+		api_yaml_write(v, &text);
+		cr_assert_eq(api_yaml_parse(text.buf, text.len, &again, NULL, &err), 0, "%s: %s", values[i], err.msg);
+		cr_assert(json_equal(json_array_get(again, 0), v), "%s: %s", values[i], text.buf);
+		json_decref(v);
+		json_decref(again);
+		strbuf_done(&text);
+	}
+}

@@ -5,6 +5,7 @@
  * read from the store at their revision, so that a list in pieces is one moment's list.
  */
 #include "apiserver-internal.h"
+#include "continue_token.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -87,42 +88,10 @@ static int list_add(struct list_state *l, struct http_buf *json)
 	return 0;
 }
 
-/* {"v":"meta.k8s.io/v1","rv":N,"start":"default/x"}, base64: as Kubernetes' tokens, opaque to clients. */
-static char *token_make(int64_t rev, const char *after)
-{
-	cleanup(free) char *text = NULL;
-	json_t *t = json_pack("{s:s,s:I,s:s}", "v", "meta.k8s.io/v1", "rv", (json_int_t)rev, "start", after);
-
-	if (t)
-		text = json_dumps(t, JSON_COMPACT);
-	json_decref(t);
-	return text ? str_base64(text, strlen(text)) : NULL;
-}
-
-static int token_read(const char *token, int64_t *ret_rev, char **ret_after)
-{
-	size_t len;
-	cleanup(free) unsigned char *text = str_unbase64(token, &len);
-	json_t *t = NULL;
-	const char *after;
-	int r = -EINVAL;
-
-	if (!text || api_json_parse(text, len, &t, NULL, NULL) < 0)
-		return -EINVAL;
-	after = api_get_str(t, "start");
-	if (after && streq(api_get_str(t, "v"), "meta.k8s.io/v1") && json_is_integer(json_object_get(t, "rv"))) {
-		*ret_rev = api_get_int(t, "rv", 0);
-		*ret_after = strdup(after);
-		r = *ret_after ? 0 : -ENOMEM;
-	}
-	json_decref(t);
-	return r;
-}
-
 static void list_finish(struct call *c, int64_t rev, bool more, int64_t remaining)
 {
 	struct list_state *l = TAKE(c->data); /* the answer may put its own state there */
-	cleanup(free) char *token = more && l->last ? token_make(rev, l->last) : NULL;
+	cleanup(free) char *token = more && l->last ? continue_token_make(rev, l->last) : NULL;
 
 	if (more && !token)
 		call_oom(c);
@@ -197,7 +166,7 @@ oom:
 static void list_expired(struct call *c)
 {
 	struct list_state *l = c->data;
-	cleanup(free) char *token = l->after ? token_make(-1, l->after) : NULL;
+	cleanup(free) char *token = l->after ? continue_token_make(-1, l->after) : NULL;
 	json_t *st;
 
 	if (token) {
@@ -349,7 +318,7 @@ void registry_list(struct call *c)
 			list_free(c);
 			return;
 		}
-		if (token_read(cont, &l->rev, &l->after) < 0 ||
+		if (continue_token_read(cont, &l->rev, &l->after) < 0 ||
 		    (c->ns[0] && (strncmp(l->after, c->ns, strlen(c->ns)) != 0 || l->after[strlen(c->ns)] != '/'))) {
 			call_status(c, 400, "BadRequest", "continue key is not valid");
 			list_free(c);

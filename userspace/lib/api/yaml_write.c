@@ -19,6 +19,61 @@ static void indent(struct strbuf *out, int n)
 		strbuf_adds(out, "  ");
 }
 
+/*
+ * Bytes of the character at s that YAML takes for a line's end or does not allow as itself, and its number: DEL, C1
+ * controls (U+0085 among them), U+2028, U+2029, U+FEFF, U+FFFE, U+FFFF. 0: another character.
+ */
+static size_t special(const char *s, unsigned *ret)
+{
+	const unsigned char *u = (const unsigned char *)s;
+
+	if (u[0] == 0x7f) {
+		*ret = u[0];
+		return 1;
+	}
+	if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0) {
+		*ret = u[1];
+		return 2;
+	}
+	if ((u[0] == 0xe2 && u[1] == 0x80 && (u[2] & 0xfe) == 0xa8) ||
+	    (u[0] == 0xef && ((u[1] == 0xbb && u[2] == 0xbf) || (u[1] == 0xbf && u[2] >= 0xbe)))) {
+		*ret = (u[0] & 15u) << 12 | (u[1] & 63u) << 6 | (u[2] & 63u);
+		return 3;
+	}
+	return 0;
+}
+
+static bool has_special(const char *s, size_t len)
+{
+	unsigned c;
+
+	for (size_t i = 0; i < len; i++)
+		if (special(s + i, &c))
+			return true;
+	return false;
+}
+
+static void write_quoted(const char *s, size_t len, struct strbuf *out)
+{
+	json_t *v = json_stringn(s, len);
+	char *text = json_dumps(v, JSON_ENCODE_ANY);
+	unsigned c;
+
+	if (!text)
+		out->oom = true;
+	for (const char *p = text; p && *p;) {
+		size_t n = special(p, &c);
+
+		if (n)
+			strbuf_addf(out, "\\u%04x", c);
+		else
+			strbuf_addc(out, *p);
+		p += n ? n : 1;
+	}
+	free(text);
+	json_decref(v);
+}
+
 /* Whether s unquoted reads back as the string s. */
 static bool is_plain(const char *s, size_t len)
 {
@@ -37,6 +92,8 @@ static bool is_plain(const char *s, size_t len)
 		if ((s[i] == ':' && s[i + 1] == ' ') || (s[i] == ' ' && s[i + 1] == '#'))
 			return false;
 	}
+	if (has_special(s, len))
+		return false;
 	/* Document markers, and single letters YAML 1.1 takes for booleans elsewhere. */
 	if (!strncmp(s, "...", 3) || (len == 1 && strchr("yYnN", s[0])))
 		return false;
@@ -60,7 +117,7 @@ static bool is_literal(const char *s, size_t len)
 		if (s[i] == '\n' && i && (s[i - 1] == ' ' || s[i - 1] == '\t'))
 			return false;
 	}
-	return s[0] != '\t' && s[0] != '\n' && s[len - 1] != ' ' && s[len - 1] != '\t';
+	return !has_special(s, len) && s[0] != '\t' && s[0] != '\n' && s[len - 1] != ' ' && s[len - 1] != '\t';
 }
 
 static void write_literal(const char *s, size_t len, int depth, struct strbuf *out)
@@ -89,9 +146,9 @@ static void write_literal(const char *s, size_t len, int depth, struct strbuf *o
 /* Ends its line. */
 static void write_string(const char *s, size_t len, int depth, struct strbuf *out)
 {
-	bool printable = true;
+	bool printable = !has_special(s, len);
 
-	if (is_literal(s, len)) {
+	if (depth && is_literal(s, len)) { /* a block scalar needs an indent */
 		write_literal(s, len, depth, out);
 		return;
 	}
@@ -110,17 +167,10 @@ static void write_string(const char *s, size_t len, int depth, struct strbuf *ou
 		if (json_is_string(v) && len)
 			strbuf_addf(out, "'%s'", s);
 		else
-			strbuf_add_json(out, s);
+			write_quoted(s, len, out);
 		json_decref(v);
 	} else {
-		json_t *v = json_stringn(s, len);
-		char *text = json_dumps(v, JSON_ENCODE_ANY);
-
-		strbuf_adds(out, text ? text : "\"\"");
-		if (!text)
-			out->oom = true;
-		free(text);
-		json_decref(v);
+		write_quoted(s, len, out);
 	}
 	strbuf_addc(out, '\n');
 }
@@ -137,7 +187,7 @@ static void write_key(const char *key, struct strbuf *out)
 	if (is_plain(key, strlen(key)))
 		strbuf_adds(out, key);
 	else
-		strbuf_add_json(out, key);
+		write_quoted(key, strlen(key), out);
 	strbuf_addc(out, ':');
 }
 
@@ -192,6 +242,12 @@ static void write_value(const json_t *v, int depth, bool after_dash, struct strb
 		write_string(json_string_value(v), json_string_length(v), depth, out);
 	} else {
 		text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+		/* As few digits as read back the same. */
+		for (size_t digits = 16;
+		     text && json_is_real(v) && digits <= 17 && strtod(text, NULL) != json_real_value(v); digits++) {
+			free(text);
+			text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(digits));
+		}
 		if (!text)
 			out->oom = true;
 		strbuf_adds(out, text ? text : "null");
