@@ -682,3 +682,27 @@ Test(managed_fields, what_a_client_sends)
 	cr_assert(managed_from_json(&mem, v, &m, NULL) == 0 && m.n == 1 && m.v[0].apply);
 	json_decref(v);
 }
+
+Test(managed_fields, are_cut_from_events)
+{
+	static const char *const cases[][2] = {
+		{ "{'type':'ADDED','object':{'kind':'Pod','metadata':{'resourceVersion':'12','managedFields':[{'a':[']']}],"
+		  "'name':'p'}}}",
+		  "{'type':'ADDED','object':{'kind':'Pod','metadata':{'resourceVersion':'12','name':'p'}}}" },
+		{ "{'metadata':{'resourceVersion':'12','managedFields':[]}}", "{'metadata':{'resourceVersion':'12'}}" },
+		{ "{'metadata':{'name':'12','managedFields':[]}}", NULL },
+		{ "{'metadata':{'resourceVersion':'12','name':'x'},'managedFields':[]}", NULL },
+		{ "{'metadata':{'resourceVersion':'12','managedFields':[", NULL },
+		{ "{'metadata':{'resourceVersion':'", NULL },
+		{ "", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = quoted(cases[i][0]), *want = quoted(cases[i][1] ? cases[i][1] : cases[i][0]);
+		size_t n = managed_cut_event(text, strlen(text));
+
+		cr_assert(n == strlen(want) && memcmp(text, want, n) == 0, "%.*s", (int)n, text);
+		free(text);
+		free(want);
+	}
+}

@@ -15,33 +15,6 @@
 #define FIELD	    "\"managedFields\":"
 #define RV_FIELD    "\"resourceVersion\":\""
 
-/* Length of the JSON array at p, its brackets included; 0: there is none. */
-static size_t array_length(const char *p, const char *end)
-{
-	const char *start = p;
-	size_t depth = 0;
-
-	for (; p < end; p++) {
-		switch (*p) {
-		case '"':
-			for (p++; p < end && *p != '"'; p++)
-				if (*p == '\\')
-					p++;
-			break;
-		case '[':
-		case '{':
-			depth++;
-			break;
-		case ']':
-		case '}':
-			if (!--depth)
-				return (size_t)(p + 1 - start);
-			break;
-		}
-	}
-	return 0;
-}
-
 /*
  * Where the members of metadata begin; NULL: not as we write it. Custom kinds are stored in any of their versions,
  * views in another kind's form.
@@ -78,7 +51,7 @@ int managed_split(const struct resource *r, const void *value, size_t len, json_
 		return api_json_parse(value, len, ret, NULL, NULL);
 	head = (size_t)(p - (const char *)value);
 	p += strlen(FIELD);
-	n = array_length(p, end);
+	n = managed_array_length(p, end);
 	if (!n || p + n >= end || p[n] != ',')
 		return -EINVAL;
 	if (ret_managed) {
@@ -150,7 +123,7 @@ static bool find_managed(const char *p, const char *end, const char **ret_key, c
 			} else if (depth == 2 && is_key(key, after, "managedFields") && p < end && *p == '[') {
 				*ret_key = key;
 				*ret_value = p;
-				*ret_len = array_length(p, end);
+				*ret_len = managed_array_length(p, end);
 				return *ret_len > 0;
 			}
 			continue;

@@ -58,6 +58,14 @@ void managed_write(struct managed *m, struct strbuf *out);
 int managed_update(struct managed *m, const struct field_changes *changes, const struct managed_writer *who,
 		   enum managed_scope scope);
 
+/* Length of the JSON array or object at p, with its brackets; 0: it has no end. */
+size_t managed_array_length(const char *p, const char *end);
+/*
+ * Cuts managedFields out of a watch event, or an object, as our API server writes them: behind resourceVersion, first
+ * in metadata. What looks different stays as it is. Returns the new length.
+ */
+size_t managed_cut_event(char *text, size_t len);
+
 struct managed_conflict {
 	struct managed_entry with;
 	const struct fset *set;

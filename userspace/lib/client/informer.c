@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../api/managed_fields.h"
 #include "../base/cleanup.h"
 #include "../base/clock.h"
 #include "../base/log.h"
@@ -103,8 +104,10 @@ static struct informer_item *item_new(struct informer *inf, json_t *json)
 	it->key = m->namespace_ ? arena_printf(&it->arena, "%s/%s", m->namespace_, m->name) : m->name;
 	if (!it->key)
 		goto fail;
-	if (inf->keep_json)
+	if (inf->keep_json) {
+		json_object_del(json_object_get(json, "metadata"), "managedFields");
 		it->json = json_incref(json);
+	}
 	return it;
 fail:
 	informer_item_unref(it);
@@ -334,7 +337,7 @@ static void note_rv(struct informer *inf, const json_t *obj)
 		snprintf(inf->rv, sizeof(inf->rv), "%s", rv);
 }
 
-static int one_event(struct informer *inf, const char *text, size_t len)
+static int one_event(struct informer *inf, char *text, size_t len)
 {
 	json_t *ev = NULL, *obj;
 	struct informer_item *it;
@@ -342,6 +345,8 @@ static int one_event(struct informer *inf, const char *text, size_t len)
 	const char *type;
 	int r = 0;
 
+	/* Who owns which fields is no matter of controllers; it may be half of the object. */
+	len = managed_cut_event(text, len);
 	if (api_json_parse(text, len, &ev, NULL, &err) < 0) {
 		log_warn("watch %s: bad event (%s), listing again", inf->kind->plural, err.msg);
 		inf->expired = true;
