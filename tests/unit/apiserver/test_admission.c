@@ -279,3 +279,118 @@ Test(admission, claims_have_bounds_too)
 	fx_refused(&f, ADMIN, 403, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", CLAIM("little", "1Mi"),
 		   "minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 1Mi");
 }
+
+/* --- PodSecurity -------------------------------------------------------------------------------------------------- */
+
+static void label_default(const char *labels)
+{
+	char body[400];
+
+	snprintf(body, sizeof(body), "{\"metadata\":{\"labels\":{%s}}}", labels);
+	fx_do(&f, 200, "PATCH", "/api/v1/namespaces/default", body);
+}
+
+#define PSA "pod-security.kubernetes.io/"
+
+Test(admission, pods_are_held_to_the_namespaces_standard)
+{
+	static const struct {
+		const char *level, *spec, *text; /* NULL: admitted */
+	} cases[] = {
+		{ "privileged", "\"hostNetwork\":true,\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]", NULL },
+		{ "baseline", "\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]", NULL },
+		{ "baseline", "\"hostNetwork\":true,\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]",
+		  "violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)" },
+		{ "baseline",
+		  "\"containers\":[{\"name\":\"a\",\"image\":\"i\",\"securityContext\":{\"privileged\":true}},{\"name\":\"b\","
+		  "\"image\":\"i\",\"securityContext\":{\"privileged\":true}}]",
+		  "privileged (containers \"a\", \"b\" must not set securityContext.privileged=true)" },
+		{ "baseline",
+		  "\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"securityContext\":{\"capabilities\":{\"add\":[\"SYS_TIME\","
+		  "\"CHOWN\",\"NET_ADMIN\"]}}}]",
+		  "non-default capabilities (container \"c\" must not include \"NET_ADMIN\", \"SYS_TIME\" in "
+		  "securityContext.capabilities.add)" },
+		{ "baseline",
+		  "\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}],\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]",
+		  "hostPath volumes (volume \"v\")" },
+		{ "restricted",
+		  "\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}],\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]",
+		  "violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (container \"c\" must set "
+		  "securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"c\" must set "
+		  "securityContext.capabilities.drop=[\"ALL\"]), restricted volume types (volume \"v\" uses restricted volume "
+		  "type \"hostPath\"), runAsNonRoot != true (pod or container \"c\" must set "
+		  "securityContext.runAsNonRoot=true), seccompProfile (pod or container \"c\" must set "
+		  "securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")" },
+		{ "restricted",
+		  "\"securityContext\":{\"runAsUser\":0,\"runAsNonRoot\":false},\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]",
+		  "runAsNonRoot != true (pod must not set securityContext.runAsNonRoot=false), runAsUser=0 (pod must not set "
+		  "runAsUser=0)" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char body[900], labels[100];
+		json_t *o;
+
+		snprintf(labels, sizeof(labels), "\"" PSA "enforce\":\"%s\"", cases[i].level);
+		label_default(labels);
+		snprintf(body, sizeof(body),
+			 "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p%zu\"},\"spec\":{%s}}", i,
+			 cases[i].spec);
+		o = fx_expect(&f, cases[i].text ? 403 : 201, "POST", PODS, body);
+		if (cases[i].text)
+			cr_assert(strstr(api_get_str(o, "message"), cases[i].text), "%zu: %s", i,
+				  api_get_str(o, "message"));
+		json_decref(o);
+	}
+}
+
+Test(admission, standards_warn)
+{
+	struct answer a;
+
+	fx_do(&f, 201, "POST", PODS, POD("p", "\"hostNetwork\":true,"));
+	label_default("\"" PSA "warn\":\"baseline\",\"" PSA "warn-version\":\"v1.25\"");
+	a = fx_call(&f, ADMIN, "POST", PODS, "application/json", NULL, POD("q", "\"hostNetwork\":true,"));
+	cr_assert(a.status == 201);
+	cr_assert_str_eq(a.warning, "299 - \"would violate PodSecurity \\\"baseline:v1.25\\\": host namespaces "
+				    "(hostNetwork=true)\"");
+	answer_done(&a);
+	/* a workload is warned about, and made */
+	a = fx_call(
+		&f, ADMIN, "POST", "/apis/apps/v1/namespaces/default/deployments", "application/json", NULL,
+		"{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\"},\"spec\":{\"selector\":"
+		"{\"matchLabels\":{\"a\":\"b\"}},\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{"
+		"\"hostNetwork\":true,\"containers\":[{\"name\":\"c\",\"image\":\"i:1\"}]}}}}");
+	cr_assert(a.status == 201);
+	cr_assert(a.warning && strstr(a.warning, "would violate PodSecurity"));
+	answer_done(&a);
+	/* a namespace that becomes stricter tells of its pods */
+	a = fx_call(&f, ADMIN, "PATCH", "/api/v1/namespaces/default", "application/merge-patch+json", NULL,
+		    "{\"metadata\":{\"labels\":{\"" PSA "enforce\":\"baseline\"}}}");
+	cr_assert(a.status == 200);
+	cr_assert_str_eq(a.warning, "299 - \"existing pods in namespace \\\"default\\\" violate the new PodSecurity "
+				    "enforce level \\\"baseline:latest\\\"\"");
+	answer_done(&a);
+	fx_refused(&f, ADMIN, 422, "PATCH", "/api/v1/namespaces/default",
+		   "{\"metadata\":{\"labels\":{\"" PSA "audit\":\"strict\"}}}",
+		   "must be one of privileged, baseline, restricted");
+	fx_refused(&f, ADMIN, 422, "PATCH", "/api/v1/namespaces/default",
+		   "{\"metadata\":{\"labels\":{\"" PSA "audit-version\":\"1.2\"}}}", "must be \"latest\" or \"v1.x\"");
+}
+
+Test(admission, default_storage_class)
+{
+#define SC(name, yes)                                                                                                  \
+	"{\"apiVersion\":\"storage.k8s.io/v1\",\"kind\":\"StorageClass\",\"metadata\":{\"name\":\"" name               \
+	"\",\"annotations\":{\"storageclass.kubernetes.io/is-default-class\":\"" yes "\"}},\"provisioner\":\"x/y\"}"
+	json_t *o;
+
+	fx_do(&f, 201, "POST", "/apis/storage.k8s.io/v1/storageclasses", SC("no", "false"));
+	o = fx_expect(&f, 201, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", CLAIM("a", "1Gi"));
+	cr_assert(!api_get(o, "spec.storageClassName"));
+	json_decref(o);
+	fx_do(&f, 201, "POST", "/apis/storage.k8s.io/v1/storageclasses", SC("yes", "true"));
+	o = fx_expect(&f, 201, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", CLAIM("b", "1Gi"));
+	cr_assert_str_eq(api_get_str(o, "spec.storageClassName"), "yes");
+	json_decref(o);
+}

@@ -84,6 +84,7 @@ void admission_range(const struct resource *r, const char *ns, size_t *ret_from,
 
 extern const struct admission_plugin admission_namespace_lifecycle, admission_limit_ranger, admission_priority,
 	admission_default_tolerations, admission_mutating_webhook, admission_validating_webhook,
-	admission_resource_quota;
+	admission_resource_quota, admission_pod_security, admission_default_storage_class,
+	admission_default_ingress_class;
 
 #endif
