@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -64,6 +65,35 @@ void cli_close(struct cli *cli)
 	*cli = (struct cli){ 0 };
 }
 
+bool cli_warning_text(const char *header, char *buf, size_t size)
+{
+	const char *p = header + strspn(header, "0123456789 ");
+	size_t n = 0;
+
+	/* '299 agent "text"', with \" and \\ in the text; what a terminal would obey is left out. */
+	p = strchr(p, '"');
+	if (!p)
+		return false;
+	for (p++; *p && *p != '"' && n + 1 < size; p++) {
+		if (*p == '\\' && p[1])
+			p++;
+		if ((unsigned char)*p >= ' ' && *p != 0x7f)
+			buf[n++] = *p;
+	}
+	buf[n] = '\0';
+	return n > 0;
+}
+
+static void on_header(struct http_call *call, void *arg, const char *name, const char *value)
+{
+	char text[512];
+
+	(void)call;
+	(void)arg;
+	if (!strcasecmp(name, "warning") && cli_warning_text(value, text, sizeof(text)))
+		fprintf(stderr, "Warning: %s\n", text);
+}
+
 struct pending {
 	struct loop *loop;
 	bool done;
@@ -98,6 +128,7 @@ int cli_request(struct cli *cli, const char *method, const char *path, const cha
 		.body_len = text ? strlen(text) : 0,
 		.content_type = text ? (content_type ? content_type : "application/json") : NULL,
 		.timeout_ms = 60000,
+		.on_header = on_header,
 		.on_done = request_done,
 		.arg = &p,
 	};

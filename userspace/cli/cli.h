@@ -84,6 +84,8 @@ struct cli {
 int cli_open(struct cli *cli, const struct cli_common *common, struct err *err);
 void cli_close(struct cli *cli);
 
+/* The text of a Warning header ('299 - "text"'), which cli_request() prints; false: there is none. */
+bool cli_warning_text(const char *header, char *buf, size_t size);
 /*
  * One request, awaited. *ret_obj (may be NULL): the answer as JSON, new reference, NULL if it is none. Returns the
  * HTTP status, or a negative errno with err (no connection). A Status answer's message is in err too when status >=

@@ -149,3 +149,16 @@ Test(rollout, judges_a_deployment)
 		json_decref(obj);
 	}
 }
+
+Test(request, warnings_are_read_and_cannot_steer_the_terminal)
+{
+	char buf[32];
+
+	cr_assert(cli_warning_text("299 - \"Job is kept, but \\\"so\\\"\"", buf, sizeof(buf)));
+	cr_assert_str_eq(buf, "Job is kept, but \"so\"");
+	cr_assert(cli_warning_text("299 - \"a\x1b[31mb\"", buf, sizeof(buf)));
+	cr_assert_str_eq(buf, "a[31mb");
+	cr_assert(cli_warning_text("299 - \"0123456789012345678901234567890123456789\"", buf, sizeof(buf)));
+	cr_assert(strlen(buf) == sizeof(buf) - 1);
+	cr_assert(!cli_warning_text("299 - \"\"", buf, sizeof(buf)) && !cli_warning_text("299", buf, sizeof(buf)));
+}
