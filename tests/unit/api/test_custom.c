@@ -8,6 +8,7 @@
 #include "api/api-internal.h"
 #include "api/api_types.h"
 #include "base/str.h"
+#include "base/strbuf.h"
 
 static json_t *parse(const char *text)
 {
@@ -293,6 +294,58 @@ Test(custom, what_is_said_of_schemas)
 		api_errs_done(&errs);
 		json_decref(crd);
 	}
+}
+
+Test(custom, joins_within_joins_cost_no_more_than_they_are)
+{
+	struct api_custom *c;
+	struct api_errs errs = { 0 };
+	struct strbuf sb = STRBUF_INIT;
+	json_t *obj;
+
+	/* 30 levels of allOf and anyOf: tried twice each, they would take a billion steps. */
+	strbuf_adds(&sb, "{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"string\",");
+	for (int i = 0; i < 30; i++)
+		strbuf_adds(&sb, i % 2 ? "\"allOf\":[{" : "\"anyOf\":[{");
+	strbuf_adds(&sb, "\"pattern\":\"^x\"");
+	for (int i = 0; i < 30; i++)
+		strbuf_adds(&sb, "}]");
+	strbuf_adds(&sb, "}}}");
+	c = compile(sb.buf);
+	obj = thing("{\"v\":\"y\"}");
+	api_validate(&c->kind, obj, NULL, &errs);
+	cr_assert(errs.n > 1);
+	api_errs_done(&errs);
+	json_decref(obj);
+	api_custom_free(c);
+	strbuf_done(&sb);
+}
+
+Test(custom, what_is_said_is_short_and_utf8)
+{
+	struct api_custom *c =
+		compile("{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"pattern\":\"^x\"}}");
+	struct api_errs errs = { 0 };
+	struct strbuf sb = STRBUF_INIT;
+	json_t *obj, *st;
+
+	strbuf_adds(&sb, "{\"k");
+	for (int i = 0; i < 20000; i++)
+		strbuf_adds(&sb, "\u00e4");
+	strbuf_adds(&sb, "\":\"");
+	for (int i = 0; i < 20000; i++)
+		strbuf_adds(&sb, "\u00f6");
+	strbuf_adds(&sb, "\"}");
+	obj = thing(sb.buf);
+	api_validate(&c->kind, obj, NULL, &errs);
+	cr_assert(errs.n == 1 && strlen(errs.v[0].text) <= 8192 && strlen(errs.v[0].field) < 600);
+	st = api_status_invalid(&c->kind, "a", &errs);
+	cr_assert(api_get_str(st, "message"));
+	json_decref(st);
+	api_errs_done(&errs);
+	json_decref(obj);
+	api_custom_free(c);
+	strbuf_done(&sb);
 }
 
 /* --- the rest ----------------------------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 
 #define LOAD_PAGE 500
 #define RETRY_MS  500
+#define WAIT_MS	  5000
 
 /* The reading of one version's objects. Outlives its resource while the store works on a page. */
 struct custom_load {
@@ -52,7 +53,7 @@ static void wake(struct list *waiters)
 		if (c->s->stopping || (c->res && c->res->retired))
 			call_status(c, 503, "ServiceUnavailable", "the definition of the resource changed; try again");
 		else if (!call_dead(c))
-			c->wait_fn(c);
+			cache_wait(c, 0, WAIT_MS, c->wait_fn); /* the whole cache may be about to be read again */
 		call_unref(c);
 	}
 }

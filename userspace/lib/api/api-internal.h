@@ -10,6 +10,7 @@ extern const struct api_kind *const api_kind_table[];
 extern const size_t api_kind_table_len;
 extern const struct api_type *const api_type_table[];
 
+#define API_ERRS_MAX  64  /* errors of a document that are kept */
 #define API_MAX_DEPTH 128 /* of JSON and YAML documents */
 #define API_PATH_MAX  512 /* bytes of a rendered path; longer ones are cut */
 

@@ -9,14 +9,34 @@
 
 #include "../base/cleanup.h"
 
-#define MAX_ERRS 64
+#define MAX_TEXT 8192 /* bytes of one error: values may be as long as a request */
+
+/* Bytes that are no UTF-8, such as a cut leaves, become '?': what is said must fit into JSON. */
+static void mend_utf8(char *s)
+{
+	for (unsigned char *p = (unsigned char *)s; *p;) {
+		size_t n = *p < 0x80		     ? 1
+			   : *p >= 0xc2 && *p < 0xe0 ? 2
+			   : *p >= 0xe0 && *p < 0xf0 ? 3
+			   : *p >= 0xf0 && *p < 0xf5 ? 4
+						     : 0;
+		size_t i = 1;
+
+		while (i < n && (p[i] & 0xc0) == 0x80)
+			i++;
+		if (!n || i < n)
+			*p++ = '?';
+		else
+			p += n;
+	}
+}
 
 static void errs_vadd(struct api_errs *errs, enum api_cause cause, const char *field, const char *fmt, va_list ap)
 {
 	struct api_err *e;
 	char *text = NULL, *name;
 
-	if (!errs || errs->n >= MAX_ERRS)
+	if (!errs || errs->n >= API_ERRS_MAX)
 		return;
 	if (errs->n == errs->cap) {
 		size_t cap = errs->cap ? errs->cap * 2 : 4;
@@ -32,6 +52,12 @@ static void errs_vadd(struct api_errs *errs, enum api_cause cause, const char *f
 		/* Still an error: a document must not pass for lack of memory. */
 		text = NULL;
 	}
+	if (text && strlen(text) > MAX_TEXT)
+		strcpy(text + MAX_TEXT - 4, "...");
+	if (text)
+		mend_utf8(text);
+	if (name)
+		mend_utf8(name);
 	e = &errs->v[errs->n++];
 	e->cause = cause;
 	e->field = name;

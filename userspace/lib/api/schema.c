@@ -457,16 +457,23 @@ static void joined(struct api_errs *errs, const struct api_path *path, const cha
 static void check_joined(const struct api_schema *s, const json_t *v, const struct api_path *path,
 			 struct api_errs *errs)
 {
-	size_t ok = 0;
-	bool all = true;
+	struct api_errs first = { 0 };
+	size_t ok = 0, before;
 
-	for (size_t i = 0; i < s->n_any && !ok; i++)
-		ok = holds(s->any_of[i], v, path);
+	/* Each schema is tried once: joins within joins would double the work at every level otherwise. */
+	for (size_t i = 0; i < s->n_any && !ok; i++) {
+		if (i == 0)
+			api_schema_check(s->any_of[0], v, path, &first);
+		ok = i == 0 ? !first.n : holds(s->any_of[i], v, path);
+	}
 	if (s->n_any && !ok) {
 		joined(errs, path, "must validate at least one schema (anyOf)");
 		/* What would have been missing to the first is most often what was meant. */
-		api_schema_check(s->any_of[0], v, path, errs);
+		for (size_t i = 0; i < first.n; i++)
+			api_errs_add(errs, first.v[i].cause, first.v[i].field, "%s",
+				     first.v[i].text ? first.v[i].text : "");
 	}
+	api_errs_done(&first);
 	ok = 0;
 	for (size_t i = 0; i < s->n_one; i++)
 		ok += holds(s->one_of[i], v, path);
@@ -474,11 +481,10 @@ static void check_joined(const struct api_schema *s, const json_t *v, const stru
 		joined(errs, path,
 		       ok ? "must validate one and only one schema (oneOf). Found more than one valid"
 			  : "must validate one and only one schema (oneOf). Found none valid");
-	for (size_t i = 0; i < s->n_all; i++) {
-		all = all && holds(s->all_of[i], v, path);
+	before = errs->n;
+	for (size_t i = 0; i < s->n_all; i++)
 		api_schema_check(s->all_of[i], v, path, errs);
-	}
-	if (!all)
+	if (errs->n > before)
 		joined(errs, path, "must validate all the schemas (allOf)");
 	if (s->not_ && holds(s->not_, v, path))
 		joined(errs, path, "must not validate the schema (not)");
@@ -515,6 +521,8 @@ static void check_enum(const struct api_schema *s, const json_t *v, const struct
 
 void api_schema_check(const struct api_schema *s, const json_t *v, const struct api_path *path, struct api_errs *errs)
 {
+	if (errs->n >= API_ERRS_MAX)
+		return;
 	if (!has_type(s, v)) {
 		char field[API_PATH_MAX];
 
