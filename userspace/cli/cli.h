@@ -24,7 +24,7 @@ struct cli_verb {
 	int (*run)(const struct cli_verb *verb, int argc, char **argv); /* argv[0] is the verb */
 };
 extern const struct cli_verb cli_up, cli_down, cli_kubeconfig, cli_image, cli_apply, cli_get, cli_describe, cli_delete,
-	cli_logs, cli_exec, cli_scale, cli_rollout, cli_top, cli_version, cli_net, cli_wait, cli_patch;
+	cli_logs, cli_exec, cli_scale, cli_rollout, cli_top, cli_version, cli_net, cli_wait, cli_patch, cli_store;
 
 /* --- options ------------------------------------------------------------------------------------------------------ */
 enum cli_opt_type {

@@ -16,7 +16,7 @@ static const struct {
 	{ "Objects", { &cli_apply, &cli_get, &cli_describe, &cli_patch, &cli_delete, &cli_wait } },
 	{ "Workloads", { &cli_logs, &cli_exec, &cli_scale, &cli_rollout, &cli_top } },
 	{ "The data plane", { &cli_net } },
-	{ "Other", { &cli_version } },
+	{ "Other", { &cli_store, &cli_version } },
 };
 
 static const struct cli_verb *find(const char *name)

@@ -4,7 +4,9 @@
 #include <stdio.h>
 
 #include "../../lib/base/log.h"
+#include "../../lib/base/str.h"
 #include "apiserver.h"
+#include "store_tool.h"
 
 #define SHUTDOWN_MS 5000
 
@@ -47,6 +49,8 @@ int main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int r;
 
+	if (argc > 1 && streq(argv[1], "store"))
+		return store_tool_main(argc - 1, argv + 1);
 	log_init("skep-apiserver");
 	r = apiserver_config_parse(argc, argv, &config, &err);
 	if (r > 0)

@@ -141,6 +141,9 @@ void sq_submit(struct sqlite_store *s, struct sq_queue *q,
 void sq_cond_init_monotonic(pthread_cond_t *cond);
 void sq_complete(struct sqlite_store *s, struct list *ops); /* from a thread: moves all ops to the loop */
 
+/* One process has a store: s->lock_fd, or -EBUSY and who has it. */
+int sq_take_lock(struct sqlite_store *s, const char *dir, struct err *err);
+
 int sq_conn_open(struct sq_conn *c, const char *path, bool writer, struct err *err);
 void sq_conn_close(struct sq_conn *c);
 int sq_schema(struct sq_conn *c, const char *path, struct err *err);

@@ -67,6 +67,8 @@ struct etcd_saved {
 static const struct store_ops ops;
 
 static bool is_big_read(const struct etcd_op *op);
+static void start_waiting(struct etcd_store *s);
+static void finish_failed(struct etcd_op *op);
 static void resolve(struct etcd_op *op, const struct store_kv *present, int64_t rev);
 
 static void submit(struct etcd_op *op);
@@ -286,13 +288,67 @@ static void detach(struct etcd_op *op)
 		return;
 	op->started = false;
 	s->n_running--;
-	while (s->n_running < MAX_RUNNING && !list_empty(&s->waiting)) {
+	start_waiting(s);
+}
+
+static void start_waiting(struct etcd_store *s)
+{
+	while (s->offset_known && s->n_running < MAX_RUNNING && !list_empty(&s->waiting)) {
 		struct etcd_op *next = list_first(&s->waiting, struct etcd_op, node);
 
 		list_remove(&next->node);
 		s->n_waiting--;
 		attempt(next);
 	}
+}
+
+static void on_offset(void *arg, int r, const struct store_range *range, const struct err *err)
+{
+	struct etcd_store *s = arg;
+	struct list failed = LIST_INIT(failed);
+
+	s->offset_asked = false;
+	if (r == 0) {
+		char text[24] = "0";
+
+		if (range->n && range->kvs[0].value_len < sizeof(text)) {
+			memcpy(text, range->kvs[0].value, range->kvs[0].value_len);
+			text[range->kvs[0].value_len] = '\0';
+		}
+		if (str_to_i64(text, 0, INT64_MAX / 2, &s->offset) < 0)
+			s->offset = 0;
+		s->offset_known = true;
+		s->seen_rev = range->rev + s->offset;
+		etcd_watches_start(s);
+		start_waiting(s);
+		return;
+	}
+	/* Those that came with it have waited as long as it; who comes now, asks again. */
+	while (!list_empty(&s->waiting)) {
+		struct list *n = s->waiting.next;
+
+		list_remove(n);
+		list_push_back(&failed, n);
+	}
+	s->n_waiting = 0;
+	while (!list_empty(&failed)) {
+		struct etcd_op *op = list_first(&failed, struct etcd_op, node);
+
+		op->r = store_fail(&op->msg, -r, "%s", err->msg);
+		finish_failed(op);
+	}
+}
+
+void etcd_need_offset(struct etcd_store *s)
+{
+	struct etcd_op *op;
+
+	if (s->offset_known || s->offset_asked)
+		return;
+	s->offset_asked = true;
+	op = op_new(&s->base, OP_RANGE, ETCD_OFFSET_KEY, s);
+	op->to.range = on_offset;
+	attempt(op);
 }
 
 static void finish_failed(struct etcd_op *op)
@@ -321,11 +377,13 @@ static void submit(struct etcd_op *op)
 {
 	struct etcd_store *s = op->s;
 
-	if (!op->r && s->n_running >= MAX_RUNNING && s->n_waiting >= MAX_WAITING)
+	if (!op->r && s->n_waiting >= MAX_WAITING)
 		op->r = store_fail(&op->msg, EAGAIN, "etcd: too many operations are waiting");
+	if (!s->offset_known)
+		etcd_need_offset(s);
 	if (op->r) {
 		refuse_later(op);
-	} else if (s->n_running >= MAX_RUNNING) {
+	} else if (s->n_running >= MAX_RUNNING || !s->offset_known) {
 		list_push_back(&s->waiting, &op->node);
 		s->n_waiting++;
 	} else {
@@ -370,8 +428,8 @@ int etcd_fail(struct etcd_store *s, unsigned endpoint, const struct grpc_status 
 
 void etcd_note_header(struct etcd_store *s, const Etcdpb__ResponseHeader *header)
 {
-	if (header && header->revision > s->seen_rev)
-		s->seen_rev = header->revision;
+	if (header && header->revision + s->offset > s->seen_rev)
+		s->seen_rev = header->revision + s->offset;
 }
 
 void etcd_kv(struct etcd_store *s, const Etcdpb__KeyValue *kv, struct strbuf *keys, struct store_kv *out)
@@ -385,8 +443,8 @@ void etcd_kv(struct etcd_store *s, const Etcdpb__KeyValue *kv, struct strbuf *ke
 		.key_len = kv->key.len - skip,
 		.value = kv->value.len ? (const void *)kv->value.data : "",
 		.value_len = kv->value.len,
-		.create_rev = kv->create_revision,
-		.mod_rev = kv->mod_revision,
+		.create_rev = kv->create_revision + s->offset,
+		.mod_rev = kv->mod_revision + s->offset,
 		.version = kv->version,
 	};
 }
@@ -404,7 +462,7 @@ static int tell_range(struct etcd_op *op, const Etcdpb__RangeResponse *rsp)
 		return store_fail(&op->msg, ENOMEM, "out of memory");
 	for (size_t i = 0; i < rsp->n_kvs; i++)
 		etcd_kv(op->s, rsp->kvs[i], &keys, &kvs[i]);
-	range.rev = op->rev ? op->rev : rsp->header ? rsp->header->revision : 0;
+	range.rev = op->rev ? op->rev : rsp->header ? rsp->header->revision + op->s->offset : 0;
 	detach(op);
 	op->to.range(op->arg, 0, &range, NULL);
 	return 0;
@@ -414,7 +472,7 @@ static int tell_txn(struct etcd_op *op, const Etcdpb__TxnResponse *rsp)
 {
 	cleanup(strbuf_done) struct strbuf key = STRBUF_INIT;
 	struct store_txn_result result = { .succeeded = rsp->succeeded,
-					   .rev = rsp->header ? rsp->header->revision : 0 };
+					   .rev = rsp->header ? rsp->header->revision + op->s->offset : 0 };
 	const Etcdpb__ResponseOp *r = rsp->n_responses ? rsp->responses[0] : NULL;
 	const Etcdpb__KeyValue *kv = NULL;
 	struct store_kv current;
@@ -650,7 +708,7 @@ static struct grpc_call *send_range(struct etcd_op *op, struct http_client *c)
 	if (op->end)
 		q.range_end = etcd_bytes(op->end, strlen(op->end));
 	q.limit = (int64_t)op->limit;
-	q.revision = op->rev;
+	q.revision = op->rev ? op->rev - op->s->offset : 0;
 	q.keys_only = op->keys_only;
 	return grpc_unary(c, "/etcdserverpb.KV/Range", &q.base, &etcdpb__range_response__descriptor,
 			  is_big_read(op) ? BIG_READ_TIMEOUT_MS : TIMEOUT_MS, on_done, op);
@@ -670,7 +728,8 @@ static struct grpc_call *send_txn(struct etcd_op *op, struct http_client *c)
 	compare.target = 2; /* mod_revision; result 0: equal */
 	compare.key = key;
 	compare.target_union_case = ETCDPB__COMPARE__TARGET_UNION_MOD_REVISION;
-	compare.mod_revision = op->expect;
+	/* A revision of before the offset is no key's any more; 0 would mean "absent". */
+	compare.mod_revision = !op->expect ? 0 : op->expect > op->s->offset ? op->expect - op->s->offset : -1;
 	get.key = key;
 	no.request_case = ETCDPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
 	no.request_range = &get;
@@ -746,7 +805,7 @@ static struct grpc_call *send(struct etcd_op *op, struct http_client *c)
 	case OP_DEL:
 		return send_txn(op, c);
 	case OP_COMPACT:
-		compact.revision = op->rev;
+		compact.revision = op->rev - op->s->offset;
 		return grpc_unary(c, "/etcdserverpb.KV/Compact", &compact.base,
 				  &etcdpb__compaction_response__descriptor, BIG_READ_TIMEOUT_MS, on_done, op);
 	case OP_GRANT:
@@ -772,6 +831,12 @@ static void attempt(struct etcd_op *op)
 	op->tries++;
 	op->endpoint = s->current;
 	loop_timer_cancel(&op->timer);
+	if ((op->type == OP_RANGE || op->type == OP_COMPACT) && op->rev && op->rev <= s->offset) {
+		op->r = store_fail(&op->msg, ESTALE, "revision %lld is compacted, the oldest is above %lld",
+				   (long long)op->rev, (long long)s->offset);
+		refuse_later(op);
+		return;
+	}
 	op->call = send(op, s->endpoints[op->endpoint]);
 	if (!op->call) {
 		op->r = store_fail(&op->msg, ENOMEM, "out of memory");

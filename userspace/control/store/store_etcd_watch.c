@@ -24,6 +24,7 @@ struct store_watch {
 	int backoff_ms;
 	unsigned depth; /* callbacks on the stack */
 	bool dead;	/* unwatched in one of them */
+	bool too_old;	/* to be told so on the next turn */
 };
 
 static void connect_later(struct store_watch *w);
@@ -78,6 +79,21 @@ void etcd_unwatch(struct store_watch *w)
 		watch_free(w);
 }
 
+/* Those "from the next revision" begin here, before anything that waited with them is written. */
+void etcd_watches_start(struct etcd_store *s)
+{
+	list_for_each (n, &s->watches) {
+		struct store_watch *w = list_entry(n, struct store_watch, node);
+
+		if (w->call || w->too_old)
+			continue;
+		if (!w->next_rev)
+			w->next_rev = s->seen_rev + 1;
+		loop_timer_cancel(&w->timer);
+		connect_now(w);
+	}
+}
+
 void etcd_watches_free(struct etcd_store *s)
 {
 	while (!list_empty(&s->watches))
@@ -105,7 +121,7 @@ static void deliver(struct store_watch *w, Etcdpb__Event **list, size_t n)
 {
 	cleanup(free) struct store_event *events = calloc(n, sizeof(*events));
 	cleanup(strbuf_done) struct strbuf keys = STRBUF_INIT;
-	int64_t rev = list[0]->kv->mod_revision;
+	int64_t rev = list[0]->kv->mod_revision + w->s->offset;
 	size_t size = 0;
 
 	if (rev < w->next_rev)
@@ -124,7 +140,7 @@ static void deliver(struct store_watch *w, Etcdpb__Event **list, size_t n)
 
 			events[i].prev_value = prev->value.len ? (const void *)prev->value.data : "";
 			events[i].prev_len = prev->value.len;
-			events[i].prev_mod_rev = prev->mod_revision;
+			events[i].prev_mod_rev = prev->mod_revision + w->s->offset;
 		}
 	}
 	w->next_rev = rev + 1;
@@ -138,7 +154,7 @@ static void on_cancelled(struct store_watch *w, const Etcdpb__WatchResponse *rsp
 
 	if (rsp->compact_revision > 0) {
 		r = store_fail(&msg, ESTALE, "revision %lld is compacted, the oldest is %lld", (long long)w->next_rev,
-			       (long long)rsp->compact_revision);
+			       (long long)(rsp->compact_revision + w->s->offset));
 		watch_fail(w, r, msg);
 	} else if (strstr(rsp->cancel_reason, "permission denied")) {
 		r = store_fail(&msg, EACCES, "etcd %s: watch: %s", w->s->urls[w->endpoint], rsp->cancel_reason);
@@ -154,7 +170,7 @@ static void on_msg(struct grpc_call *call, void *arg, const ProtobufCMessage *ms
 {
 	const Etcdpb__WatchResponse *rsp = (const Etcdpb__WatchResponse *)msg;
 	struct store_watch *w = arg;
-	int64_t rev = rsp->header ? rsp->header->revision : 0;
+	int64_t rev = rsp->header ? rsp->header->revision + w->s->offset : 0;
 	bool progress = !rsp->created && !rsp->canceled && !rsp->n_events;
 
 	if (w->call != call)
@@ -208,10 +224,21 @@ static void connect_now(struct store_watch *w)
 	Etcdpb__WatchCreateRequest create = ETCDPB__WATCH_CREATE_REQUEST__INIT;
 	Etcdpb__WatchRequest q = ETCDPB__WATCH_REQUEST__INIT;
 
+	if (!w->s->offset_known) {
+		etcd_need_offset(w->s);
+		connect_later(w);
+		return;
+	}
+	if (w->next_rev && w->next_rev <= w->s->offset) {
+		w->too_old = true;
+		if (loop_timer_set(w->s->loop, &w->timer, 0) < 0)
+			abort();
+		return;
+	}
 	create.key = etcd_bytes(w->start, strlen(w->start));
 	if (w->end)
 		create.range_end = etcd_bytes(w->end, strlen(w->end));
-	create.start_revision = w->next_rev;
+	create.start_revision = w->next_rev ? w->next_rev - w->s->offset : 0;
 	create.prev_kv = true;
 	create.progress_notify = true;
 	q.request_union_case = ETCDPB__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST;
@@ -237,5 +264,17 @@ static void connect_later(struct store_watch *w)
 
 static void on_timer(struct loop_timer *timer)
 {
-	connect_now(timer->arg);
+	struct store_watch *w = timer->arg;
+	cleanup(free) char *msg = NULL;
+	int r;
+
+	if (!w->too_old) {
+		connect_now(w);
+		return;
+	}
+	r = store_fail(&msg, ESTALE, "revision %lld is compacted, the oldest is above %lld", (long long)w->next_rev,
+		       (long long)w->s->offset);
+	w->depth++;
+	watch_fail(w, r, msg);
+	leave(w);
 }

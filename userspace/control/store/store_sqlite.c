@@ -22,7 +22,7 @@ static void store_free(struct sqlite_store *s);
 DEFINE_CLEANUP(struct sqlite_store *, store_free);
 
 /* One process per database: SQLite would allow two, whose revisions and watches would not know of each other. */
-static int take_lock(struct sqlite_store *s, const char *dir, struct err *err)
+int sq_take_lock(struct sqlite_store *s, const char *dir, struct err *err)
 {
 	cleanup(free) char *path = NULL;
 	char text[32];
@@ -102,7 +102,7 @@ int store_sqlite_open(struct loop *loop, const char *path, struct store **ret, s
 	r = dir_make(path, 0700, err);
 	if (r < 0)
 		return r;
-	r = take_lock(s, path, err);
+	r = sq_take_lock(s, path, err);
 	if (r < 0)
 		return r;
 	if (asprintf(&s->path, "%s/store.db", path) < 0) {
