@@ -739,6 +739,52 @@ Test(represent, readers_of_long_lists_go_away)
 	fx_start(&f);
 }
 
+/* A reader that takes nothing for the time a request may last is cut off, and knows that it has not got everything. */
+Test(represent, a_reader_that_stalls_loses_its_list)
+{
+	struct raw r;
+	struct http_call *call;
+	struct http_client *mine, *usual;
+	char url[64];
+	struct http_client_config own = { .base_url = url, .tls = &f.tls[ADMIN] };
+	int64_t end = clock_mono_ms() + 20000;
+	bool seated = true, was_seated = false;
+
+	make_long();
+	fx_stop(&f);
+	f.config.request_timeout_s = 1;
+	fx_start(&f);
+	/* a connection of its own: others' traffic on it would have libcurl read on */
+	snprintf(url, sizeof(url), "https://127.0.0.1:%d", apiserver_port(f.server, 0));
+	cr_assert(http_client_new(f.loop, &own, &mine, NULL) == 0);
+	usual = f.clients[ADMIN];
+	f.clients[ADMIN] = mine;
+	call = raw_start(&r, CMS, "application/json");
+	f.clients[ADMIN] = usual;
+	while (!r.bytes)
+		loop_run_once(f.loop, 1000);
+	http_call_pause(call, true);
+	while (seated) {
+		struct answer a = fx_call(&f, ADMIN, "GET", "/metrics", NULL, "*/*", NULL);
+		const char *seats = strstr(a.text, "current_executing_requests{priority_level=\"exempt\"");
+
+		cr_assert(clock_mono_ms() < end, "it still has its seat");
+		cr_assert(seats && (seats = strchr(seats, '}')));
+		seated = atoi(seats + 1) > 1; /* this request is one */
+		was_seated |= seated;
+		answer_done(&a);
+		loop_run_once(f.loop, 20);
+	}
+	cr_assert(was_seated);
+	http_call_pause(call, false);
+	run_until(&r.done);
+	cr_assert(r.status == 0, "%d, %zu bytes", r.status, r.bytes);
+	cr_assert(r.bytes < LONG_N * (size_t)LONG_SIZE);
+	strbuf_done(&r.buf);
+	http_client_free(mine);
+	fx_do(&f, 200, "GET", CMS "/big-000", NULL);
+}
+
 Test(represent, head_and_other_methods)
 {
 	struct answer a;
@@ -749,6 +795,9 @@ Test(represent, head_and_other_methods)
 	answer_done(&a);
 	a = fx_call(&f, ADMIN, "OPTIONS", CMS, NULL, NULL, NULL);
 	cr_assert(a.status == 405, "%d", a.status);
+	answer_done(&a);
+	a = fx_call(&f, ADMIN, "GET", "/api/v1/configmaps/a", NULL, NULL, NULL);
+	cr_assert(a.status == 404, "%d", a.status);
 	answer_done(&a);
 	a = fx_call(&f, ADMIN, "PATCH", CMS "/a", "text/plain", NULL, "{}");
 	cr_assert(a.status == 415);

@@ -253,6 +253,7 @@ struct call {
 	enum repr repr;
 	bool negotiated,
 		wants_protobuf; /* the latter: for Status and other objects that are not of the resource, too */
+	bool keeps_seat;	/* until it ends, and not only until the answer begins */
 	bool packed;		/* the body of the answer has its content coding */
 	bool dry_run;
 	char *labels_text, *fields_text; /* for continue tokens and messages */

@@ -112,7 +112,8 @@ static void count(struct call *c, int code)
 	const char *resource = c->resource[0] ? c->resource : "";
 
 	snprintf(code_text, sizeof(code_text), "%d", code);
-	flow_leave(c);
+	if (!c->keeps_seat)
+		flow_leave(c);
 	metric_add(c->s->m_requests, 1, c->verb, resource, code_text);
 	if (!streq(c->verb, "watch"))
 		metric_observe(c->s->m_seconds, (double)(clock_mono_ns() - c->start_ns) / 1e9, c->verb, resource);

@@ -24,6 +24,7 @@
 #define PIECE		 (64u << 10)
 #define LOW_WATER	 (128u << 10)
 #define KEEP_MAX	 (512u << 10) /* bytes kept while measuring */
+#define STALL_MS	 60000	      /* a reader that takes no piece for so long (or --request-timeout) is cut off */
 #define MEASURE_SLICE_NS 3000000      /* of the loop's time at once */
 
 struct list_out {
@@ -255,9 +256,22 @@ static void answer_whole(struct list_out *l)
 
 static void on_drain(struct http_req *req, void *data);
 
-/*
- * The next piece. Out of memory there is no way to tell any more: the client sees a stream that ends in the middle.
- */
+static int stall_ms(const struct list_out *l)
+{
+	int s = l->c->s->config.request_timeout_s;
+
+	return s ? s * 1000 : STALL_MS;
+}
+
+/* Its references and its seat are wanted by others. */
+static void on_stall(struct loop_timer *timer)
+{
+	struct list_out *l = timer->arg;
+
+	http_stream_abort(l->c->req);
+}
+
+/* The next piece. Out of memory there is no way to tell any more but to break off. */
 static void pump(struct list_out *l)
 {
 	struct http_req *req = l->c->req;
@@ -285,9 +299,10 @@ static void pump(struct list_out *l)
 	if (last)
 		write_tail(l, out);
 	if (strbuf_oom(out)) {
-		http_stream_end(req);
+		http_stream_abort(req);
 		return;
 	}
+	(void)loop_timer_set(l->c->s->loop, &l->timer, stall_ms(l));
 	if (l->gzip) {
 		strbuf_clear(&l->packed);
 		r = gzip_add(l->gzip, out->buf, out->len, last, &l->packed);
@@ -298,7 +313,9 @@ static void pump(struct list_out *l)
 	strbuf_clear(&l->piece);
 	if (r == -EPIPE)
 		return; /* on_close follows */
-	if (r < 0 || last)
+	if (r < 0)
+		http_stream_abort(req);
+	else if (last)
 		http_stream_end(req);
 	else
 		http_stream_on_drain(req, LOW_WATER, on_drain);
@@ -320,6 +337,9 @@ static void stream(struct list_out *l)
 
 	if (gzip_accepted(c) && (l->gzip = gzip_new()))
 		gzip_announce(c);
+	c->keeps_seat = true;
+	l->timer.fn = on_stall;
+	l->timer.arg = l;
 	call_started_stream(c, 200);
 	if (http_stream_start(c->req, 200, type_of(c->repr)) < 0)
 		return; /* on_close follows */
@@ -331,6 +351,8 @@ static void measure(struct loop_timer *timer)
 	struct list_out *l = timer->arg;
 	uint64_t until = clock_mono_ns() + MEASURE_SLICE_NS;
 
+	if (call_dead(l->c))
+		return; /* its time was up */
 	while (l->next < l->n && clock_mono_ns() < until) {
 		size_t before;
 

@@ -269,7 +269,10 @@ static void dispatch(struct call *c)
 		table[i].fn(c);
 		return;
 	}
-	method_not_allowed(c);
+	if (c->res->kind->namespaced && !c->ns[0] && c->name[0]) /* there is no such path */
+		call_status(c, 404, "NotFound", "the server could not find the requested resource");
+	else
+		method_not_allowed(c);
 }
 
 /* The version asked for; NULL: there is none, or no such subresource of it. */

@@ -271,6 +271,16 @@ void http_stream_end(struct http_req *req)
 	conn_dirty(req->conn);
 }
 
+void http_stream_abort(struct http_req *req)
+{
+	if (req_gone(req) || (req->state != REQ_STREAMING && req->state != REQ_DONE))
+		return;
+	if (http_req_is_h2(req))
+		h2_cancel(req);
+	else
+		conn_doom(req->conn);
+}
+
 /* --- raw connections ---------------------------------------------------------------------------------------------- */
 
 int http_hijack(struct http_req *req, const char *head, size_t head_len,

@@ -103,6 +103,11 @@ size_t http_stream_pending(const struct http_req *req);		       /* queued bytes 
  * themselves (logs, big lists): write until pending reaches low_water, return, be called again. NULL: none. */
 void http_stream_on_drain(struct http_req *req, size_t low_water, void (*fn)(struct http_req *req, void *data));
 void http_stream_end(struct http_req *req); /* the request is finished; on_close follows */
+/*
+ * Breaks the answer off, so that the client sees that it is not whole: what is queued is dropped. Also after
+ * http_stream_end(), for a reader that does not take the rest. on_close follows.
+ */
+void http_stream_abort(struct http_req *req);
 
 /* Is this a request to upgrade to `protocol` ("websocket", "SPDY/3.1")? HTTP/1.1 only. */
 bool http_req_wants_upgrade(const struct http_req *req, const char *protocol);
