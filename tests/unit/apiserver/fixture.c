@@ -50,6 +50,7 @@ void fx_init(struct fx *f)
 	snprintf(key, sizeof(key), "%s/ca.key", f->dir);
 	cr_assert(tls_make_ca("test", 2, ca, key, &err) == 0);
 	make_identity(f, ADMIN, "admin", "system:masters");
+	make_identity(f, ADMIN2, "admin-2", "system:masters");
 	make_identity(f, NODE1, "system:node:node-1", "system:nodes");
 	make_identity(f, SCHEDULER, "system:kube-scheduler", NULL);
 	make_identity(f, STRANGER, "stranger", NULL);

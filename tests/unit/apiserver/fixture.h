@@ -14,7 +14,7 @@
 #include "base/strbuf.h"
 #include "io/http_client.h"
 
-enum who { ADMIN, NODE1, SCHEDULER, STRANGER, ANONYMOUS, N_WHO };
+enum who { ADMIN, NODE1, SCHEDULER, STRANGER, ANONYMOUS, ADMIN2, N_WHO };
 
 struct fx {
 	struct loop *loop;

@@ -1,80 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What decides without a server: the authorization table, the address allocator, flags. */
+/* What decides without a server: the address allocator, flags. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "../../../userspace/control/apiserver/apiserver-internal.h"
-
-static enum verdict decide(const char *user, const char *group, const char *verb, const char *api_group,
-			   const char *resource, const char *sub, const char *ns, const char *name)
-{
-	struct identity who = { .user = user, .groups = { group }, .n_groups = group ? 1 : 0, .authenticated = true };
-	struct authz_request a = {
-		.who = &who, .verb = verb, .group = api_group, .resource = resource, .sub = sub, .ns = ns, .name = name
-	};
-
-	return authz_decide(&a);
-}
-
-Test(authz, table)
-{
-	static const struct {
-		const char *user, *group, *verb, *api_group, *resource, *sub, *ns, *name;
-		enum verdict want;
-	} t[] = {
-		{ "x", "system:masters", "delete", "apps", "deployments", "", "a", "b", AUTHZ_ALLOW },
-		{ "x", NULL, "get", "", "pods", "", "a", "b", AUTHZ_DENY },
-		{ "system:kube-scheduler", NULL, "create", "", "pods", "binding", "a", "b", AUTHZ_ALLOW },
-		{ "system:kube-scheduler", NULL, "list", "", "pods", "", "", "", AUTHZ_ALLOW },
-		{ "system:kube-scheduler", NULL, "update", "", "pods", "", "a", "b", AUTHZ_DENY },
-		{ "system:kube-scheduler", NULL, "get", "", "secrets", "", "a", "b", AUTHZ_DENY },
-		{ "system:kube-controller-manager", NULL, "update", "apps", "deployments", "status", "a", "b",
-		  AUTHZ_ALLOW },
-		{ "system:kube-controller-manager", NULL, "update", "", "namespaces", "finalize", "", "b",
-		  AUTHZ_ALLOW },
-		{ "system:kube-controller-manager", NULL, "create", "", "pods", "exec", "a", "b", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "watch", "", "pods", "", "", "", AUTHZ_ALLOW },
-		{ "system:node:n1", NULL, "watch", "", "pods", "", "", "", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "patch", "", "nodes", "status", "", "n1", AUTHZ_ALLOW },
-		{ "system:node:n1", "system:nodes", "patch", "", "nodes", "status", "", "n2", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "delete", "", "nodes", "", "", "n1", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-node-lease",
-		  "n1", AUTHZ_ALLOW },
-		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-node-lease",
-		  "n2", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "update", "coordination.k8s.io", "leases", "", "kube-system", "n1",
-		  AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "create", "", "pods", "", "a", "b", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "create", "", "pods", "binding", "a", "b", AUTHZ_DENY },
-		{ "system:node:n1", "system:nodes", "create", "", "events", "", "a", "b", AUTHZ_ALLOW },
-		{ "system:node:", "system:nodes", "get", "", "pods", "", "a", "b", AUTHZ_DENY },
-	};
-
-	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
-		cr_assert(decide(t[i].user, t[i].group, t[i].verb, t[i].api_group, t[i].resource, t[i].sub, t[i].ns,
-				 t[i].name) == t[i].want,
-			  "row %zu", i);
-}
-
-Test(authz, anonymous_sees_health_and_version_only)
-{
-	struct identity who = { .user = "system:anonymous", .groups = { "system:unauthenticated" }, .n_groups = 1 };
-	struct authz_request a = {
-		.who = &who, .verb = "get", .group = "", .resource = "", .sub = "", .ns = "", .name = ""
-	};
-	static const char *const open[] = { "/version", "/livez", "/readyz", "/healthz" }, *const closed[] = {
-		"/metrics", "/api", "/apis", "/x"
-	};
-
-	for (size_t i = 0; i < 4; i++) {
-		a.path = open[i];
-		cr_assert(authz_decide(&a) == AUTHZ_ALLOW);
-		a.path = closed[i];
-		cr_assert(authz_decide(&a) == AUTHZ_DENY);
-	}
-}
 
 Test(ipalloc, takes_each_address_once_and_all_of_them)
 {

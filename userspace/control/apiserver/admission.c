@@ -14,11 +14,18 @@
 
 /* Kubernetes' recommended order (kubeapiserver/options/plugins.go). */
 static const struct admission_plugin *const plugins[] = {
-	&admission_namespace_lifecycle,	  &admission_limit_ranger,
-	&admission_pod_security,	  &admission_priority,
-	&admission_default_tolerations,	  &admission_default_storage_class,
-	&admission_default_ingress_class, &admission_mutating_webhook,
-	&admission_validating_webhook,	  &admission_resource_quota, /* last: nothing refuses what has been charged */
+	&admission_namespace_lifecycle,
+	&admission_limit_ranger,
+	&admission_node_restriction,
+	&admission_pod_security,
+	&admission_priority,
+	&admission_default_tolerations,
+	&admission_default_storage_class,
+	&admission_default_ingress_class,
+	&admission_mutating_webhook,
+	&admission_rbac,
+	&admission_validating_webhook,
+	&admission_resource_quota, /* last: nothing refuses what has been charged */
 };
 
 static void run(struct admission *a);

@@ -183,6 +183,7 @@ struct apiserver {
 
 	struct ipalloc *ips;
 	struct hook_clients *hooks; /* webhook_client.c; NULL until the first call */
+	struct authz *authz;
 	struct authn *authn;
 	struct store_care *care;	     /* store_care.c */
 	int64_t event_lease, event_lease_ms; /* events put now go away with this lease; when it was granted */
@@ -397,7 +398,14 @@ struct authz_request {
 	const char *verb, *group, *resource, *sub, *ns, *name;
 	const char *path; /* non-resource request; else NULL */
 };
-enum verdict authz_decide(const struct authz_request *a);
+/* reason (may be NULL) gets why, in Kubernetes' words; it may be empty. */
+enum verdict authz_decide(struct apiserver *s, const struct authz_request *a, struct strbuf *reason);
+bool authz_always(const struct authz_request *a); /* allowed without a look at roles: the cache need not be there */
+int authz_init(struct apiserver *s, struct err *err);
+void authz_done(struct apiserver *s); /* after the cache */
+/* fn once the roles and bindings whose writes were acknowledged here count. */
+void authz_wait(struct call *c, int timeout_ms, call_fn *fn);
+void authz_wrote(struct call *c, int64_t rev);
 /* Node of system:node:<name>, NULL if it is not a node. */
 const char *authz_node_of(const struct identity *who);
 
@@ -451,7 +459,6 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 int object_check_namespace(struct call *c);
 /* resourceVersion that obj demands, to c->want_rev; -1: answered. */
 int call_body_version(struct call *c, const json_t *obj);
-bool node_owns(struct call *c); /* a node writes only what is bound to it; false: answered */
 #define STALE "the object has been modified; please apply your changes to the latest version and try again"
 void object_set_generation(struct call *c, json_t *obj, const json_t *old); /* one more if the spec differs */
 

@@ -1,97 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may do what: a table of the identities that a cluster consists of, denying by default. The decision is a pure
- * function of the request's attributes. Nodes may write only what is theirs; that a pod is bound to the asking node
- * is checked where the pod is at hand (rest_pod.c).
+ * Who may do what: system:masters everything, nodes what authz_node.c says, and everybody what roles bound to them
+ * allow. Denied by default. Roles, bindings and the pods that give nodes their rights are followed from the cache.
  */
-#include "apiserver-internal.h"
+#include "authz.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
-
-struct rule {
-	const char *user;
-	const char *verbs; /* space-separated; "*": all; "read": get list watch */
-	const char *group;
-	const char *resources; /* "pods pods/status"; "*": all with all subresources */
-};
-
-#define SCHED "system:kube-scheduler"
-#define KCM   "system:kube-controller-manager"
-
-static const struct rule rules[] = {
-	{ SCHED, "read", "",
-	  "pods nodes namespaces services configmaps replicationcontrollers persistentvolumeclaims persistentvolumes" },
-	{ SCHED, "read", "apps", "replicasets statefulsets deployments daemonsets" },
-	{ SCHED, "read", "policy", "poddisruptionbudgets" },
-	{ SCHED, "read", "storage.k8s.io", "*" },
-	{ SCHED, "create", "", "bindings pods/binding" },
-	{ SCHED, "delete", "", "pods" },
-	{ SCHED, "update patch", "", "pods/status" },
-	{ SCHED, "create update patch", "", "events" },
-	{ SCHED, "create update patch", "events.k8s.io", "events" },
-	{ SCHED, "get list watch create update patch", "coordination.k8s.io", "leases" },
-
-	/* Controllers act on whatever users can make: they collect it, empty namespaces and keep status. */
-	{ KCM, "*", "",
-	  "pods pods/status services services/status endpoints nodes nodes/status namespaces namespaces/status "
-	  "namespaces/finalize configmaps secrets serviceaccounts events replicationcontrollers "
-	  "replicationcontrollers/status podtemplates persistentvolumeclaims persistentvolumes resourcequotas resourcequotas/status "
-	  "limitranges" },
-	{ KCM, "create", "", "pods/eviction" },
-	{ KCM, "*", "apps", "*" },
-	{ KCM, "*", "batch", "*" },
-	{ KCM, "*", "discovery.k8s.io", "*" },
-	{ KCM, "*", "networking.k8s.io", "*" },
-	{ KCM, "*", "coordination.k8s.io", "*" },
-	{ KCM, "*", "events.k8s.io", "*" },
-	{ KCM, "*", "policy", "*" },
-	{ KCM, "*", "autoscaling", "*" },
-	/* The objects of custom kinds, in whatever group: collected, and deleted with their namespace. */
-	{ KCM, "read update patch delete deletecollection", "*", "*" },
-};
-
-static bool has_word(const char *list, const char *word, size_t len)
-{
-	for (const char *p = list; *p;) {
-		size_t n = strcspn(p, " ");
-
-		if (n == len && !strncmp(p, word, len))
-			return true;
-		p += n;
-		p += strspn(p, " ");
-	}
-	return false;
-}
-
-static bool is_read(const char *verb)
-{
-	return streq(verb, "get") || streq(verb, "list") || streq(verb, "watch");
-}
-
-static bool verb_matches(const char *verbs, const char *verb)
-{
-	return streq(verbs, "*") || has_word(verbs, verb, strlen(verb)) ||
-	       (has_word(verbs, "read", 4) && is_read(verb));
-}
-
-static bool resource_matches(const char *resources, const char *resource, const char *sub)
-{
-	char full[200];
-	size_t n = strlen(resource), m = strlen(sub);
-
-	if (streq(resources, "*"))
-		return true;
-	if (n + m + 2 > sizeof(full))
-		return false;
-	memcpy(full, resource, n + 1);
-	if (m) {
-		full[n] = '/';
-		memcpy(full + n + 1, sub, m + 1);
-	}
-	return has_word(resources, full, strlen(full));
-}
 
 const char *authz_node_of(const struct identity *who)
 {
@@ -102,83 +21,159 @@ const char *authz_node_of(const struct identity *who)
 	return who->user + sizeof(prefix) - 1;
 }
 
-static bool node_may(const char *node, const struct authz_request *a)
+/* Health is nobody's secret, and must be told when there are no roles to look at yet. */
+bool authz_always(const struct authz_request *a)
 {
-	bool core = !a->group[0];
-	bool own = streq(a->name, node);
+	static const char *const paths[] = { "/healthz", "/livez", "/readyz" };
 
-	if (is_read(a->verb) && !a->sub[0]) {
-		if (core && resource_matches("pods services namespaces nodes configmaps secrets serviceaccounts",
-					     a->resource, ""))
-			return true;
-		if (streq(a->group, "discovery.k8s.io") && streq(a->resource, "endpointslices"))
-			return true;
-		if (streq(a->group, "networking.k8s.io") && streq(a->resource, "networkpolicies"))
-			return true;
-		if (streq(a->group, "coordination.k8s.io") && streq(a->resource, "leases"))
-			return streq(a->ns, "kube-node-lease") &&
-			       (own || streq(a->verb, "watch") || streq(a->verb, "list"));
+	if (identity_in_group(a->who, "system:masters"))
+		return true;
+	if (!a->path || !streq(a->verb, "get"))
 		return false;
-	}
-	if (core && streq(a->resource, "nodes")) {
-		if (streq(a->verb, "create"))
-			return !a->sub[0]; /* the name is checked where the body is at hand */
-		return own && (!a->sub[0] || streq(a->sub, "status")) &&
-		       (streq(a->verb, "update") || streq(a->verb, "patch") || streq(a->verb, "get"));
-	}
-	if (core && streq(a->resource, "pods")) {
-		if (streq(a->sub, "status"))
-			return streq(a->verb, "update") || streq(a->verb, "patch") || streq(a->verb, "get");
-		return !a->sub[0] && streq(a->verb, "delete");
-	}
-	if (streq(a->resource, "events") && (core || streq(a->group, "events.k8s.io")))
-		return streq(a->verb, "create") || streq(a->verb, "update") || streq(a->verb, "patch");
-	if (streq(a->group, "coordination.k8s.io") && streq(a->resource, "leases") && streq(a->ns, "kube-node-lease")) {
-		if (streq(a->verb, "create"))
-			return true; /* see nodes */
-		return own && (streq(a->verb, "update") || streq(a->verb, "patch") || streq(a->verb, "delete"));
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		size_t len = strlen(paths[i]);
+
+		if (!strncmp(a->path, paths[i], len) && (!a->path[len] || a->path[len] == '/'))
+			return true;
 	}
 	return false;
 }
 
-static bool public_path(const char *path)
-{
-	return streq(path, "/version") || streq(path, "/livez") || streq(path, "/readyz") || streq(path, "/healthz") ||
-	       str_starts(path, "/livez/") || str_starts(path, "/readyz/") || str_starts(path, "/healthz/");
-}
-
-static bool discovery_path(const char *path)
-{
-	return streq(path, "/api") || str_starts(path, "/api/") || streq(path, "/apis") || str_starts(path, "/apis/") ||
-	       streq(path, "/openapi") || str_starts(path, "/openapi/") || streq(path, "/");
-}
-
-enum verdict authz_decide(const struct authz_request *a)
+enum verdict authz_decide(struct apiserver *s, const struct authz_request *a, struct strbuf *reason)
 {
 	const char *node;
 
-	if (identity_in_group(a->who, "system:masters"))
+	if (reason)
+		strbuf_clear(reason);
+	if (authz_always(a))
 		return AUTHZ_ALLOW;
-	if (a->path) {
-		if (public_path(a->path) && streq(a->verb, "get"))
-			return AUTHZ_ALLOW;
-		if (a->who->authenticated && discovery_path(a->path) && streq(a->verb, "get"))
-			return AUTHZ_ALLOW;
-		if (streq(a->path, "/metrics") && identity_in_group(a->who, "system:monitoring"))
-			return AUTHZ_ALLOW;
-		return AUTHZ_DENY;
-	}
-	if (!a->who->authenticated)
-		return AUTHZ_DENY;
 	node = authz_node_of(a->who);
-	if (node && node_may(node, a))
+	if (node && node_allows(s, node, a, reason))
 		return AUTHZ_ALLOW;
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-		const struct rule *r = &rules[i];
-
-		if (streq(r->user, a->who->user) && (streq(r->group, a->group) || streq(r->group, "*")) &&
-		    verb_matches(r->verbs, a->verb) && resource_matches(r->resources, a->resource, a->sub))
-			return AUTHZ_ALLOW;
-	}
+	if (rbac_allows(s->authz->rbac, a, reason))
+		return AUTHZ_ALLOW;
 	return AUTHZ_DENY;
+}
+
+/* --- following the cache ------------------------------------------------------------------------------------------ */
+
+/* "ns/name" apart. */
+static void names_of(const struct object *o, char *ns, size_t size, const char **ret_name)
+{
+	size_t len = o->name > o->key ? (size_t)(o->name - o->key - 1) : 0;
+
+	if (len >= size)
+		len = size - 1;
+	memcpy(ns, o->key, len);
+	ns[len] = '\0';
+	*ret_name = o->name;
+}
+
+static json_t *parse(const struct object *o)
+{
+	json_t *obj = NULL;
+
+	if (o && api_json_parse(o->json->data, o->json->len, &obj, NULL, NULL) < 0)
+		log_error("authorization: cannot read %s; it grants nothing", o->key);
+	return obj;
+}
+
+static void rbac_changed(struct resource *r, const struct object *cur, const struct object *prev)
+{
+	bool role = streq(r->kind->plural, "roles") || streq(r->kind->plural, "clusterroles");
+	struct authz *z = r->s->authz;
+	json_t *obj = parse(cur);
+	const char *name;
+	char ns[256];
+	int ret;
+
+	names_of(cur ? cur : prev, ns, sizeof(ns), &name);
+	ret = role ? rbac_set_role(z->rbac, ns, name, obj) : rbac_set_binding(z->rbac, ns, name, obj);
+	if (ret < 0)
+		log_error("authorization: out of memory: %s %s/%s grants nothing", r->kind->kind, ns, name);
+	if (streq(r->kind->plural, "clusterroles")) {
+		rbac_aggregate_note(r->s, name, obj);
+		rbac_aggregate_later(r->s);
+	}
+	json_decref(obj);
+}
+
+static const char *node_name(const struct object *o)
+{
+	const char *node = o ? api_get_str(o->index, "spec.nodeName") : NULL;
+
+	return node ? node : "";
+}
+
+static bool has_ephemeral(const struct object *o)
+{
+	static const char word[] = "\"ephemeralContainers\"";
+
+	return memmem(o->json->data, o->json->len, word, sizeof(word) - 1) != NULL;
+}
+
+/* What a pod refers to is fixed with its creation, ephemeral containers apart: most changes need no second look. */
+static void pod_changed(struct resource *r, const struct object *cur, const struct object *prev)
+{
+	json_t *now, *was;
+
+	if (!*node_name(cur) && !*node_name(prev))
+		return;
+	if (cur && prev && streq(node_name(cur), node_name(prev)) && !has_ephemeral(cur) && !has_ephemeral(prev))
+		return;
+	now = parse(cur);
+	was = parse(prev);
+	node_refs_pod(r->s->authz->refs, now, was);
+	json_decref(now);
+	json_decref(was);
+}
+
+void authz_wrote(struct call *c, int64_t rev)
+{
+	if (c->res && streq(c->res->kind->group, RBAC_GROUP) && rev > c->s->authz->written_rev)
+		c->s->authz->written_rev = rev;
+}
+
+void authz_wait(struct call *c, int timeout_ms, call_fn *fn)
+{
+	cache_wait(c, c->s->authz->written_rev, timeout_ms, fn);
+}
+
+int authz_init(struct apiserver *s, struct err *err)
+{
+	static const char *const followed[] = { "roles", "clusterroles", "rolebindings", "clusterrolebindings" };
+	struct authz *z = s->authz = calloc(1, sizeof(*z));
+	json_t *rules;
+
+	if (!z)
+		return err_set(err, ENOMEM, "out of memory");
+	rbac_aggregate_init(s);
+	z->aggregated = strmap_new();
+	z->rbac = rbac_new();
+	z->refs = node_refs_new();
+	rules = rbac_policy(rbac_node_policy);
+	if (!z->rbac || !z->refs || !z->aggregated || !rules || rbac_rules_parse(rules, &z->node_rules) < 0) {
+		json_decref(rules);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	json_decref(rules);
+	for (size_t i = 0; i < sizeof(followed) / sizeof(followed[0]); i++)
+		cache_resource(s, RBAC_GROUP, followed[i])->on_change = rbac_changed;
+	cache_resource(s, "", "pods")->on_change = pod_changed;
+	return 0;
+}
+
+void authz_done(struct apiserver *s)
+{
+	struct authz *z = s->authz;
+
+	if (!z)
+		return;
+	loop_timer_cancel(&z->aggregate);
+	rbac_free(z->rbac);
+	strmap_free(z->aggregated);
+	node_refs_free(z->refs);
+	rbac_rules_done(&z->node_rules);
+	free(z);
+	s->authz = NULL;
 }

@@ -6,6 +6,8 @@
  */
 #include "apiserver-internal.h"
 
+#include "authz.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -21,6 +23,7 @@
 static const char *const namespaces[] = { "default", "kube-system", "kube-public", "kube-node-lease" };
 /* STEP_FLOW + i: flow_default_object(i); STEP_PRIORITY + i: priority_default_object(i) */
 enum { STEP_SERVICE = 4, STEP_SLICE = 5, STEP_FLOW = 6, STEP_PRIORITY = 1000 };
+/* and then the roles, all at once */
 
 static void step(struct apiserver *s, int n);
 
@@ -191,6 +194,17 @@ static json_t *make_slice(struct apiserver *s)
 	return obj;
 }
 
+static void on_roles(struct apiserver *s, bool ok)
+{
+	if (!ok) {
+		step_later(s, 0, RETRY_MS);
+		return;
+	}
+	s->bootstrapped = true;
+	apiserver_serve_passed(s);
+	log_info("ready");
+}
+
 static void step(struct apiserver *s, int n)
 {
 	json_t *slice;
@@ -232,9 +246,7 @@ static void step(struct apiserver *s, int n)
 			return;
 		}
 	}
-	s->bootstrapped = true;
-	apiserver_serve_passed(s);
-	log_info("ready");
+	rbac_bootstrap(s, on_roles);
 }
 
 void bootstrap_start(struct apiserver *s)

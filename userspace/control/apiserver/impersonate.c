@@ -137,7 +137,7 @@ static bool may(struct call *c, const char *group, const char *resource, const c
 				   .ns = ns,
 				   .name = name };
 
-	if (authz_decide(&a) == AUTHZ_ALLOW)
+	if (authz_decide(c->s, &a, NULL) == AUTHZ_ALLOW)
 		return true;
 	if (c->who.authenticated)
 		call_status(c, 403, "Forbidden",

@@ -271,6 +271,7 @@ static void wrote(struct call *c, int64_t rev, const char *op)
 {
 	if (rev > c->s->written_rev)
 		c->s->written_rev = rev;
+	authz_wrote(c, rev);
 	metric_observe(c->s->m_store, (double)(clock_mono_ns() - c->store_ns) / 1e9, op);
 }
 

@@ -212,7 +212,7 @@ static bool may_create(struct call *c)
 		.name = c->name,
 	};
 
-	if (authz_decide(&a) == AUTHZ_ALLOW)
+	if (authz_decide(c->s, &a, NULL) == AUTHZ_ALLOW)
 		return true;
 	call_resource_name(c, name, sizeof(name));
 	call_status(c, 403, "Forbidden",
@@ -250,8 +250,6 @@ static enum change apply_change(struct call *c)
 {
 	if (!c->old)
 		return create_applied(c);
-	if (!node_owns(c))
-		return CHANGE_ANSWERED;
 	if (c->want_rev && c->want_rev != c->old_rev) {
 		call_conflict(c, STALE);
 		return CHANGE_ANSWERED;

@@ -83,7 +83,6 @@ int object_prepare_create(struct call *c, json_t *obj)
 	json_t *meta = obj_meta(obj);
 	const char *rv = api_get_str(obj, "metadata.resourceVersion");
 	const struct api_kind *kind = c->res->kind;
-	const char *node = authz_node_of(&c->who);
 	char now[CLOCK_RFC3339_SIZE], uid[37];
 
 	if (!meta) {
@@ -96,12 +95,6 @@ int object_prepare_create(struct call *c, json_t *obj)
 	}
 	if (object_check_namespace(c) < 0 || set_name(c, obj) < 0)
 		return -1;
-	if (node && (streq(kind->plural, "nodes") || streq(kind->plural, "leases")) && !streq(c->name, node)) {
-		call_status(c, 403, "Forbidden",
-			    "%s \"%s\" is forbidden: node \"%s\" is not allowed to create %s of another node",
-			    kind->plural, c->name, node, kind->plural);
-		return -1;
-	}
 	json_object_del(meta, "resourceVersion");
 	json_object_del(meta, "deletionTimestamp");
 	json_object_del(meta, "deletionGracePeriodSeconds");

@@ -205,7 +205,7 @@ enum change delete_change(struct call *c)
 {
 	const struct delete_options *o = c->del;
 	const struct api_kind *kind = c->res->kind;
-	const char *node = authz_node_of(&c->who), *uid;
+	const char *uid;
 	bool marked, pod = is_pod(kind);
 	int64_t grace = 0, now = clock_real_ms();
 
@@ -223,12 +223,6 @@ enum change delete_change(struct call *c)
 			c,
 			"Precondition failed: ResourceVersion in precondition: %lld, ResourceVersion in object meta: %lld",
 			(long long)o->rev, (long long)c->old_rev);
-		return CHANGE_ANSWERED;
-	}
-	if (node && pod && !streq(api_get_str(c->old, "spec.nodeName"), node)) {
-		call_status(c, 403, "Forbidden",
-			    "pods \"%s\" is forbidden: node \"%s\" can only delete pods that are bound to it", c->name,
-			    node);
 		return CHANGE_ANSWERED;
 	}
 	c->obj = json_deep_copy(c->old);

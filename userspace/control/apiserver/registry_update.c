@@ -212,20 +212,6 @@ void registry_update(struct call *c)
 	registry_mutate(c);
 }
 
-/* A node writes status only of pods that are bound to it. */
-bool node_owns(struct call *c)
-{
-	const char *node = authz_node_of(&c->who);
-
-	if (!node || !streq(c->res->kind->plural, "pods") || c->res->kind->group[0])
-		return true;
-	if (streq(api_get_str(c->old, "spec.nodeName"), node))
-		return true;
-	call_status(c, 403, "Forbidden",
-		    "pods \"%s\" is forbidden: node \"%s\" can only change pods that are bound to it", c->name, node);
-	return false;
-}
-
 static enum change update_change(struct call *c)
 {
 	json_t *obj;
@@ -234,8 +220,6 @@ static enum change update_change(struct call *c)
 		call_not_found(c);
 		return CHANGE_ANSWERED;
 	}
-	if (!node_owns(c))
-		return CHANGE_ANSWERED;
 	if (c->want_rev && c->want_rev != c->old_rev) {
 		call_conflict(c, STALE);
 		return CHANGE_ANSWERED;
@@ -367,8 +351,6 @@ static enum change patch_change(struct call *c)
 		call_not_found(c);
 		return CHANGE_ANSWERED;
 	}
-	if (!node_owns(c))
-		return CHANGE_ANSWERED;
 	if (c->want_rev && c->want_rev != c->old_rev) {
 		call_conflict(c, STALE);
 		return CHANGE_ANSWERED;

@@ -174,11 +174,11 @@ static bool may(struct call *c, const char *verb, const char *signer)
 		.who = &c->who, .verb = verb, .group = GROUP, .resource = "signers", .sub = "", .ns = "", .name = signer
 	};
 
-	if (authz_decide(&a) == AUTHZ_ALLOW)
+	if (authz_decide(c->s, &a, NULL) == AUTHZ_ALLOW)
 		return true;
 	snprintf(any, sizeof(any), "%.*s/*", (int)(slash ? slash - signer : 0), signer);
 	a.name = any;
-	if (authz_decide(&a) == AUTHZ_ALLOW)
+	if (authz_decide(c->s, &a, NULL) == AUTHZ_ALLOW)
 		return true;
 	call_status(
 		c, 403, "Forbidden",

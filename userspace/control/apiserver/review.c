@@ -7,6 +7,7 @@
 
 #include "../../lib/base/str.h"
 #include "authn.h"
+#include "authz.h"
 
 static const struct {
 	const char *group, *plural;
@@ -14,6 +15,10 @@ static const struct {
 } reviews[] = {
 	{ "authentication.k8s.io", "tokenreviews", token_review },
 	{ "authentication.k8s.io", "selfsubjectreviews", self_subject_review },
+	{ "authorization.k8s.io", "subjectaccessreviews", subject_access_review },
+	{ "authorization.k8s.io", "localsubjectaccessreviews", local_subject_access_review },
+	{ "authorization.k8s.io", "selfsubjectaccessreviews", self_subject_access_review },
+	{ "authorization.k8s.io", "selfsubjectrulesreviews", self_subject_rules_review },
 };
 
 void review_handle(struct call *c)

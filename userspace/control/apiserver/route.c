@@ -115,14 +115,14 @@ static const char *verb_of(struct call *c, const char *method)
 	return NULL;
 }
 
-static void forbid(struct call *c, const char *path)
+static void forbid(struct call *c, const char *path, const char *why)
 {
-	const char *group = c->group, *sep = c->sub[0] ? "/" : "";
+	const char *group = c->group, *sep = c->sub[0] ? "/" : "", *colon = why ? ": " : "";
 	char where[320] = "";
 
 	if (path) {
-		call_status(c, 403, "Forbidden", "forbidden: User \"%s\" cannot %s path \"%s\"", c->who.user, c->verb,
-			    path);
+		call_status(c, 403, "Forbidden", "forbidden: User \"%s\" cannot %s path \"%s\"%s%s", c->who.user,
+			    c->verb, path, colon, why ? why : "");
 		return;
 	}
 	if (c->ns[0])
@@ -133,16 +133,38 @@ static void forbid(struct call *c, const char *path)
 		char resource[256];
 
 		call_resource_name(c, resource, sizeof(resource));
-		call_status(c, 403, "Forbidden",
-			    "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group \"%s\"%s",
-			    resource, c->name[0] ? " \"" : "", c->name, c->name[0] ? "\"" : "", c->who.user, c->verb,
-			    c->resource, sep, c->sub, group, where);
+		call_status(
+			c, 403, "Forbidden",
+			"%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s%s%s\" in API group \"%s\"%s%s%s",
+			resource, c->name[0] ? " \"" : "", c->name, c->name[0] ? "\"" : "", c->who.user, c->verb,
+			c->resource, sep, c->sub, group, where, colon, why ? why : "");
 	}
 }
 
-static bool allowed(struct call *c, const char *path)
+/*
+ * list, watch and deletecollection of what has one name, by a field selector, are about that object. Returns buf or
+ * the name of the path.
+ */
+static const char *asked_name(struct call *c, char *buf, size_t size)
 {
-	struct authz_request a = {
+	const char *fields = call_query(c, "fieldSelector"), *name;
+	struct api_field_selector *sel = NULL;
+	struct err err = ERR_INIT;
+
+	*buf = '\0';
+	if (c->name[0] || !c->res || !fields || !*fields ||
+	    api_field_selector_parse(c->res->kind, fields, &sel, &err) < 0)
+		return c->name;
+	name = api_field_selector_exact(sel, "metadata.name");
+	if (name && strlen(name) < size)
+		memcpy(buf, name, strlen(name) + 1);
+	api_field_selector_free(sel);
+	return buf;
+}
+
+static struct authz_request authz_request_of(struct call *c, const char *path)
+{
+	return (struct authz_request){
 		.who = &c->who,
 		.verb = c->verb,
 		.group = c->group,
@@ -152,8 +174,27 @@ static bool allowed(struct call *c, const char *path)
 		.name = c->name,
 		.path = path,
 	};
+}
 
-	return authz_decide(&a) == AUTHZ_ALLOW;
+/* Or 401 or 403 has been sent. */
+static bool allowed(struct call *c, const char *path)
+{
+	struct authz_request a = authz_request_of(c, path);
+	cleanup(strbuf_done) struct strbuf reason = STRBUF_INIT;
+	struct resource *res;
+	char name[256];
+
+	if (!path)
+		a.name = asked_name(c, name, sizeof(name));
+	if (authz_decide(c->s, &a, &reason) == AUTHZ_ALLOW)
+		return true;
+	res = TAKE(c->res); /* a refusal tells nothing of what is there */
+	if (c->who.authenticated)
+		forbid(c, path, reason.len && !strbuf_oom(&reason) ? reason.buf : NULL);
+	else
+		authn_refuse(c);
+	c->res = res;
+	return false;
 }
 
 static void method_not_allowed(struct call *c)
@@ -333,9 +374,9 @@ static void route_resource(struct call *c, const char *method)
 	/* bindings is a way to write pods/binding, not a kind of its own */
 	if (!c->group[0] && streq(c->version, "v1") && streq(c->resource, "bindings") && !c->name[0]) {
 		c->res = cache_resource(c->s, "", "pods");
-		if (!allowed(c, NULL)) {
-			forbid(c, NULL);
-		} else if (!streq(c->verb, "create") || !c->ns[0]) {
+		if (!allowed(c, NULL))
+			return;
+		if (!streq(c->verb, "create") || !c->ns[0]) {
 			method_not_allowed(c);
 		} else {
 			snprintf(c->resource, sizeof(c->resource), "pods");
@@ -348,16 +389,8 @@ static void route_resource(struct call *c, const char *method)
 		return;
 	}
 	c->res = find_resource(c);
-	if (!allowed(c, NULL)) {
-		struct resource *res = TAKE(c->res);
-
-		if (c->who.authenticated)
-			forbid(c, NULL);
-		else
-			authn_refuse(c);
-		c->res = res;
+	if (!allowed(c, NULL))
 		return;
-	}
 	if (c->res)
 		route_found(c);
 	else
@@ -381,13 +414,8 @@ static void answer_other(struct call *c)
 
 static void route_other(struct call *c, const char *path)
 {
-	if (!allowed(c, path)) {
-		if (c->who.authenticated)
-			forbid(c, path);
-		else
-			authn_refuse(c);
+	if (!allowed(c, path))
 		return;
-	}
 	/* What was defined before the question is part of the answer. */
 	if (str_starts(path, "/apis") || str_starts(path, "/openapi"))
 		cache_wait_fresh(c, answer_other);
@@ -395,13 +423,23 @@ static void route_other(struct call *c, const char *path)
 		answer_other(c);
 }
 
-/* Its turn has come. */
-static void route_run(struct call *c)
+static void route_authorized(struct call *c)
 {
 	if (c->resource[0])
 		route_resource(c, http_req_method(c->req));
 	else
 		route_other(c, http_req_path(c->req));
+}
+
+/* Its turn has come. Roles are known when the cache is; for some nobody asks. */
+static void route_run(struct call *c)
+{
+	struct authz_request a = authz_request_of(c, c->resource[0] ? NULL : http_req_path(c->req));
+
+	if (authz_always(&a))
+		route_authorized(c);
+	else
+		authz_wait(c, LOAD_TIMEOUT_MS, route_authorized);
 }
 
 /* Who asks is known; now for what they ask. */

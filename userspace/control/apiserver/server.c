@@ -202,6 +202,9 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 		goto fail;
 	cache_resource(s, "", "services")->on_change = service_changed;
 	cache_resource(s, "apiextensions.k8s.io", "customresourcedefinitions")->on_change = crd_changed;
+	r = authz_init(s, err);
+	if (r < 0)
+		goto fail;
 	r = flow_init(s, err);
 	if (r < 0)
 		goto fail;
@@ -253,6 +256,7 @@ void apiserver_free(struct apiserver *s)
 	if (s->store)
 		s->store->ops->close(s->store);
 	cache_done(s);
+	authz_done(s);
 	openapi_forget(s);
 	flow_done(s);
 	audit_done(s);
