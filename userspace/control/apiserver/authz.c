@@ -50,9 +50,12 @@ enum verdict authz_decide(struct apiserver *s, const struct authz_request *a, st
 	node = authz_node_of(a->who);
 	if (node && node_allows(s, node, a, reason))
 		return AUTHZ_ALLOW;
-	if (rbac_allows(s->authz->rbac, a, reason))
-		return AUTHZ_ALLOW;
-	return AUTHZ_DENY;
+	/* Of a node that is refused, the node authorizer's reason says more. */
+	if (!rbac_allows(s->authz->rbac, a, node ? NULL : reason))
+		return AUTHZ_DENY;
+	if (node && reason)
+		strbuf_clear(reason);
+	return AUTHZ_ALLOW;
 }
 
 /* --- following the cache ------------------------------------------------------------------------------------------ */
