@@ -314,6 +314,15 @@ Test(admission, pods_are_held_to_the_namespaces_standard)
 		  "\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}],\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]",
 		  "hostPath volumes (volume \"v\")" },
 		{ "restricted",
+		  "\"securityContext\":{\"runAsNonRoot\":true,\"seccompProfile\":{\"type\":\"RuntimeDefault\"}},\"containers\":[{"
+		  "\"name\":\"c\",\"image\":\"i\",\"securityContext\":{\"allowPrivilegeEscalation\":false,\"capabilities\":{"
+		  "\"drop\":[\"ALL\"]}}}]",
+		  NULL },
+		{ "baseline",
+		  "\"securityContext\":{\"seccompProfile\":{\"type\":\"Unconfined\"}},\"containers\":[{\"name\":\"c\",\"image\":"
+		  "\"i\"}]",
+		  "seccompProfile (pod must not set securityContext.seccompProfile.type to \"Unconfined\")" },
+		{ "restricted",
 		  "\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}],\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]",
 		  "violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (container \"c\" must set "
 		  "securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"c\" must set "

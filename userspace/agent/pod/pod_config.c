@@ -312,6 +312,8 @@ static Cri__LinuxResources *resources(const struct pod_ctr *c, struct arena *a)
 	return r;
 }
 
+enum { SECCOMP_RUNTIME = 0, SECCOMP_NONE = 1 }; /* CRI's SecurityProfile.ProfileType */
+
 static Cri__ContainerSecurity *security(const struct pod_ctr *c, struct arena *a)
 {
 	static const char *const masked[] = { "/proc/asound",	   "/proc/acpi",	  "/proc/kcore",
@@ -323,6 +325,7 @@ static Cri__ContainerSecurity *security(const struct pod_ctr *c, struct arena *a
 	const struct api_security_context *s = c->spec->security_context;
 	const struct api_pod_security_context *ps = c->pod->obj->spec.security_context;
 	Cri__ContainerSecurity *sec = MAKE(a, Cri__ContainerSecurity, cri__container_security);
+	const struct api_seccomp_profile *profile;
 	struct api_opt_int user = s && s->run_as_user.set ? s->run_as_user
 				  : ps			  ? ps->run_as_user
 							  : (struct api_opt_int){ 0 };
@@ -350,6 +353,13 @@ static Cri__ContainerSecurity *security(const struct pod_ctr *c, struct arena *a
 			sec->capabilities->n_drop_capabilities = s->capabilities->n_drop;
 			sec->capabilities->drop_capabilities = (char **)s->capabilities->drop;
 		}
+	}
+	profile = s && s->seccomp_profile ? s->seccomp_profile : ps ? ps->seccomp_profile : NULL;
+	if (profile && !sec->privileged) {
+		sec->seccomp = MAKE(a, Cri__SecurityProfile, cri__security_profile);
+		if (!sec->seccomp)
+			return NULL;
+		sec->seccomp->profile_type = streq(profile->type, "RuntimeDefault") ? SECCOMP_RUNTIME : SECCOMP_NONE;
 	}
 	if (!sec->privileged) {
 		sec->masked_paths = (char **)masked;
