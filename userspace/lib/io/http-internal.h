@@ -105,5 +105,8 @@ void http_call_finish(struct http_call *call, CURLcode code); /* on_done, free *
 void http_call_free(struct http_call *call);
 void http_call_resume(struct http_call *call); /* upload bytes for libcurl, if it waits for them */
 void http_upgrades_free(struct http_client *c);
+/* libcurl's sockets: not for programs that we start, and out of the loop before they are closed. */
+curl_socket_t http_open_socket(void *client, curlsocktype purpose, struct curl_sockaddr *addr);
+int http_close_socket(void *client, curl_socket_t fd);
 
 #endif

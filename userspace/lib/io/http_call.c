@@ -524,6 +524,9 @@ static int set_options(struct http_call *call)
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, call->headers);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
+	curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, http_close_socket);
+	curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, c);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header_line);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
 	if (c->unix_socket)

@@ -160,8 +160,10 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
 		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		events |= EPOLLOUT;
-	if (s)
+	if (s && s->io.fd == fd)
 		return loop_io_set(&s->io, events) < 0 ? -1 : 0;
+	if (s)
+		return loop_io_add(c->loop, &s->io, fd, events) < 0 ? -1 : 0;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -1;
@@ -175,6 +177,30 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
 	list_push_back(&c->sockets, &s->node);
 	curl_multi_assign(c->multi, fd, s);
 	return 0;
+}
+
+curl_socket_t http_open_socket(void *client, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+	(void)client;
+	(void)purpose;
+	return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+}
+
+/*
+ * libcurl may close a socket before it says that it is not to be watched any more. A process that was forked meanwhile
+ * keeps the connection open, and with it epoll's entry, whose events would come for a watcher that is gone.
+ */
+int http_close_socket(void *client, curl_socket_t fd)
+{
+	struct http_client *c = client;
+
+	list_for_each (n, &c->sockets) {
+		struct http_socket *s = list_entry(n, struct http_socket, node);
+
+		if (s->io.fd == fd)
+			loop_io_del(&s->io);
+	}
+	return close(fd);
 }
 
 int http_client_new(struct loop *loop, const struct http_client_config *config, struct http_client **ret,
