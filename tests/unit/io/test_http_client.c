@@ -2,14 +2,9 @@
 /* lib/io/http_client: calls against a small blocking peer (peer.h). */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -513,71 +508,4 @@ Test(http_client, verifies_the_peers_certificate)
 	peer_stop(&p);
 	SSL_CTX_free(p.ctx);
 	cr_assert_eq(dir_remove(dir, NULL), 0);
-}
-
-/* Entries of the loop's epoll. */
-static int watched(void)
-{
-	int n = 0;
-
-	for (int fd = 3; fd < 64; fd++) {
-		char path[64], line[256], link[64] = "";
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		if (readlink(path, link, sizeof(link) - 1) < 0 || !strstr(link, "eventpoll"))
-			continue;
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-		f = fopen(path, "r");
-		while (f && fgets(line, sizeof(line), f))
-			n += !strncmp(line, "tfd:", 4);
-		if (f)
-			fclose(f);
-	}
-	return n;
-}
-
-/* A child that was forked while a connection was being made must not keep its watcher in the loop. */
-Test(http_client, a_closed_connection_is_not_watched_though_a_child_holds_it)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct http_client_config hc = { .connect_timeout_ms = 300 };
-	int before = watched(), server = socket(AF_INET, SOCK_STREAM, 0), full[4];
-	struct http_client *c = NULL;
-	socklen_t alen = sizeof(a);
-	struct seen s = { .loop = loop };
-	struct err err = ERR_INIT;
-	char url[64];
-	pid_t child;
-
-	cr_assert(before > 0, "the loop's own");
-	cr_assert(!bind(server, (struct sockaddr *)&a, sizeof(a)) && !listen(server, 0) &&
-		  !getsockname(server, (struct sockaddr *)&a, &alen));
-	/* Nobody accepts and the queue is full: further connections do not get ready. */
-	for (size_t i = 0; i < 4; i++) {
-		full[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-		(void)connect(full[i], (struct sockaddr *)&a, sizeof(a));
-	}
-	snprintf(url, sizeof(url), "http://127.0.0.1:%d", ntohs(a.sin_port));
-	hc.base_url = url;
-	cr_assert_eq(http_client_new(loop, &hc, &c, &err), 0);
-	cr_assert(http_call_start(c, &(struct http_call_config){ .path = "/", .on_done = on_done, .arg = &s }));
-	while (watched() == before)
-		loop_run_once(loop, 10);
-	child = fork();
-	if (!child) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	while (!s.done)
-		loop_run_once(loop, 100);
-	cr_assert_eq(s.status, 0);
-	cr_assert_eq(watched(), before);
-	http_client_free(c);
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
-	for (size_t i = 0; i < 4; i++)
-		close(full[i]);
-	close(server);
 }
