@@ -178,9 +178,9 @@ int strmap_set(struct strmap *m, const char *key, void *value, void **ret_old)
 }
 
 /*
- * Backward-shift deletion keeps probe chains without tombstones. An element that wrapped round may move to an index
- * already visited by an iterator; strmap_next() therefore walks downwards from the end, where shifts come only from
- * visited slots.
+ * Backward-shift deletion keeps probe chains without tombstones: an element may move to a lower index, cyclically, but
+ * never over an empty slot. So strmap_next() begins below an empty slot and walks downwards, where shifts come only
+ * from slots that were visited.
  */
 void *strmap_del(struct strmap *m, const char *key)
 {
@@ -208,9 +208,12 @@ void *strmap_del(struct strmap *m, const char *key)
 
 bool strmap_next(const struct strmap *m, struct strmap_iter *it)
 {
-	/* pos counts slots already visited, from the end of the table. */
+	if (!it->pos && m->cap)
+		while (m->slots[it->origin].key) /* the table is never full */
+			it->origin++;
+	/* pos counts slots already visited; the empty one itself comes last. */
 	while (it->pos < m->cap) {
-		const struct slot *s = &m->slots[m->cap - 1 - it->pos++];
+		const struct slot *s = &m->slots[(it->origin - ++it->pos) & (m->cap - 1)];
 
 		if (s->key) {
 			it->key = s->key;

@@ -25,7 +25,7 @@ void strmap_clear(struct strmap *m);
 
 /* for (struct strmap_iter it = { 0 }; strmap_next(m, &it);) use(it.key, it.value); */
 struct strmap_iter {
-	size_t pos;
+	size_t pos, origin;
 	const char *key;
 	void *value;
 };
