@@ -118,6 +118,30 @@ Test(informer, lists_then_watches)
 	cr_assert_eq(f.n_lists, 1);
 }
 
+Test(informer, iteration_visits_each_item_once)
+{
+	struct informer *inf = begin((struct informer_config){ 0 });
+
+	fix_wait(&f, f.watch);
+	/* Where items lie differs from size to size. */
+	for (size_t n = 2; n <= 100; n++) {
+		struct strmap *seen = strmap_new();
+		char name[16];
+
+		for (struct informer_iter it = { 0 }; informer_next(inf, &it);) {
+			cr_assert(!strmap_has(seen, it.item->key), "%s twice of %zu", it.item->key, n);
+			strmap_set(seen, it.item->key, it.item, NULL);
+		}
+		cr_assert_eq(strmap_len(seen), n);
+		strmap_free(seen);
+		snprintf(name, sizeof(name), "p%zu", n);
+		fix_put(&f, "n", name, "1");
+		fix_event(&f, "ADDED", "n", name);
+		fix_wait(&f, informer_len(inf) == n + 1);
+	}
+	informer_free(inf);
+}
+
 Test(informer, list_comes_in_chunks)
 {
 	struct informer *inf;

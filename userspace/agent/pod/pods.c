@@ -565,12 +565,9 @@ struct pod *pods_find(const struct pods *m, const char *ns, const char *name)
 
 bool pods_next(const struct pods *m, struct pod_next *it)
 {
-	struct strmap_iter i = { .pos = it->pos };
-
-	if (!strmap_next(m->by_uid, &i))
+	if (!strmap_next(m->by_uid, &it->at))
 		return false;
-	it->pos = i.pos;
-	it->pod = i.value;
+	it->pod = it->at.value;
 	return true;
 }
 

@@ -37,7 +37,7 @@ size_t pods_len(const struct pods *m);
 struct pod;
 struct pod *pods_find(const struct pods *m, const char *ns, const char *name);
 struct pod_next {
-	size_t pos;
+	struct strmap_iter at; /* private */
 	struct pod *pod;
 };
 bool pods_next(const struct pods *m, struct pod_next *it);

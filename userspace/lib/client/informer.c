@@ -579,11 +579,8 @@ size_t informer_len(const struct informer *inf)
 
 bool informer_next(const struct informer *inf, struct informer_iter *it)
 {
-	struct strmap_iter at = { .pos = it->pos };
-
-	if (!strmap_next(inf->items, &at))
+	if (!strmap_next(inf->items, &it->at))
 		return false;
-	it->pos = at.pos;
-	it->item = at.value;
+	it->item = it->at.value;
 	return true;
 }

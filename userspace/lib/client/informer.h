@@ -8,6 +8,7 @@
 #ifndef SKEP_CLIENT_INFORMER_H
 #define SKEP_CLIENT_INFORMER_H
 
+#include "../base/strmap.h"
 #include "kube.h"
 
 struct informer;
@@ -48,7 +49,7 @@ struct informer_item *informer_get_key(const struct informer *inf, const char *k
 size_t informer_len(const struct informer *inf);
 /* for (struct informer_iter it = { 0 }; informer_next(inf, &it);) use(it.item); no changes meanwhile */
 struct informer_iter {
-	size_t pos;
+	struct strmap_iter at; /* private */
 	struct informer_item *item;
 };
 bool informer_next(const struct informer *inf, struct informer_iter *it);
