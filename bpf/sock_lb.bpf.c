@@ -39,7 +39,7 @@ static __always_inline void remember_peer(__u64 cookie, const struct svc_key *sv
 /* ALLOW, and to->backend filled (port 0: not a service); or REFUSE with the error that the system call returns. */
 static __noinline_prog int connect_to(struct bpf_sock_addr *ctx, struct svc_key *key, struct lb_choice *to)
 {
-	switch (lb_choose(key, bpf_get_prandom_u32(), to)) {
+	switch (lb_choose(key, bpf_get_netns_cookie(ctx), bpf_get_prandom_u32(), to)) {
 	case LB_NOT_A_SERVICE:
 		to->backend.port = 0;
 		return ALLOW;
@@ -55,12 +55,12 @@ static __noinline_prog int connect_to(struct bpf_sock_addr *ctx, struct svc_key 
 static __noinline_prog int send_to(struct bpf_sock_addr *ctx, struct svc_key *key, struct lb_choice *to)
 {
 	struct udp_choice_key ck = { .vip = key->vip, .port = key->port };
-	struct udp_choice_value *last, next = {};
+	struct backend_choice *last, next = {};
 
 	to->backend.port = 0;
 	ck.cookie = bpf_get_socket_cookie(ctx);
 	last = bpf_map_lookup_elem(&udp_choices, &ck);
-	switch (lb_choose_again(key, bpf_get_prandom_u32(), last, to)) {
+	switch (lb_choose_again(key, bpf_get_netns_cookie(ctx), bpf_get_prandom_u32(), last, to)) {
 	case LB_NOT_A_SERVICE:
 		to->backend.port = 0;
 		return ALLOW;
@@ -70,10 +70,7 @@ static __noinline_prog int send_to(struct bpf_sock_addr *ctx, struct svc_key *ke
 		break;
 	}
 	if (!last || last->svc_id != to->svc.svc_id || last->generation != to->svc.generation) {
-		next.svc_id = to->svc.svc_id;
-		next.generation = to->svc.generation;
-		next.backend_ip = to->backend.ip;
-		next.backend_port = to->backend.port;
+		lb_remember(&next, to);
 		bpf_map_update_elem(&udp_choices, &ck, &next, BPF_ANY);
 	}
 	remember_peer(ck.cookie, key, &to->backend);

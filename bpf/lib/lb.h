@@ -14,6 +14,9 @@
  * Map `udp_choices` (LRU, key socket and front end): an unconnected UDP socket's backend, written and read at
  * sendmsg. Missing entry, or its backend is no longer among the service's: chosen anew. Full: the least recently used
  * goes.
+ * Map `affinities` (LRU, key client and service): written and read at connect and sendmsg to a service with session
+ * affinity. Missing entry, too old, or its backend is no longer among the service's: chosen anew. Full: the least
+ * recently used client may change its backend.
  */
 #ifndef SKEP_BPF_LB_H
 #define SKEP_BPF_LB_H
@@ -57,8 +60,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct udp_choice_key);
-	__type(value, struct udp_choice_value);
+	__type(value, struct backend_choice);
 } udp_choices SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct affinity_key);
+	__type(value, struct affinity_value);
+} affinities SEC(".maps");
 
 enum lb_result {
 	LB_NOT_A_SERVICE,
@@ -77,11 +87,11 @@ struct lb_choice {
  */
 #define LB_READINGS 3
 
-/* random: 32 bits that spread connections evenly over the backends. */
-static __always_inline enum lb_result lb_choose(const struct svc_key *key, __u32 random, struct lb_choice *choice)
+/* random: 32 bits that spread connections evenly over the backends. svc: a first reading. */
+static __always_inline enum lb_result lb_choose_any(const struct svc_key *key, const struct svc_value *svc,
+						    __u32 random, struct lb_choice *choice)
 {
 	for (int i = 0; i < LB_READINGS; i++) {
-		struct svc_value *svc = bpf_map_lookup_elem(&services, key);
 		struct backend_value *b;
 		struct backend_key bk;
 
@@ -98,14 +108,15 @@ static __always_inline enum lb_result lb_choose(const struct svc_key *key, __u32
 			choice->backend = *b;
 			return LB_BACKEND;
 		}
+		svc = bpf_map_lookup_elem(&services, key);
 	}
 	return LB_REFUSE;
 }
 
-/* Is the backend that a socket used before still one of the service's? One step of bpf_loop: 1 ends it. */
+/* Is the backend of an earlier choice still one of the service's? One step of bpf_loop: 1 ends it. */
 struct lb_search {
 	struct backend_key key;
-	const struct udp_choice_value *last;
+	const struct backend_choice *last;
 	__u32 found;
 };
 
@@ -125,35 +136,94 @@ static int lb_search_step(__u32 i, struct lb_search *s)
 
 #define LB_SEARCH_MOST 1024
 
-/*
- * For a sender without connection: it stays with the backend of last time (NULL: none) as long as that is one of the
- * service's, so that a conversation by datagrams survives the coming and going of other backends. Searched once per
- * change of the service.
- */
-static __always_inline enum lb_result lb_choose_again(const struct svc_key *key, __u32 random,
-						      const struct udp_choice_value *last, struct lb_choice *choice)
+/* Searched once per change of the service. */
+static __always_inline bool lb_keep(const struct svc_value *svc, const struct backend_choice *last,
+				    struct lb_choice *choice)
+{
+	struct lb_search search = {};
+
+	if (last->svc_id != svc->svc_id || !svc->n_backends)
+		return false;
+	choice->svc = *svc;
+	if (last->generation != choice->svc.generation) {
+		search.key.svc_id = choice->svc.svc_id;
+		search.key.generation = choice->svc.generation;
+		search.last = last;
+		bpf_loop(choice->svc.n_backends < LB_SEARCH_MOST ? choice->svc.n_backends : LB_SEARCH_MOST,
+			 lb_search_step, &search, 0);
+		if (!search.found)
+			return false;
+	}
+	choice->backend.ip = last->backend_ip;
+	choice->backend.port = last->backend_port;
+	return true;
+}
+
+static __always_inline void lb_remember(struct backend_choice *last, const struct lb_choice *choice)
+{
+	last->svc_id = choice->svc.svc_id;
+	last->generation = choice->svc.generation;
+	last->backend_ip = choice->backend.ip;
+	last->backend_port = choice->backend.port;
+}
+
+/* With session affinity. */
+static __noinline_prog int lb_choose_affine(const struct svc_key *key, __u64 client, __u32 random,
+					    struct lb_choice *choice)
 {
 	struct svc_value *svc = bpf_map_lookup_elem(&services, key);
-	struct lb_search search = {};
+	struct affinity_key ak = { .netns_cookie = client };
+	struct affinity_value *last, next = {};
+	int r;
 
 	if (!svc)
 		return LB_NOT_A_SERVICE;
-	if (last && last->svc_id == svc->svc_id && svc->n_backends) {
-		choice->svc = *svc;
-		if (last->generation != choice->svc.generation) {
-			search.key.svc_id = choice->svc.svc_id;
-			search.key.generation = choice->svc.generation;
-			search.last = last;
-			bpf_loop(choice->svc.n_backends < LB_SEARCH_MOST ? choice->svc.n_backends : LB_SEARCH_MOST,
-				 lb_search_step, &search, 0);
-		}
-		if (last->generation == choice->svc.generation || search.found) {
-			choice->backend.ip = last->backend_ip;
-			choice->backend.port = last->backend_port;
-			return LB_BACKEND;
-		}
+	ak.svc_id = svc->svc_id;
+	next.last_used = now_units();
+	last = bpf_map_lookup_elem(&affinities, &ak);
+	if (last && (__u64)(next.last_used - last->last_used) << 30 <= svc->affinity_s * 1000000000ULL &&
+	    lb_keep(svc, &last->choice, choice)) {
+		last->last_used = next.last_used;
+		last->choice.generation = choice->svc.generation;
+		return LB_BACKEND;
 	}
-	return lb_choose(key, random, choice);
+	r = lb_choose_any(key, svc, random, choice);
+	if (r == LB_BACKEND) {
+		lb_remember(&next.choice, choice);
+		bpf_map_update_elem(&affinities, &ak, &next, BPF_ANY);
+	}
+	return r;
+}
+
+/* client: whose session affinity. */
+static __always_inline enum lb_result lb_choose(const struct svc_key *key, __u64 client, __u32 random,
+						struct lb_choice *choice)
+{
+	struct svc_value *svc = bpf_map_lookup_elem(&services, key);
+
+	if (!svc)
+		return LB_NOT_A_SERVICE;
+	if (svc->affinity_s)
+		return lb_choose_affine(key, client, random, choice);
+	return lb_choose_any(key, svc, random, choice);
+}
+
+/*
+ * For a sender without connection: it stays with the backend of last time (NULL: none) as long as that is one of the
+ * service's, so that a conversation by datagrams survives the coming and going of other backends.
+ */
+static __always_inline enum lb_result lb_choose_again(const struct svc_key *key, __u64 client, __u32 random,
+						      const struct backend_choice *last, struct lb_choice *choice)
+{
+	struct svc_value *svc = bpf_map_lookup_elem(&services, key);
+
+	if (!svc)
+		return LB_NOT_A_SERVICE;
+	if (svc->affinity_s)
+		return lb_choose_affine(key, client, random, choice);
+	if (last && lb_keep(svc, last, choice))
+		return LB_BACKEND;
+	return lb_choose_any(key, svc, random, choice);
 }
 
 #endif

@@ -21,8 +21,9 @@ struct svc_value {
 	__u32 svc_id;
 	__u32 generation;
 	__u32 n_backends; /* 0: connections are refused */
+	__u32 affinity_s; /* a client stays with its backend until it has been silent that long; 0: no affinity */
 };
-_Static_assert(sizeof(struct svc_value) == 12, "svc_value is map ABI");
+_Static_assert(sizeof(struct svc_value) == 16, "svc_value is map ABI");
 
 struct backend_key {
 	__u32 svc_id;
@@ -54,7 +55,17 @@ struct sock_peer_value {
 };
 _Static_assert(sizeof(struct sock_peer_value) == 20, "sock_peer_value is map ABI");
 
-/* An unconnected UDP socket stays with its backend as long as the service's backends do not change. */
+/* A backend that was chosen, and from which set; still right as long as it is one of the service's. */
+struct backend_choice {
+	__u32 svc_id;
+	__u32 generation;
+	struct ip_addr backend_ip;
+	__be16 backend_port;
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct backend_choice) == 28, "backend_choice is map ABI");
+
+/* An unconnected UDP socket's backend is a struct backend_choice by this key. */
 struct udp_choice_key {
 	__u64 cookie;
 	struct ip_addr vip;
@@ -63,13 +74,18 @@ struct udp_choice_key {
 };
 _Static_assert(sizeof(struct udp_choice_key) == 32, "udp_choice_key is map ABI");
 
-struct udp_choice_value {
+/* Session affinity: a client is a network namespace, which is a pod or the node with all that is on its network. */
+struct affinity_key {
+	__u64 netns_cookie;
 	__u32 svc_id;
-	__u32 generation;
-	struct ip_addr backend_ip;
-	__be16 backend_port;
-	__u8 pad[2];
+	__u32 pad;
 };
-_Static_assert(sizeof(struct udp_choice_value) == 28, "udp_choice_value is map ABI");
+_Static_assert(sizeof(struct affinity_key) == 16, "affinity_key is map ABI");
+
+struct affinity_value {
+	struct backend_choice choice;
+	__u32 last_used; /* units of 2^30 ns */
+};
+_Static_assert(sizeof(struct affinity_value) == 32, "affinity_value is map ABI");
 
 #endif

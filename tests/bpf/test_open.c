@@ -151,7 +151,9 @@ Test(open, a_capacity_below_what_is_there_is_refused)
 Test(open, orphaned_backends_are_removed_at_start)
 {
 	struct dp_backend b = { addr("10.0.1.1"), 80 };
-	struct dp_service svc = { addr("10.96.0.1"), 80, IPPROTO_TCP, &b, 1 };
+	struct dp_service svc = {
+		.vip = addr("10.96.0.1"), .port = 80, .proto = IPPROTO_TCP, .backends = &b, .n_backends = 1
+	};
 	uint32_t orphan[3] = { 77, 1, 0 };
 	uint8_t value[20] = { 0 };
 

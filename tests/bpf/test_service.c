@@ -58,7 +58,7 @@ TestSuite(service, .init = in_cgroup, .fini = out_of_cgroup);
 
 static void set_service(const char *vip, uint16_t port, uint8_t proto, const struct dp_backend *b, size_t n)
 {
-	struct dp_service svc = { addr(vip), port, proto, b, n };
+	struct dp_service svc = { .vip = addr(vip), .port = port, .proto = proto, .backends = b, .n_backends = n };
 
 	ok(dp_service_set(fx.dp, &svc, &test_err));
 }
@@ -174,7 +174,7 @@ Test(service, connections_spread_over_all_backends)
 		int c = dial(VIP4, 80, SOCK_STREAM);
 
 		cr_assert(c >= 0);
-		cr_assert_eq(poll(p, 3, 5000), 1);
+		cr_assert_eq(poll(p, 3, 60000), 1);
 		for (int k = 0; k < 3; k++) {
 			if (p[k].revents) {
 				hits[k]++;
@@ -228,10 +228,191 @@ Test(service, what_is_no_service_is_left_alone)
 	close(o);
 }
 
+/*
+ * Which of eight servers a datagram to `to` (NULL: the connected peer) reaches. Loopback drops datagrams when the
+ * CPU's backlog, which all of the machine's namespaces share, is full: what has not come after a second is sent again.
+ */
+static int ask(int c, struct pollfd p[8], const struct sockaddr_storage *to, socklen_t len)
+{
+	for (int i = 0; i < 60; i++) {
+		cr_assert_eq(sendto(c, "q", 1, 0, (const struct sockaddr *)to, len), 1, "%s", strerror(errno));
+		if (poll(p, 8, 1000) == 1)
+			break;
+	}
+	for (int k = 0; k < 8; k++)
+		if (p[k].revents)
+			return k;
+	cr_assert(false, "no datagram came");
+	return -1;
+}
+
+/* The server's answer to what it got last; returns where the client (c) sees it come from. */
+static struct sockaddr_storage answer(int server, int c)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	struct pollfd p = { c, POLLIN, 0 };
+	char buf[8];
+
+	cr_assert_eq(recvfrom(server, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
+	for (int i = 0; i < 60; i++) {
+		cr_assert_eq(sendto(server, "a", 1, 0, (struct sockaddr *)&from, len), 1);
+		if (poll(&p, 1, 1000) == 1)
+			break;
+	}
+	len = sizeof(from);
+	cr_assert_eq(recvfrom(c, buf, sizeof(buf), MSG_DONTWAIT, (struct sockaddr *)&from, &len), 1);
+	return from;
+}
+
+/* --- session affinity --- */
+
+static struct dp_backend many[8];
+static struct pollfd listening[8];
+
+static void eight_backends(const char *ip, int type)
+{
+	uint16_t port;
+
+	for (int i = 0; i < 8; i++) {
+		listening[i] = (struct pollfd){ server(ip, type, &port), POLLIN, 0 };
+		many[i] = backend(ip, port);
+	}
+}
+
+static void set_affine(const char *vip, uint8_t proto, const struct dp_backend *b, size_t n, uint32_t seconds)
+{
+	struct dp_service svc = {
+		.vip = addr(vip), .port = 80, .proto = proto, .backends = b, .n_backends = n, .affinity_s = seconds
+	};
+
+	ok(dp_service_set(fx.dp, &svc, &test_err));
+}
+
+/* Which backend a new connection (or datagram of a new socket) reaches. */
+static int reached(const char *vip, int type)
+{
+	int c = dial(vip, 80, type), hit = -1;
+	char buf[8];
+
+	cr_assert(c >= 0, "%s", strerror(-c));
+	if (type == SOCK_DGRAM) {
+		hit = ask(c, listening, NULL, 0);
+		cr_assert_eq(recv(listening[hit].fd, buf, sizeof(buf), 0), 1);
+	} else {
+		cr_assert_eq(poll(listening, 8, 60000), 1);
+		for (int k = 0; k < 8; k++)
+			if (listening[k].revents)
+				hit = k;
+		close(accept(listening[hit].fd, NULL, NULL));
+	}
+	close(c);
+	return hit;
+}
+
+static bool always_the_same(const char *vip, int type, int want)
+{
+	for (int i = 0; i < 40; i++)
+		if (reached(vip, type) != want)
+			return false;
+	return true;
+}
+
+static void affinity_holds(const char *vip, const char *ip, int type)
+{
+	uint8_t proto = type == SOCK_DGRAM ? IPPROTO_UDP : IPPROTO_TCP;
+	int first;
+
+	eight_backends(ip, type);
+	set_affine(vip, proto, many, 8, 10800);
+	first = reached(vip, type);
+	cr_assert(always_the_same(vip, type, first));
+	/* Others come and go. */
+	set_affine(vip, proto, many + (first ? 1 : 0), 7, 10800);
+	cr_assert(always_the_same(vip, type, first));
+	/* Its own goes: another is chosen, and kept when it is back. */
+	many[first] = many[(first + 1) % 8];
+	set_affine(vip, proto, many, 8, 10800);
+	cr_assert_neq(reached(vip, type), first);
+	/* Switched off and on again while running. */
+	set_affine(vip, proto, many, 8, 0);
+	cr_assert(!always_the_same(vip, type, reached(vip, type)), "8 backends, 40 tries");
+	set_affine(vip, proto, many, 8, 10800);
+	cr_assert(always_the_same(vip, type, reached(vip, type)));
+	for (int i = 0; i < 8; i++)
+		close(listening[i].fd);
+}
+
+Test(service, affinity_tcp4)
+{
+	affinity_holds(VIP4, "127.0.0.1", SOCK_STREAM);
+}
+Test(service, affinity_udp6)
+{
+	affinity_holds(VIP6, "fd00:99::1", SOCK_DGRAM);
+}
+
+Test(service, affinity_of_unconnected_datagrams)
+{
+	struct sockaddr_storage to;
+	socklen_t to_len = sa(VIP4, 80, &to);
+	int first = -1;
+	char buf[8];
+
+	eight_backends("127.0.0.1", SOCK_DGRAM);
+	set_affine(VIP4, IPPROTO_UDP, many, 8, 10800);
+	for (int i = 0; i < 20; i++) {
+		int c = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), hit = ask(c, listening, &to, to_len);
+
+		cr_assert_eq(recv(listening[hit].fd, buf, sizeof(buf), 0), 1);
+		cr_assert(first < 0 || hit == first, "each socket its own backend");
+		first = hit;
+		close(c);
+	}
+	for (int i = 0; i < 8; i++)
+		close(listening[i].fd);
+}
+
+Test(service, affinity_ends_with_its_time)
+{
+	int fd = fx.dp->map_fd[MAP_AFFINITIES];
+	struct affinity_key key;
+	struct affinity_value v;
+	bool other = false;
+	int first;
+
+	eight_backends("127.0.0.1", SOCK_STREAM);
+	set_affine(VIP4, IPPROTO_TCP, many, 8, 60);
+	first = reached(VIP4, SOCK_STREAM);
+	cr_assert_eq(bpf_map_get_next_key(fd, NULL, &key), 0);
+	for (int i = 0; i < 40; i++) {
+		uint32_t now;
+
+		cr_assert_eq(bpf_map_lookup_elem(fd, &key, &v), 0);
+		now = v.last_used;
+		/* 50 units are 54 s, 60 are 64 s. */
+		v.last_used = now - 50;
+		cr_assert_eq(bpf_map_update_elem(fd, &key, &v, BPF_EXIST), 0);
+		cr_assert_eq(reached(VIP4, SOCK_STREAM), first);
+		cr_assert_eq(bpf_map_lookup_elem(fd, &key, &v), 0);
+		cr_assert_geq(v.last_used, now, "used is young again");
+		v.last_used -= 60;
+		cr_assert_eq(bpf_map_update_elem(fd, &key, &v, BPF_EXIST), 0);
+		other = reached(VIP4, SOCK_STREAM) != first || other;
+		cr_assert_eq(bpf_map_lookup_elem(fd, &key, &v), 0);
+		for (int k = 0; k < 8; k++)
+			if (ntohs(v.choice.backend_port) == many[k].port)
+				first = k;
+	}
+	cr_assert(other);
+	for (int i = 0; i < 8; i++)
+		close(listening[i].fd);
+}
+
 static void udp_unconnected(const char *vip, const char *ip)
 {
 	struct sockaddr_storage to, from;
-	socklen_t to_len = sa(vip, 53, &to), len;
+	socklen_t to_len = sa(vip, 53, &to);
 	struct dp_backend b[8];
 	struct pollfd p[8];
 	uint16_t port;
@@ -245,21 +426,12 @@ static void udp_unconnected(const char *vip, const char *ip)
 	set_service(vip, 53, IPPROTO_UDP, b, 8);
 	c = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	for (int i = 0; i < 20; i++) {
-		int hit = -1;
+		int hit = ask(c, p, &to, to_len);
 
-		cr_assert_eq(sendto(c, "q", 1, 0, (struct sockaddr *)&to, to_len), 1, "%s", strerror(errno));
-		cr_assert_eq(poll(p, 8, 5000), 1);
-		for (int k = 0; k < 8; k++)
-			if (p[k].revents)
-				hit = k;
 		/* A socket stays with its backend. */
 		cr_assert(first < 0 || first == hit);
 		first = hit;
-		len = sizeof(from);
-		cr_assert_eq(recvfrom(p[hit].fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
-		cr_assert_eq(sendto(p[hit].fd, "a", 1, 0, (struct sockaddr *)&from, len), 1);
-		len = sizeof(from);
-		cr_assert_eq(recvfrom(c, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
+		from = answer(p[hit].fd, c);
 		cr_assert(is_at(&from, vip, 53), "the answer comes from the service");
 	}
 	/* Others come and go, and its place in the list changes: it stays. */
@@ -267,17 +439,13 @@ static void udp_unconnected(const char *vip, const char *ip)
 		struct dp_backend some[3] = { b[(first + 1) % 8], b[(first + 2) % 8], b[first] };
 
 		set_service(vip, 53, IPPROTO_UDP, some + i, (size_t)(3 - i));
-		cr_assert_eq(sendto(c, "q", 1, 0, (struct sockaddr *)&to, to_len), 1);
-		cr_assert_eq(poll(p, 8, 5000), 1);
-		cr_assert(p[first].revents);
+		cr_assert_eq(ask(c, p, &to, to_len), first);
 		cr_assert_eq(recv(p[first].fd, buf, sizeof(buf), 0), 1);
 	}
 	/* Its backend goes: the next datagram finds another. */
 	b[first] = b[(first + 1) % 8];
 	set_service(vip, 53, IPPROTO_UDP, b, 8);
-	cr_assert_eq(sendto(c, "q", 1, 0, (struct sockaddr *)&to, to_len), 1);
-	cr_assert_eq(poll(p, 8, 5000), 1);
-	cr_assert_eq(p[first].revents, 0);
+	cr_assert_neq(ask(c, p, &to, to_len), first);
 	close(c);
 	for (int i = 0; i < 8; i++)
 		close(p[i].fd);
@@ -295,23 +463,17 @@ Test(service, udp6_without_connect)
 Test(service, udp_connected)
 {
 	struct sockaddr_storage from;
-	socklen_t len = sizeof(from);
-	struct dp_backend b;
-	uint16_t port;
-	char buf[8];
-	int s = server("127.0.0.1", SOCK_DGRAM, &port), c;
+	int c;
 
-	b = backend("127.0.0.1", port);
-	set_service(VIP4, 53, IPPROTO_UDP, &b, 1);
+	eight_backends("127.0.0.1", SOCK_DGRAM);
+	set_service(VIP4, 53, IPPROTO_UDP, many, 8);
 	c = dial(VIP4, 53, SOCK_DGRAM);
-	cr_assert(c >= 0 && send(c, "q", 1, 0) == 1);
-	cr_assert_eq(recvfrom(s, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
-	cr_assert_eq(sendto(s, "a", 1, 0, (struct sockaddr *)&from, len), 1);
-	len = sizeof(from);
-	cr_assert_eq(recvfrom(c, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 1);
+	cr_assert(c >= 0, "%s", strerror(-c));
+	from = answer(listening[ask(c, listening, NULL, 0)].fd, c);
 	cr_assert(is_at(&from, VIP4, 53));
 	close(c);
-	close(s);
+	for (int i = 0; i < 8; i++)
+		close(listening[i].fd);
 }
 
 static uint64_t entries(const char *map)
@@ -375,7 +537,9 @@ Test(service, the_same_set_again_changes_nothing)
 Test(service, bad_services_are_refused)
 {
 	struct dp_backend v6 = backend("fd00::1", 80), zero = backend("10.0.0.1", 0);
-	struct dp_service svc = { addr(VIP4), 80, IPPROTO_TCP, &v6, 1 };
+	struct dp_service svc = {
+		.vip = addr(VIP4), .port = 80, .proto = IPPROTO_TCP, .backends = &v6, .n_backends = 1
+	};
 
 	cr_assert_eq(dp_service_set(fx.dp, &svc, &test_err), -EINVAL);
 	svc.backends = &zero;
@@ -412,7 +576,9 @@ Test(service, no_connection_fails_while_backends_are_replaced)
 		_exit(0);
 	}
 	for (;;) {
-		struct dp_service svc = { addr(VIP4), 80, IPPROTO_TCP, b, 1 };
+		struct dp_service svc = {
+			.vip = addr(VIP4), .port = 80, .proto = IPPROTO_TCP, .backends = b, .n_backends = 1
+		};
 		struct pollfd p = { s, POLLIN, 0 };
 		int status;
 

@@ -41,9 +41,9 @@ static int sort_dp(const void *va, const void *vb)
 }
 
 /* As sets: the order in the map is nobody's business. */
-static bool same_backends(const struct dp_service *have, const struct service_front *want)
+static bool same_value(const struct dp_service *have, const struct service_front *want)
 {
-	if (have->n_backends != want->n_backends)
+	if (have->n_backends != want->n_backends || have->affinity_s != want->affinity_s)
 		return false;
 	for (size_t i = 0; i < want->n_backends; i++) {
 		bool found = false;
@@ -61,7 +61,12 @@ static int set_front(struct network *n, const struct service_front *f, struct er
 {
 	cleanup(free) struct dp_backend *backends = calloc(f->n_backends + 1, sizeof(*backends));
 	struct dp_service s = {
-		.vip = f->vip, .port = f->port, .proto = f->proto, .backends = backends, .n_backends = f->n_backends
+		.vip = f->vip,
+		.port = f->port,
+		.proto = f->proto,
+		.backends = backends,
+		.n_backends = f->n_backends,
+		.affinity_s = f->affinity_s,
 	};
 
 	if (!backends)
@@ -90,7 +95,7 @@ static int apply(struct network *n, const struct service_table *want, struct err
 			r = dp_service_del(n->dp, &have[h++], first ? NULL : err);
 		else if (c > 0)
 			r = set_front(n, &want->fronts[w++], first ? NULL : err);
-		else if (!same_backends(&have[h++], &want->fronts[w++]))
+		else if (!same_value(&have[h++], &want->fronts[w++]))
 			r = set_front(n, &want->fronts[w - 1], first ? NULL : err);
 		if (r < 0 && !first)
 			first = r;

@@ -282,8 +282,15 @@ Test(api_validate, services)
 		  "spec.type: Unsupported value: \"X\": supported values: \"ClusterIP\"" },
 		{ DEPLOY("\"sessionAffinity\":\"None\",\"ports\":[{\"port\":80,\"targetPort\":\"Web\"}]"), NULL,
 		  "targetPort: Invalid value: \"Web\"" },
-		{ DEPLOY("\"sessionAffinity\":\"ClientIP\",\"ports\":[{\"port\":80}]"), NULL,
-		  "sessionAffinity ClientIP is not supported" },
+		{ DEPLOY("\"sessionAffinity\":\"ClientIP\",\"ports\":[{\"port\":80}]"), NULL, "" },
+		{ DEPLOY("\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":86400}},"
+			 "\"ports\":[{\"port\":80}]"),
+		  NULL, "" },
+		{ DEPLOY("\"sessionAffinity\":\"ClientIP\",\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":86401}},"
+			 "\"ports\":[{\"port\":80}]"),
+		  NULL,
+		  "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 86401: must be greater than 0 and "
+		  "less than or equal to 86400" },
 		{ DEPLOY("\"clusterIP\":\"10.0.0.300\",\"ports\":[{\"port\":80}]"), NULL,
 		  "must be a valid IP address" },
 		{ DEPLOY("\"clusterIP\":\"10.0.0.2\",\"ports\":[{\"port\":80}]"),

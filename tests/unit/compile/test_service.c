@@ -98,6 +98,20 @@ Test(service, both_families_each_from_its_own_slices)
 	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 fd00:96::1:80/6=fd00:10::1:8080 ");
 }
 
+Test(service, session_affinity_has_its_time)
+{
+	service("{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1'],"
+		"'ports':[{'port':80}],'sessionAffinity':'ClientIP'}}");
+	service("{'metadata':{'namespace':'n','name':'t'},'spec':{'clusterIP':'10.96.0.2','clusterIPs':['10.96.0.2'],"
+		"'ports':[{'port':80}],'sessionAffinity':'ClientIP','sessionAffinityConfig':{'clientIP':{'timeoutSeconds':7}}}}");
+	service("{'metadata':{'namespace':'n','name':'u'},'spec':{'clusterIP':'10.96.0.3','clusterIPs':['10.96.0.3'],"
+		"'ports':[{'port':80}],'sessionAffinity':'None','sessionAffinityConfig':{'clientIP':{'timeoutSeconds':7}}}}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6= 10.96.0.2:80/6= 10.96.0.3:80/6= ");
+	cr_assert_eq(table.fronts[0].affinity_s, 10800);
+	cr_assert_eq(table.fronts[1].affinity_s, 7);
+	cr_assert_eq(table.fronts[2].affinity_s, 0);
+}
+
 Test(service, without_endpoints_the_front_end_stays)
 {
 	service(PLAIN);

@@ -108,7 +108,7 @@ int dp_policy_bump(struct dp *dp, struct err *err);
 
 /*
  * Services: one front end (VIP, port, protocol) and its ready backends, replaced whole. n_backends 0: refused at
- * once.
+ * once. affinity_s: how long a silent client's choice is kept, in seconds; 0: each connection is chosen anew.
  */
 struct dp_backend {
 	struct ip_addr ip;
@@ -120,6 +120,7 @@ struct dp_service {
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
 	const struct dp_backend *backends;
 	size_t n_backends;
+	uint32_t affinity_s;
 };
 int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err);
 int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err); /* vip, port, proto only */

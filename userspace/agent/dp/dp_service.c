@@ -45,7 +45,7 @@ static void remove_backends(struct dp *dp, uint32_t svc_id, uint32_t generation,
 
 static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct svc_value *now)
 {
-	if (now->n_backends != svc->n_backends)
+	if (now->n_backends != svc->n_backends || now->affinity_s != svc->affinity_s)
 		return false;
 	for (uint32_t i = 0; i < now->n_backends; i++) {
 		struct backend_key bk = { now->svc_id, now->generation, i };
@@ -90,6 +90,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	next.svc_id = had ? old.svc_id : dp->next_svc_id++;
 	next.generation = old.generation + 1;
 	next.n_backends = (uint32_t)svc->n_backends;
+	next.affinity_s = svc->affinity_s;
 	for (uint32_t i = 0; i < next.n_backends; i++) {
 		struct backend_key bk = { next.svc_id, next.generation, i };
 		struct backend_value v = backend_of(&svc->backends[i]);
@@ -191,6 +192,7 @@ int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struc
 		services[i].vip = e->key.vip;
 		services[i].port = ntohs(e->key.port);
 		services[i].proto = e->key.proto;
+		services[i].affinity_s = e->value.affinity_s;
 		services[i].backends = end;
 		for (uint32_t k = 0; k < e->value.n_backends; k++) {
 			struct backend_key bk = { e->value.svc_id, e->value.generation, k };

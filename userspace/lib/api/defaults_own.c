@@ -121,10 +121,15 @@ static void default_deployment(json_t *obj)
 
 static void default_service(json_t *obj)
 {
-	json_t *port;
+	json_t *spec = json_object_get(obj, "spec"), *port;
 	size_t i;
 
-	json_array_foreach (api_get(obj, "spec.ports"), i, port) {
+	if (streq(api_get_str(spec, "sessionAffinity"), "None"))
+		json_object_del(spec, "sessionAffinityConfig");
+	else if (streq(api_get_str(spec, "sessionAffinity"), "ClientIP") &&
+		 !api_get(spec, "sessionAffinityConfig.clientIP.timeoutSeconds"))
+		(void)api_set(spec, "sessionAffinityConfig.clientIP.timeoutSeconds", json_integer(10800));
+	json_array_foreach (json_object_get(spec, "ports"), i, port) {
 		json_t *number = json_object_get(port, "port");
 
 		/* Zero and "" mean absent here. */

@@ -36,6 +36,21 @@ static void validate_cluster_ips(const json_t *spec, const json_t *before, struc
 		api_err_invalid_str(errs, &one, ip ? ip : "", "field is immutable");
 }
 
+static void validate_affinity(const json_t *spec, struct api_errs *errs)
+{
+	struct api_path config = { .up = &spec_path, .name = "sessionAffinityConfig" };
+	struct api_path client = { .up = &config, .name = "clientIP" },
+			at = { .up = &client, .name = "timeoutSeconds" };
+	const json_t *timeout = api_get(spec, "sessionAffinityConfig.clientIP.timeoutSeconds");
+
+	if (!streq(api_get_str(spec, "sessionAffinity"), "ClientIP"))
+		return;
+	if (!timeout)
+		api_err_required(errs, &at, "must be provided for session affinity type ClientIP");
+	else if (json_integer_value(timeout) < 1 || json_integer_value(timeout) > 86400)
+		api_err_invalid(errs, &at, timeout, "must be greater than 0 and less than or equal to 86400");
+}
+
 void api_validate_service(const json_t *obj, const json_t *old, struct api_errs *errs)
 {
 	const json_t *spec = json_object_get(obj, "spec"), *ports = json_object_get(spec, "ports"), *p;
@@ -61,6 +76,7 @@ void api_validate_service(const json_t *obj, const json_t *old, struct api_errs 
 		}
 	}
 	api_validate_labels(json_object_get(spec, "selector"), &selector, errs);
+	validate_affinity(spec, errs);
 	validate_cluster_ips(spec, json_object_get(old, "spec"), errs);
 }
 

@@ -38,7 +38,7 @@ int service_front_compare(const struct service_front *a, const struct service_fr
 
 bool service_front_same(const struct service_front *a, const struct service_front *b)
 {
-	return !service_front_compare(a, b) && a->n_backends == b->n_backends &&
+	return !service_front_compare(a, b) && a->n_backends == b->n_backends && a->affinity_s == b->affinity_s &&
 	       !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends));
 }
 
@@ -120,6 +120,16 @@ static size_t collect(const struct link *l, const struct service_front *f, const
 	return kept;
 }
 
+static uint32_t affinity(const struct api_service_spec *s)
+{
+	const struct api_session_affinity_config *c = s->session_affinity_config;
+	const struct api_client_ip_config *client = c ? c->client_ip : NULL;
+
+	if (!streq(s->session_affinity, "ClientIP"))
+		return 0;
+	return client && client->timeout_seconds.set ? (uint32_t)client->timeout_seconds.v : 10800;
+}
+
 static int add_fronts(struct service_table *t, const struct api_service *s, const struct link *slices)
 {
 	for (size_t a = 0; a < s->spec.n_cluster_ips || (!s->spec.n_cluster_ips && !a); a++) {
@@ -139,6 +149,7 @@ static int add_fronts(struct service_table *t, const struct api_service *s, cons
 						     .port = (uint16_t)sp->port,
 						     .service = s,
 						     .port_name = or_empty(sp->name),
+						     .affinity_s = affinity(&s->spec),
 						     .proto = streq(proto, "UDP") ? IPPROTO_UDP : IPPROTO_TCP };
 			f->backends = arena_calloc(&t->arena, count_endpoints(slices) + 1, sizeof(*f->backends));
 			if (!f->backends)

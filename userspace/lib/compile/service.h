@@ -23,6 +23,7 @@ struct service_front {
 	const char *port_name;		   /* borrowed; "" */
 	struct service_backend *backends;  /* sorted, without duplicates */
 	size_t n_backends;
+	uint32_t affinity_s; /* sessionAffinity ClientIP's timeout; 0: none */
 };
 struct service_table {
 	struct service_front *fronts; /* sorted by address, port, protocol */
@@ -36,6 +37,6 @@ int service_compile(const struct api_service *const *services, size_t n_services
 		    struct err *err);
 void service_table_done(struct service_table *t);
 int service_front_compare(const struct service_front *a, const struct service_front *b); /* address, port, protocol */
-bool service_front_same(const struct service_front *a, const struct service_front *b);	 /* and backends */
+bool service_front_same(const struct service_front *a, const struct service_front *b);	 /* and the rest */
 
 #endif
