@@ -40,6 +40,21 @@ spec:
   selector: {app: web}
   ports: [{name: http, port: 80, targetPort: http}, {name: udp, port: 53, targetPort: dns, protocol: UDP}]
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: local, namespace: web}
+spec: {internalTrafficPolicy: Local, selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: near, namespace: web}
+spec: {trafficDistribution: PreferSameNode, selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: sticky, namespace: web}
+spec: {sessionAffinity: ClientIP, selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+---
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: web, namespace: web}
@@ -75,6 +90,19 @@ kn exec client-1 -c c -- sh -c "for i in \$(seq 100); do printf 'GET / HTTP/1.0\
 check "100 requests, 100 answers" [ "$(grep -c '^web-' "$TMP/answers")" -eq 100 ]
 check "from three backends" [ "$(sort -u "$TMP/answers" | wc -l)" -eq 3 ]
 check "each with a fair share" [ "$(sort "$TMP/answers" | uniq -c | sort -n | awk 'NR==1{print $1}')" -ge 10 ]
+
+# Ten requests of a pod to a service; who answered, each once.
+answering() { kn exec "$1" -c c -- sh -c "for i in \$(seq 10); do printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $2 80 | tail -1; done" | sort -u | xargs; }
+bad=0
+for node in 1 2 3; do
+	here=$(kn get pods -l app=web -o wide --no-headers | awk -v n="$(node_name $node)" '$7 == n {print $1}')
+	for service in local near; do
+		got=$(answering "client-$node" "$(field svc $service spec.clusterIP)")
+		[ "$got" = "$here" ] || { echo "client-$node, service $service: '$got', not '$here'"; bad=1; }
+	done
+done
+check "internalTrafficPolicy Local and trafficDistribution PreferSameNode stay on the node" [ $bad -eq 0 ]
+check "sessionAffinity ClientIP stays with one pod" [ "$(answering client-1 "$(field svc sticky spec.clusterIP)" | wc -w)" -eq 1 ]
 
 # Every client and stranger, against every pod: same node and other nodes, both families, directly and by the service.
 bad=0

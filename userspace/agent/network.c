@@ -104,12 +104,24 @@ static void resync_due(struct loop_timer *t)
 	network_changed(n);
 }
 
+static bool zone_changed(const struct informer_item *old, const struct informer_item *new)
+{
+	const char *label = "topology.kubernetes.io/zone";
+
+	return !streq(old ? api_map_get(&old->obj->metadata.labels, label) : NULL,
+		      new ? api_map_get(&new->obj->metadata.labels, label) : NULL);
+}
+
 static void changed(struct informer *inf, void *arg, struct informer_item *old, struct informer_item *new)
 {
 	struct network *n = arg;
 
 	if (old == new)
 		return; /* resync has its own timer */
+	if (inf == n->nodes && streq((new ? new : old)->key, n->node_name) && zone_changed(old, new)) {
+		n->services_changed = true; /* hints lead elsewhere */
+		schedule(n);
+	}
 	if (inf == n->nodes && old && new) {
 		const struct api_node *a = (const struct api_node *)old->obj, *b = (const struct api_node *)new->obj;
 		bool same = a->status.n_addresses == b->status.n_addresses;

@@ -263,12 +263,23 @@ static bool in_table(const struct service_table *t, const struct dp_service *d)
 	return false;
 }
 
+static struct service_place place_of(const struct network *n)
+{
+	const struct informer_item *it = informer_get(n->nodes, NULL, n->node_name);
+
+	return (struct service_place){
+		.node = n->node_name,
+		.zone = it ? api_map_get(&it->obj->metadata.labels, "topology.kubernetes.io/zone") : NULL,
+	};
+}
+
 /* 1: it cannot be seen to without the others. */
 static int sync_one(struct network *n, struct svc *s, struct err *err)
 {
 	cleanup(free) const struct api_endpoint_slice **slices = calloc(s->n_slices + 1, sizeof(*slices));
 	struct informer_item *it = informer_get_key(n->services, s->key);
 	const struct api_service *service = it ? (const struct api_service *)it->obj : NULL;
+	struct service_place place = place_of(n);
 	size_t n_slices = 0;
 	struct service_table table;
 	char text[FRONT_TEXT];
@@ -281,7 +292,7 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 		if (it)
 			slices[n_slices++] = (const struct api_endpoint_slice *)it->obj;
 	}
-	r = service_compile(&service, service ? 1 : 0, slices, n_slices, &table, err);
+	r = service_compile(&place, &service, service ? 1 : 0, slices, n_slices, &table, err);
 	if (r < 0)
 		return r;
 	r = table.clashes;
@@ -343,6 +354,7 @@ static int sync_all(struct network *n, struct err *err)
 {
 	cleanup(free) const void **services = calloc(informer_len(n->services) + 1, sizeof(*services));
 	cleanup(free) const void **slices = calloc(informer_len(n->slices) + 1, sizeof(*slices));
+	struct service_place place = place_of(n);
 	struct service_table table;
 	size_t n_services, n_slices;
 	int r;
@@ -351,7 +363,7 @@ static int sync_all(struct network *n, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	n_services = gather(n->services, services);
 	n_slices = gather(n->slices, slices);
-	r = service_compile((const struct api_service *const *)services, n_services,
+	r = service_compile(&place, (const struct api_service *const *)services, n_services,
 			    (const struct api_endpoint_slice *const *)slices, n_slices, &table, err);
 	if (r < 0)
 		return r;

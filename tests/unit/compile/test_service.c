@@ -14,6 +14,7 @@ static size_t n_trees, n_services, n_slices;
 static const struct api_service *services[8];
 static const struct api_endpoint_slice *slices[8];
 static struct service_table table;
+static const struct service_place place = { "n1", "z1" };
 
 static void *decode(const struct api_type *type, const char *text)
 {
@@ -58,7 +59,7 @@ static const char *compiled(void)
 	char ip[INET6_ADDRSTRLEN];
 	size_t len = 0;
 
-	cr_assert(service_compile(services, n_services, slices, n_slices, &table, &err) == 0, "%s", err.msg);
+	cr_assert(service_compile(&place, services, n_services, slices, n_slices, &table, &err) == 0, "%s", err.msg);
 	out[0] = '\0';
 	for (size_t i = 0; i < table.n; i++) {
 		const struct service_front *f = &table.fronts[i];
@@ -96,6 +97,75 @@ Test(service, both_families_each_from_its_own_slices)
 	slice("IPv4", NULL, "{'addresses':['10.0.0.2']},{'addresses':['10.0.0.1'],'conditions':{'ready':true}}");
 	slice("IPv6", NULL, "{'addresses':['fd00:10::1']}");
 	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 fd00:96::1:80/6=fd00:10::1:8080 ");
+}
+
+#define LOCAL                                                                                                          \
+	"{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1'],"         \
+	"'internalTrafficPolicy':'Local','ports':[{'port':80}]}}"
+
+Test(service, internal_traffic_policy_local_stays_on_the_node)
+{
+	service(LOCAL);
+	slice("IPv4", NULL,
+	      "{'addresses':['10.0.0.1'],'nodeName':'n1'},{'addresses':['10.0.0.2'],'nodeName':'n2'},{'addresses':['10.0.0.3']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080 ");
+}
+
+Test(service, internal_traffic_policy_local_serves_nobody_without_a_local_endpoint)
+{
+	service(LOCAL);
+	slice("IPv4", NULL,
+	      "{'addresses':['10.0.0.2'],'nodeName':'n2','hints':{'forZones':[{'name':'z1'}]}},"
+	      "{'addresses':['10.0.0.4'],'nodeName':'n2','conditions':{'ready':false,'serving':true,'terminating':true}}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6= ");
+	service_table_done(&table);
+	/* One that drains here is better than none. */
+	slice("IPv4", NULL,
+	      "{'addresses':['10.0.0.5'],'nodeName':'n1','conditions':{'ready':false,'serving':true,'terminating':true}}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.5:8080 ");
+}
+
+#define Z(zone)	       "'hints':{'forZones':[{'name':'" zone "'}]}"
+#define ZN(zone, node) "'hints':{'forZones':[{'name':'" zone "'}],'forNodes':[{'name':'" node "'}]}"
+
+Test(service, hints_for_zones_and_nodes)
+{
+	static const struct {
+		const char *endpoints, *want;
+	} cases[] = {
+		{ "{'addresses':['10.0.0.1']," Z("z1") "},{'addresses':['10.0.0.2']," Z("z2") "}", "10.0.0.1:8080" },
+		/* One without hints: everybody. */
+		{ "{'addresses':['10.0.0.1']," Z("z1") "},{'addresses':['10.0.0.2']}", "10.0.0.1:8080,10.0.0.2:8080" },
+		/* None for this zone: everybody. */
+		{ "{'addresses':['10.0.0.1']," Z("z3") "},{'addresses':['10.0.0.2']," Z("z2") "}",
+		  "10.0.0.1:8080,10.0.0.2:8080" },
+		/* Not ready ones have no say. */
+		{ "{'addresses':['10.0.0.1']," Z("z1") "},{'addresses':['10.0.0.2']," Z(
+			  "z2") "},{'addresses':['10.0.0.3'],'conditions':{'ready':false}}",
+		  "10.0.0.1:8080" },
+		/* The node before the zone; without one here the zone. */
+		{ "{'addresses':['10.0.0.1']," ZN("z1", "n1") "},{'addresses':['10.0.0.2']," ZN("z1", "n2") "}",
+		  "10.0.0.1:8080" },
+		{ "{'addresses':['10.0.0.1']," ZN("z1", "n3") "},{'addresses':['10.0.0.2']," ZN("z2", "n2") "}",
+		  "10.0.0.1:8080" },
+		{ "{'addresses':['10.0.0.1']," ZN("z1", "n1") "},{'addresses':['10.0.0.2']," Z("z1") "}",
+		  "10.0.0.1:8080,10.0.0.2:8080" },
+		/* Those that drain are used from anywhere. */
+		{ "{'addresses':['10.0.0.2']," Z(
+			  "z2") ",'conditions':{'ready':false,'serving':true,'terminating':true}}",
+		  "10.0.0.2:8080" },
+	};
+	char want[128];
+
+	service("{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1'],"
+		"'ports':[{'port':80}]}}");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		n_slices = 0;
+		slice("IPv4", NULL, cases[i].endpoints);
+		snprintf(want, sizeof(want), "10.96.0.1:80/6=%s ", cases[i].want);
+		cr_assert_str_eq(compiled(), want, "case %zu", i);
+		service_table_done(&table);
+	}
 }
 
 Test(service, session_affinity_has_its_time)

@@ -52,9 +52,18 @@ static const struct api_pod *pod(const char *name, const char *ips, bool ready, 
 
 #define DELETING ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\""
 
+static const char *zone_of(void *arg, const char *node)
+{
+	const char *const *zone = arg;
+
+	return streq(node, "n1") ? *zone : NULL;
+}
+
+static const char *zone;
+
 static json_t *plan(const struct api_service *s, size_t n, const struct api_pod *const *pods)
 {
-	json_t *slices = endpointslice_plan(s, pods, n);
+	json_t *slices = endpointslice_plan(s, pods, n, zone_of, &zone);
 
 	cr_assert(slices);
 	return slices;
@@ -120,6 +129,37 @@ Test(endpointslice, each_family_has_its_slices_and_pods_without_an_address_none)
 	cr_assert_str_eq(address(slices, 1, 0), "10.0.0.1", "by name");
 	cr_assert_str_eq(address(slices, 1, 1), "10.0.0.3");
 	json_decref(slices);
+}
+
+/* The one pod's endpoint: its zone and hints as text. */
+static void expect_hints(const char *distribution, const char *of_zone, const char *more, const char *want)
+{
+	const struct api_pod *pods[] = { pod("a", "10.0.0.1", true, more, "Running") };
+	char spec[128];
+	json_t *slices, *e;
+	char *text;
+
+	zone = of_zone;
+	snprintf(spec, sizeof(spec), PORT80 "%s%s%s", distribution ? ",\"trafficDistribution\":\"" : "",
+		 distribution ? distribution : "", distribution ? "\"" : "");
+	slices = plan(service(spec), 1, pods);
+	e = json_array_get(json_object_get(json_array_get(slices, 0), "endpoints"), 0);
+	cr_assert(streq(api_get_str(e, "zone"), of_zone));
+	text = json_dumps(json_object_get(e, "hints"), JSON_COMPACT);
+	cr_assert(streq(text, want), "%s, not %s", text ? text : "none", want ? want : "none");
+	free(text);
+	json_decref(slices);
+}
+
+Test(endpointslice, traffic_distribution_becomes_hints)
+{
+	expect_hints(NULL, "z1", "", NULL);
+	expect_hints("PreferClose", "z1", "", "{\"forZones\":[{\"name\":\"z1\"}]}");
+	expect_hints("PreferSameZone", "z1", "", "{\"forZones\":[{\"name\":\"z1\"}]}");
+	expect_hints("PreferSameNode", "z1", "", "{\"forZones\":[{\"name\":\"z1\"}],\"forNodes\":[{\"name\":\"n1\"}]}");
+	expect_hints("PreferSameNode", NULL, "", "{\"forNodes\":[{\"name\":\"n1\"}]}");
+	expect_hints("PreferClose", NULL, "", NULL);
+	expect_hints("PreferSameNode", "z1", DELETING, NULL);
 }
 
 Test(endpointslice, a_service_without_endpoints_has_an_empty_slice_per_family)

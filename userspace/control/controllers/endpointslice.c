@@ -15,6 +15,7 @@
 #define MANAGED_BY   "endpointslice.kubernetes.io/managed-by"
 #define MANAGER	     "endpointslice-controller.k8s.io"
 #define SERVICE_NAME "kubernetes.io/service-name"
+#define ZONE	     "topology.kubernetes.io/zone"
 
 static void service_key(const struct api_meta *m, const char *name, char *buf)
 {
@@ -37,6 +38,26 @@ static void pod_services(struct controller *c, const struct api_pod *p)
 	}
 }
 
+static const char *zone_of(void *controller, const char *node)
+{
+	struct controller *c = controller;
+	const struct informer_item *it = informer_get(manager_informer(c->m, &api_kind_node), NULL, node);
+
+	return it ? api_map_get(&it->obj->metadata.labels, ZONE) : NULL;
+}
+
+/* A node's zone has changed: all services have a look; nodes change zones when they come. */
+static void node_changed(struct controller *c, const struct informer_item *old, const struct informer_item *new)
+{
+	struct informer *services = manager_informer(c->m, &api_kind_service);
+
+	if (streq(old ? api_map_get(&old->obj->metadata.labels, ZONE) : NULL,
+		  new ? api_map_get(&new->obj->metadata.labels, ZONE) : NULL))
+		return;
+	for (struct informer_iter it = { 0 }; informer_next(services, &it);)
+		enqueue(c, it.item->key);
+}
+
 static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
 		      struct informer_item *new)
 {
@@ -52,6 +73,8 @@ static void on_change(struct controller *c, const struct api_kind *kind, struct 
 			service_key(&it->obj->metadata, service, key);
 			enqueue(c, key);
 		}
+	} else if (kind == &api_kind_node) {
+		node_changed(c, old, new);
 	} else if (old != new) {
 		/* Both sides of a change of labels; a resync of the services covers the rest. */
 		if (old)
@@ -185,7 +208,7 @@ static void reconcile(struct controller *c, const char *key)
 		if (match)
 			mine[n++] = p;
 	}
-	wanted = endpointslice_plan(s, mine, n);
+	wanted = endpointslice_plan(s, mine, n, zone_of, c);
 	free(mine);
 	b = batch_new(c, key);
 	if (b && wanted)
@@ -195,7 +218,8 @@ static void reconcile(struct controller *c, const char *key)
 		batch_give(b, wanted ? 0 : -ENOMEM);
 }
 
-static const struct api_kind *const kinds[] = { &api_kind_service, &api_kind_endpoint_slice, &api_kind_pod, NULL };
+static const struct api_kind *const kinds[] = { &api_kind_service, &api_kind_endpoint_slice, &api_kind_pod,
+						&api_kind_node, NULL };
 
 const struct controller_ops endpointslice_controller = {
 	.name = "endpointslice",

@@ -65,7 +65,21 @@ static const char *address_of(const struct api_pod *p, const char *family)
 	return NULL;
 }
 
-static json_t *endpoint_for(const struct api_service *s, const struct api_pod *p, const char *ip)
+static void add_hints(json_t *e, const struct api_service *s, const char *node, const char *zone)
+{
+	const char *want = s->spec.traffic_distribution;
+	json_t *hints = json_object();
+
+	if (want && zone)
+		json_object_set_new(hints, "forZones", json_pack("[{s:s}]", "name", zone));
+	if (streq(want, "PreferSameNode") && node)
+		json_object_set_new(hints, "forNodes", json_pack("[{s:s}]", "name", node));
+	if (json_object_size(hints))
+		json_object_set(e, "hints", hints);
+	json_decref(hints);
+}
+
+static json_t *endpoint_for(const struct api_service *s, const struct api_pod *p, const char *ip, const char *zone)
 {
 	bool terminating = meta_deleting(&p->metadata), serving = pod_ready(p);
 	bool ready = s->spec.publish_not_ready_addresses || (serving && !terminating);
@@ -75,6 +89,10 @@ static json_t *endpoint_for(const struct api_service *s, const struct api_pod *p
 
 	if (p->spec.node_name)
 		json_object_set_new(e, "nodeName", json_string(p->spec.node_name));
+	if (zone)
+		json_object_set_new(e, "zone", json_string(zone));
+	if (ready)
+		add_hints(e, s, p->spec.node_name, zone);
 	if (p->spec.hostname && streq(p->spec.subdomain, s->metadata.name))
 		json_object_set_new(e, "hostname", json_string(p->spec.hostname));
 	return e;
@@ -91,13 +109,14 @@ static int by_name(const void *a, const void *b)
  * Slices wanted for one family: [{addressType, ports, endpoints}], grouped by the ports the pods resolve to, sorted
  * by pod.
  */
-static json_t *plan_family(const struct api_service *s, const struct api_pod *const *pods, size_t n, const char *family)
+static json_t *plan_family(const struct api_service *s, const struct api_pod *const *pods, size_t n, const char *family,
+			   node_zone_fn *zone_of, void *arg)
 {
 	json_t *slices = json_array(), *slice;
 	size_t i, k;
 
 	for (i = 0; i < n; i++) {
-		const char *ip = address_of(pods[i], family);
+		const char *ip = address_of(pods[i], family), *node = pods[i]->spec.node_name;
 		json_t *ports, *into = NULL;
 
 		if (!ip || pod_terminated(pods[i]))
@@ -112,7 +131,8 @@ static json_t *plan_family(const struct api_service *s, const struct api_pod *co
 			json_array_append_new(slices, into);
 		}
 		json_decref(ports);
-		json_array_append_new(json_object_get(into, "endpoints"), endpoint_for(s, pods[i], ip));
+		json_array_append_new(json_object_get(into, "endpoints"),
+				      endpoint_for(s, pods[i], ip, node ? zone_of(arg, node) : NULL));
 	}
 	/* A service without endpoints has an empty slice, so that its clients are told rather than left waiting. */
 	if (!json_array_size(slices)) {
@@ -124,7 +144,8 @@ static json_t *plan_family(const struct api_service *s, const struct api_pod *co
 	return slices;
 }
 
-json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n)
+json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n,
+			   node_zone_fn *zone_of, void *arg)
 {
 	const struct api_pod **sorted = malloc((n + 1) * sizeof(*sorted));
 	json_t *all = json_array(), *some;
@@ -139,7 +160,7 @@ json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *co
 	qsort(sorted, n, sizeof(*sorted), by_name);
 
 	for (size_t i = 0; i < s->spec.n_ip_families || (!s->spec.n_ip_families && !i); i++) {
-		some = plan_family(s, sorted, n, s->spec.n_ip_families ? s->spec.ip_families[i] : "IPv4");
+		some = plan_family(s, sorted, n, s->spec.n_ip_families ? s->spec.ip_families[i] : "IPv4", zone_of, arg);
 		json_array_extend(all, some);
 		json_decref(some);
 	}

@@ -8,12 +8,16 @@
 
 #include "manager.h"
 
+/* The zone of a node (its label topology.kubernetes.io/zone); NULL: unknown. Borrowed. */
+typedef const char *node_zone_fn(void *arg, const char *node);
 /*
  * [{addressType, ports, endpoints}], a new reference; NULL: out of memory. pods: those that the Service's selector
  * matches, in any order. Pods that ended or have no address of the family are left out. A family without endpoints has
- * one empty slice, so that clients are told rather than left waiting.
+ * one empty slice, so that clients are told rather than left waiting. trafficDistribution becomes hints of the ready
+ * endpoints: their zone, and for PreferSameNode their node.
  */
-json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n);
+json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n,
+			   node_zone_fn *zone_of, void *arg);
 /* The planned part of a slice that exists, to be compared with json_equal(). A new reference. */
 json_t *endpointslice_content(const struct api_endpoint_slice *es);
 

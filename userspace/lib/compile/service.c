@@ -88,8 +88,77 @@ static bool v4(const struct ip_addr *ip)
 	return !ip->w[0] && !ip->w[1] && ip->w[2] == htonl(0xffff);
 }
 
-/* want_ready: the ready endpoints; else those that serve while they terminate. */
-static size_t collect(const struct link *l, const struct service_front *f, const char *proto, bool want_ready,
+static bool ready(const struct api_endpoint *e)
+{
+	return e->conditions.ready.set ? e->conditions.ready.v : true;
+}
+
+static bool drains(const struct api_endpoint *e)
+{
+	const struct api_endpoint_conditions *c = &e->conditions;
+
+	return !ready(e) && (c->serving.set ? c->serving.v : false) && c->terminating.v;
+}
+
+static bool for_node(const struct api_endpoint *e, const char *node)
+{
+	for (size_t i = 0; e->hints && i < e->hints->n_for_nodes; i++)
+		if (streq(e->hints->for_nodes[i].name, node))
+			return true;
+	return false;
+}
+
+static bool for_zone(const struct api_endpoint *e, const char *zone)
+{
+	for (size_t i = 0; e->hints && i < e->hints->n_for_zones; i++)
+		if (streq(e->hints->for_zones[i].name, zone))
+			return true;
+	return false;
+}
+
+/* Which endpoints serve this node. */
+enum scope { ANYWHERE, THIS_NODE, HINTED_NODE, HINTED_ZONE };
+
+static bool in_scope(const struct api_endpoint *e, enum scope scope, const struct service_place *place)
+{
+	switch (scope) {
+	case THIS_NODE:
+		return streq(e->node_name, place->node);
+	case HINTED_NODE:
+		return for_node(e, place->node);
+	case HINTED_ZONE:
+		return for_zone(e, place->zone);
+	default:
+		return true;
+	}
+}
+
+static bool usable(const struct api_endpoint *e, const struct service_front *f, struct ip_addr *ret_ip)
+{
+	return e->n_addresses && parse_ip(e->addresses[0], ret_ip) && v4(ret_ip) == v4(&f->vip);
+}
+
+static enum scope hinted_scope(const struct link *l, const struct service_front *f, const struct service_place *place)
+{
+	bool all_nodes = true, all_zones = true, node = false, zone = false;
+	struct ip_addr ip;
+
+	for (; l; l = l->next)
+		for (size_t i = 0; i < l->slice->n_endpoints; i++) {
+			const struct api_endpoint *e = &l->slice->endpoints[i];
+
+			if (!ready(e) || !usable(e, f, &ip))
+				continue;
+			all_nodes = all_nodes && e->hints && e->hints->n_for_nodes;
+			all_zones = all_zones && e->hints && e->hints->n_for_zones;
+			node = node || for_node(e, place->node);
+			zone = zone || (place->zone && *place->zone && for_zone(e, place->zone));
+		}
+	return all_nodes && node ? HINTED_NODE : all_zones && zone ? HINTED_ZONE : ANYWHERE;
+}
+
+static size_t collect(const struct link *l, const struct service_front *f, const char *proto,
+		      bool (*wanted)(const struct api_endpoint *), enum scope scope, const struct service_place *place,
 		      struct service_backend *out)
 {
 	size_t n = 0, kept = 0;
@@ -99,13 +168,9 @@ static size_t collect(const struct link *l, const struct service_front *f, const
 
 		for (size_t i = 0; port && i < l->slice->n_endpoints; i++) {
 			const struct api_endpoint *e = &l->slice->endpoints[i];
-			const struct api_endpoint_conditions *c = &e->conditions;
-			bool ready = c->ready.set ? c->ready.v : true, serving = c->serving.set ? c->serving.v : ready;
 			struct ip_addr ip;
 
-			if (want_ready ? !ready : !(serving && c->terminating.v))
-				continue;
-			if (!e->n_addresses || !parse_ip(e->addresses[0], &ip) || v4(&ip) != v4(&f->vip))
+			if (!wanted(e) || !in_scope(e, scope, place) || !usable(e, f, &ip))
 				continue;
 			memset(&out[n], 0, sizeof(out[n])); /* compared as bytes */
 			out[n].ip = ip;
@@ -130,8 +195,11 @@ static uint32_t affinity(const struct api_service_spec *s)
 	return client && client->timeout_seconds.set ? (uint32_t)client->timeout_seconds.v : 10800;
 }
 
-static int add_fronts(struct service_table *t, const struct api_service *s, const struct link *slices)
+static int add_fronts(struct service_table *t, const struct service_place *place, const struct api_service *s,
+		      const struct link *slices)
 {
+	bool local = streq(s->spec.internal_traffic_policy, "Local");
+
 	for (size_t a = 0; a < s->spec.n_cluster_ips || (!s->spec.n_cluster_ips && !a); a++) {
 		const char *text = s->spec.n_cluster_ips ? s->spec.cluster_ips[a] : s->spec.cluster_ip;
 		struct ip_addr vip;
@@ -154,16 +222,18 @@ static int add_fronts(struct service_table *t, const struct api_service *s, cons
 			f->backends = arena_calloc(&t->arena, count_endpoints(slices) + 1, sizeof(*f->backends));
 			if (!f->backends)
 				return -ENOMEM;
-			f->n_backends = collect(slices, f, proto, true, f->backends);
+			f->n_backends = collect(slices, f, proto, ready,
+						local ? THIS_NODE : hinted_scope(slices, f, place), place, f->backends);
 			if (!f->n_backends)
-				f->n_backends = collect(slices, f, proto, false, f->backends);
+				f->n_backends = collect(slices, f, proto, drains, local ? THIS_NODE : ANYWHERE, place,
+							f->backends);
 			t->n++;
 		}
 	}
 	return 0;
 }
 
-int service_compile(const struct api_service *const *services, size_t n_services,
+int service_compile(const struct service_place *place, const struct api_service *const *services, size_t n_services,
 		    const struct api_endpoint_slice *const *slices, size_t n_slices, struct service_table *ret,
 		    struct err *err)
 {
@@ -197,7 +267,7 @@ int service_compile(const struct api_service *const *services, size_t n_services
 		const struct api_meta *m = &services[i]->metadata;
 
 		snprintf(key, sizeof(key), "%s/%s", or_empty(m->namespace_), m->name);
-		if (add_fronts(&t, services[i], strmap_get(by_service, key)) < 0)
+		if (add_fronts(&t, place, services[i], strmap_get(by_service, key)) < 0)
 			goto out;
 	}
 	qsort(t.fronts, t.n, sizeof(*t.fronts), by_address_then_age);

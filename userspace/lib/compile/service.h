@@ -2,7 +2,9 @@
 /*
  * Services compiled to front ends: a pure function from Services and EndpointSlices to what sock_lb's maps hold.
  * Backends are the ready endpoints; if there are none, those that still serve while terminating (KEP-1669); never
- * others. Headless services have no front end.
+ * others. With internalTrafficPolicy Local they are those of the node only, none if it has none. Else hints narrow
+ * the ready ones down: to those for the node if every one has hints for nodes and some are for this one, or the same
+ * for its zone (KEP-3015, KEP-2433). Headless services have no front end.
  */
 #ifndef SKEP_COMPILE_SERVICE_H
 #define SKEP_COMPILE_SERVICE_H
@@ -11,6 +13,10 @@
 #include "../base/err.h"
 #include "api/api_types.h"
 
+/* Whose maps are compiled. zone: the node's label topology.kubernetes.io/zone; NULL or "": none. */
+struct service_place {
+	const char *node, *zone;
+};
 struct service_backend {
 	struct ip_addr ip;
 	uint16_t port; /* host order */
@@ -32,7 +38,7 @@ struct service_table {
 	struct arena arena;
 };
 /* Two services with one address (a bug elsewhere): the older one has it. */
-int service_compile(const struct api_service *const *services, size_t n_services,
+int service_compile(const struct service_place *place, const struct api_service *const *services, size_t n_services,
 		    const struct api_endpoint_slice *const *slices, size_t n_slices, struct service_table *ret,
 		    struct err *err);
 void service_table_done(struct service_table *t);
