@@ -206,12 +206,13 @@ endef
 $(eval $(call ring_rules,bpf))
 $(eval $(call ring_rules,net))
 
-# tests/bench/*.c: one program each
+# tests/bench/*.c: one program each, over what they share in tests/bench/lib
 BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
-$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(call archives,agent)
+BENCH_LIB := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/lib/*.c))
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_LIB) $(call archives,agent)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< $(call archives,agent) $(call syslibs,agent)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< $(BENCH_LIB) $(call archives,agent) $(call syslibs,agent)
 
 # tests/fuzz/*.c: one libFuzzer target each
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/targets/%,$(wildcard tests/fuzz/*.c))

@@ -6,68 +6,37 @@
  *
  * api_bench [--json FILE] [--pods N] [--watchers N] [--seconds S] [--store embedded|etcd]
  */
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <limits.h>
-#include <netinet/tcp.h>
-#include <nghttp2/nghttp2.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "io/tls.h"
+#include "lib/bench.h"
 
 #define STREAMS	    100	   /* watches on one connection */
 #define MAX_SAMPLES 400000 /* latencies kept per measurement */
 
 static struct {
-	char dir[64], bin[PATH_MAX], ca[96], crt[96], key[96];
+	char dir[64], bin[PATH_MAX];
+	struct target target;
 	pid_t owner, server, etcd;
-	int port, etcd_port;
-	SSL_CTX *ctx;
+	int etcd_port;
 	json_t *out;
 	double seconds;
 	size_t pods, watchers;
 } b = { .seconds = 2, .pods = 100000, .watchers = 10000 };
-
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-static void stop(pid_t *pid)
-{
-	if (*pid > 0) {
-		kill(*pid, SIGKILL);
-		waitpid(*pid, NULL, 0);
-	}
-	*pid = 0;
-}
 
 static void cleanup_all(void)
 {
@@ -85,218 +54,8 @@ static void on_signal(int sig)
 	exit(1);
 }
 
-static pid_t spawn(const char *log, char *const argv[])
-{
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	{
-		int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(fd, 1);
-		dup2(fd, 2);
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-}
-
-static int free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || getsockname(fd, (struct sockaddr *)&a, &len) < 0)
-		fail("no free port: %m");
-	close(fd);
-	return ntohs(a.sin_port);
-}
-
-/* --- a client: one TLS connection, HTTP/1.1, blocking ---------------------------------------------------------------
- */
-
-struct client {
-	SSL *ssl;
-	int fd;
-	char buf[65536];
-	size_t have;
-	char *body; /* of the last answer; NUL-terminated when kept */
-	size_t body_len, body_cap;
-	bool keep;
-	int status;
-};
-
-static int dial(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_port = htons((uint16_t)b.port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-	if (fd < 0)
-		fail("socket: %m");
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
-		close(fd);
-		return -1;
-	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return fd;
-}
-
-static SSL *handshake(int fd, const char *alpn)
-{
-	SSL *ssl = SSL_new(b.ctx);
-
-	SSL_set_fd(ssl, fd);
-	SSL_set_alpn_protos(ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn));
-	if (SSL_connect(ssl) != 1)
-		fail("TLS: %s", ERR_error_string(ERR_get_error(), NULL));
-	return ssl;
-}
-
-static bool client_open(struct client *c)
-{
-	c->have = 0;
-	c->fd = dial();
-	if (c->fd < 0)
-		return false;
-	c->ssl = handshake(c->fd, "\x08http/1.1");
-	return true;
-}
-
-static void client_close(struct client *c)
-{
-	SSL_free(c->ssl);
-	close(c->fd);
-	free(c->body);
-	c->body = NULL;
-	c->body_cap = 0;
-}
-
-static void fill(struct client *c)
-{
-	int n = SSL_read(c->ssl, c->buf + c->have, (int)(sizeof(c->buf) - c->have));
-
-	if (n <= 0)
-		fail("the server closed the connection");
-	c->have += (size_t)n;
-}
-
-static void consume(struct client *c, size_t n)
-{
-	memmove(c->buf, c->buf + n, c->have - n);
-	c->have -= n;
-}
-
-static void take_body(struct client *c, size_t n)
-{
-	while (n) {
-		size_t k;
-
-		if (!c->have)
-			fill(c);
-		k = c->have < n ? c->have : n;
-		if (c->keep) {
-			if (c->body_len + k + 1 > c->body_cap) {
-				c->body_cap = (c->body_len + k + 1) * 2;
-				c->body = realloc(c->body, c->body_cap);
-			}
-			memcpy(c->body + c->body_len, c->buf, k);
-			c->body[c->body_len + k] = '\0';
-		}
-		c->body_len += k;
-		consume(c, k);
-		n -= k;
-	}
-}
-
-static size_t line(struct client *c, char *text, size_t size)
-{
-	char *nl;
-
-	while (!(nl = memmem(c->buf, c->have, "\r\n", 2)))
-		fill(c);
-	snprintf(text, size, "%.*s", (int)(nl - c->buf), c->buf);
-	consume(c, (size_t)(nl - c->buf) + 2);
-	return strlen(text);
-}
-
-static int request(struct client *c, const char *method, const char *path, const char *type, const char *body)
-{
-	char head[1024], text[1024];
-	size_t length = 0, len = body ? strlen(body) : 0;
-	bool chunked = false;
-	int n = snprintf(
-		head, sizeof(head),
-		"%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n%s%s%sContent-Length: %zu\r\n\r\n",
-		method, path, type ? "Content-Type: " : "", type ? type : "", type ? "\r\n" : "", len);
-	char *all = len ? malloc((size_t)n + len) : head;
-
-	if (len) {
-		memcpy(all, head, (size_t)n);
-		memcpy(all + n, body, len);
-	}
-	if (SSL_write(c->ssl, all, n + (int)len) <= 0)
-		fail("the server closed the connection");
-	if (len)
-		free(all);
-	line(c, text, sizeof(text));
-	c->status = atoi(text + 9);
-	while (line(c, text, sizeof(text))) {
-		if (!strncasecmp(text, "content-length:", 15))
-			length = strtoul(text + 15, NULL, 10);
-		else if (!strncasecmp(text, "transfer-encoding: chunked", 26))
-			chunked = true;
-	}
-	c->body_len = 0;
-	if (!chunked) {
-		take_body(c, length);
-		return c->status;
-	}
-	do {
-		line(c, text, sizeof(text));
-		length = strtoul(text, NULL, 16);
-		take_body(c, length);
-		line(c, text, sizeof(text));
-	} while (length);
-	return c->status;
-}
-
 /* --- the server -----------------------------------------------------------------------------------------------------
  */
-
-static double cpu_seconds(pid_t pid)
-{
-	char path[64], text[1024], *p;
-	unsigned long u, s;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	if (!f || !fgets(text, sizeof(text), f) || !(p = strrchr(text, ')')) ||
-	    sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &u, &s) != 2)
-		fail("%s cannot be read", path);
-	fclose(f);
-	return (double)(u + s) / (double)sysconf(_SC_CLK_TCK);
-}
-
-static size_t rss_kb(pid_t pid)
-{
-	char path[64], text[256];
-	size_t kb = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	f = fopen(path, "r");
-	while (f && fgets(text, sizeof(text), f))
-		if (sscanf(text, "VmRSS: %zu", &kb) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kb;
-}
 
 static void wait_ready(void)
 {
@@ -304,7 +63,7 @@ static void wait_ready(void)
 	struct client *c = calloc(1, sizeof(*c));
 
 	for (;;) {
-		if (client_open(c)) {
+		if (client_open(c, &b.target)) {
 			int status = request(c, "GET", "/readyz", NULL, NULL);
 
 			client_close(c);
@@ -322,12 +81,12 @@ static void server_start(const char *store)
 {
 	char listen[64], program[PATH_MAX + 32], log[96];
 
-	b.port = free_port();
-	snprintf(listen, sizeof(listen), "127.0.0.1:%d", b.port);
+	b.target.port = free_port();
+	snprintf(listen, sizeof(listen), "127.0.0.1:%d", b.target.port);
 	snprintf(program, sizeof(program), "%s/skep-apiserver", b.bin);
 	snprintf(log, sizeof(log), "%s/log", b.dir);
-	b.server = spawn(log, (char *[]){ program, "--store", (char *)store, "--listen", listen, "--tls-cert", b.crt,
-					  "--tls-key", b.key, "--client-ca", b.ca, NULL });
+	b.server = spawn(log, (char *[]){ program, "--store", (char *)store, "--listen", listen, "--tls-cert",
+					  b.target.crt, "--tls-key", b.target.key, "--client-ca", b.target.ca, NULL });
 	wait_ready();
 }
 
@@ -404,7 +163,7 @@ static void *work(void *arg)
 	struct worker *w = arg;
 
 	c->keep = true; /* of a failure */
-	if (!client_open(c))
+	if (!client_open(c, &b.target))
 		fail("cannot connect: %m");
 	while (!atomic_load(&go))
 		poll(NULL, 0, 1);
@@ -420,13 +179,6 @@ static void *work(void *arg)
 	client_close(c);
 	free(c);
 	return NULL;
-}
-
-static int by_value(const void *x, const void *y)
-{
-	uint64_t p = *(const uint64_t *)x, q = *(const uint64_t *)y;
-
-	return p < q ? -1 : p > q;
 }
 
 /* Runs op with n clients for b.seconds, or for `total` requests; prints and records a line when `name` is given. */
@@ -487,7 +239,7 @@ static void make_pods(size_t from, size_t to)
 	struct client *c = calloc(1, sizeof(*c));
 	char body[1024], name[64];
 
-	if (!client_open(c))
+	if (!client_open(c, &b.target))
 		fail("cannot connect: %m");
 	for (size_t i = from; i < to; i++) {
 		snprintf(name, sizeof(name), "bench-%zu", i);
@@ -508,7 +260,7 @@ static void requests_on(const char *name, const char *store)
 	{
 		struct client *c = calloc(1, sizeof(*c));
 
-		client_open(c);
+		client_open(c, &b.target);
 		request(c, "POST", "/api/v1/namespaces/default/serviceaccounts", "application/json",
 			"{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{\"name\":\"default\"}}");
 		client_close(c);
@@ -523,16 +275,8 @@ static void requests_on(const char *name, const char *store)
 /* --- watchers: HTTP/2, many on one connection, received by one thread ------------------------------------------------
  */
 
-struct h2 {
-	SSL *ssl;
-	int fd;
-	nghttp2_session *s;
-	uint64_t opened; /* answers begun */
-};
-
 static struct {
 	struct h2 *conns;
-	size_t n;
 	atomic_size_t events;
 	atomic_uint_fast64_t t0, last;
 	uint64_t *ns;
@@ -541,94 +285,15 @@ static struct {
 	int epoll;
 } watch;
 
-static int on_chunk(nghttp2_session *s, uint8_t flags, int32_t stream, const uint8_t *data, size_t len, void *arg)
+static void on_line(void *arg)
 {
 	uint64_t now = clock_mono_ns();
 
-	(void)s;
-	(void)flags;
-	(void)stream;
 	(void)arg;
-	for (const uint8_t *p = data; (p = memchr(p, '\n', len - (size_t)(p - data))); p++) {
-		if (watch.n_ns < MAX_SAMPLES)
-			watch.ns[watch.n_ns++] = now - atomic_load(&watch.t0);
-		atomic_store(&watch.last, now);
-		atomic_fetch_add(&watch.events, 1);
-	}
-	return 0;
-}
-
-static int on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
-{
-	struct h2 *h = arg;
-
-	(void)s;
-	if (frame->hd.type == NGHTTP2_HEADERS)
-		h->opened++;
-	return 0;
-}
-
-static void h2_flush(struct h2 *h)
-{
-	const uint8_t *data;
-	ssize_t n;
-
-	while ((n = nghttp2_session_mem_send(h->s, &data)) > 0)
-		for (ssize_t at = 0; at < n;) {
-			int r = SSL_write(h->ssl, data + at, (int)(n - at));
-
-			if (r > 0)
-				at += r;
-			else if (SSL_get_error(h->ssl, r) == SSL_ERROR_WANT_WRITE)
-				poll(&(struct pollfd){ h->fd, POLLOUT, 0 }, 1, 1000);
-			else if (SSL_get_error(h->ssl, r) == SSL_ERROR_WANT_READ)
-				poll(&(struct pollfd){ h->fd, POLLIN, 0 }, 1, 1000);
-			else
-				fail("a watch's connection was closed");
-		}
-}
-
-static void h2_read(struct h2 *h)
-{
-	static __thread uint8_t buf[65536];
-	int n;
-
-	while ((n = SSL_read(h->ssl, buf, sizeof(buf))) > 0)
-		if (nghttp2_session_mem_recv(h->s, buf, (size_t)n) < 0)
-			fail("HTTP/2: bad frame");
-	if (SSL_get_error(h->ssl, n) != SSL_ERROR_WANT_READ)
-		fail("a watch's connection was closed");
-	h2_flush(h);
-}
-
-static void h2_open(struct h2 *h)
-{
-	nghttp2_settings_entry settings[] = { { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30 } };
-	nghttp2_session_callbacks *cb;
-
-	h->fd = dial();
-	if (h->fd < 0)
-		fail("cannot connect: %m");
-	h->ssl = handshake(h->fd, "\x02h2");
-	nghttp2_session_callbacks_new(&cb);
-	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_chunk);
-	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
-	nghttp2_session_client_new(&h->s, cb, h);
-	nghttp2_session_callbacks_del(cb);
-	nghttp2_submit_settings(h->s, 0, settings, 1);
-	nghttp2_session_set_local_window_size(h->s, 0, 0, 1 << 30);
-	h2_flush(h);
-	fcntl(h->fd, F_SETFL, O_NONBLOCK);
-}
-
-static void h2_watch(struct h2 *h, const char *path)
-{
-#define NV(n, v) { (uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE }
-	nghttp2_nv nv[] = { NV(":method", "GET"), NV(":scheme", "https"), NV(":authority", "localhost"),
-			    NV(":path", path) };
-
-	if (nghttp2_submit_request(h->s, NULL, nv, 4, NULL, NULL) < 0)
-		fail("HTTP/2: no more streams");
+	if (watch.n_ns < MAX_SAMPLES)
+		watch.ns[watch.n_ns++] = now - atomic_load(&watch.t0);
+	atomic_store(&watch.last, now);
+	atomic_fetch_add(&watch.events, 1);
 }
 
 static void *receive(void *arg)
@@ -664,7 +329,7 @@ static void watchers(void)
 	pthread_t thread;
 	char body[256];
 
-	client_open(c);
+	client_open(c, &b.target);
 	request(c, "POST", "/api/v1/namespaces/default/configmaps", "application/json",
 		"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"w\"},\"data\":{\"n\":\"0\"}}");
 	watch.conns = calloc(n_conns, sizeof(*watch.conns));
@@ -672,7 +337,7 @@ static void watchers(void)
 	watch.epoll = epoll_create1(EPOLL_CLOEXEC);
 	rss0 = rss_kb(b.server);
 	for (size_t i = 0; i < n_conns; i++) {
-		h2_open(&watch.conns[i]);
+		h2_open(&watch.conns[i], &b.target, on_line, NULL);
 		epoll_ctl(watch.epoll, EPOLL_CTL_ADD, watch.conns[i].fd,
 			  &(struct epoll_event){ .events = EPOLLIN, .data.ptr = &watch.conns[i] });
 	}
@@ -731,11 +396,8 @@ static void watchers(void)
 				      (double)(rss2 - rss1) / (double)(n_conns * STREAMS)));
 	atomic_store(&watch.stop, true);
 	pthread_join(thread, NULL);
-	for (size_t i = 0; i < n_conns; i++) {
-		nghttp2_session_del(watch.conns[i].s);
-		SSL_free(watch.conns[i].ssl);
-		close(watch.conns[i].fd);
-	}
+	for (size_t i = 0; i < n_conns; i++)
+		h2_close(&watch.conns[i]);
 	close(watch.epoll);
 	client_close(c);
 	free(c);
@@ -764,7 +426,7 @@ static void many_pods(const char *store)
 	printf("%zu pods: created by 16 clients in %.1f s; read again at start in %.2f s; %zu MB, %.2f KB a pod\n",
 	       b.pods, (double)(t1 - t0) / 1e9, (double)(t3 - t2) / 1e9, before / 1024,
 	       (double)before / (double)b.pods);
-	if (!client_open(c))
+	if (!client_open(c, &b.target))
 		fail("cannot connect: %m");
 	t0 = clock_mono_ns();
 	if (request(c, "GET", "/api/v1/pods?resourceVersion=0", NULL, NULL) != 200)
@@ -781,35 +443,6 @@ static void many_pods(const char *store)
 	load("embedded", OP_GET, 16, 0);
 	client_close(c);
 	free(c);
-}
-
-static void certificates(void)
-{
-	const char *orgs[] = { "system:masters", NULL }, *dns[] = { "localhost", NULL }, *ips[] = { "127.0.0.1", NULL };
-	struct tls_cert_request req = { .common_name = "admin",
-					.organizations = orgs,
-					.dns_names = dns,
-					.ip_addresses = ips,
-					.server = true,
-					.client = true,
-					.days = 2 };
-	struct err err = ERR_INIT;
-	char ca_key[96];
-
-	snprintf(b.ca, sizeof(b.ca), "%s/ca.crt", b.dir);
-	snprintf(ca_key, sizeof(ca_key), "%s/ca.key", b.dir);
-	snprintf(b.crt, sizeof(b.crt), "%s/admin.crt", b.dir);
-	snprintf(b.key, sizeof(b.key), "%s/admin.key", b.dir);
-	if (tls_make_ca("bench", 2, b.ca, ca_key, &err) < 0 ||
-	    tls_make_cert(b.ca, ca_key, &req, b.crt, b.key, &err) < 0)
-		fail("%s", err.msg);
-	b.ctx = SSL_CTX_new(TLS_client_method());
-	if (!b.ctx || SSL_CTX_load_verify_locations(b.ctx, b.ca, NULL) != 1 ||
-	    SSL_CTX_use_certificate_file(b.ctx, b.crt, SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_use_PrivateKey_file(b.ctx, b.key, SSL_FILETYPE_PEM) != 1)
-		fail("TLS: %s", ERR_error_string(ERR_get_error(), NULL));
-	SSL_CTX_set_mode(b.ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-					SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
 int main(int argc, char **argv)
@@ -848,12 +481,14 @@ int main(int argc, char **argv)
 	if (!mkdtemp(b.dir))
 		fail("%s: %m", b.dir);
 	atexit(cleanup_all);
-	certificates();
+	target_init(&b.target, b.dir);
 	b.out = json_pack("{s:[]}", "requests");
 
 	snprintf(store, sizeof(store), "sqlite:%s/db", b.dir);
 	if (!only || !strcmp(only, "embedded")) {
 		requests_on("embedded", store);
+		stop(&b.server); /* what it has freed since would hide what watches need */
+		server_start(store);
 		watchers();
 		many_pods(store);
 		stop(&b.server);
@@ -869,6 +504,6 @@ int main(int argc, char **argv)
 	if (json && json_dump_file(b.out, json, JSON_INDENT(1)) < 0)
 		fail("%s cannot be written", json);
 	json_decref(b.out);
-	SSL_CTX_free(b.ctx);
+	target_done(&b.target);
 	return 0;
 }
