@@ -214,6 +214,12 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_LIB) $(call archives,agen
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< $(BENCH_LIB) $(call archives,agent) $(call syslibs,agent)
 
+# hot.c has the API server in it
+$(BUILD)/bench/hot: $(BUILD)/obj/tests/bench/hot.o $(BENCH_LIB) $(call archives,apiserver)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< $(BENCH_LIB) $(call archives,apiserver) $(call syslibs,apiserver)
+
 # tests/fuzz/*.c: one libFuzzer target each
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/targets/%,$(wildcard tests/fuzz/*.c))
 $(BUILD)/targets/%: $(BUILD)/obj/tests/fuzz/%.o $(call archives,apiserver)
@@ -221,8 +227,8 @@ $(BUILD)/targets/%: $(BUILD)/obj/tests/fuzz/%.o $(call archives,apiserver)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(call archives,apiserver) $(call syslibs,apiserver)
 
-.PHONY: fuzzers test-fuzz tests test test-unit test-bpf test-net test-e2e test-vm test-san bench demo demo-down setup install clean help lint benches
-tests: $(ALL_TESTS)
+.PHONY: fuzzers test-fuzz tests test test-unit test-count test-bpf test-net test-e2e test-vm test-san bench demo demo-down setup install clean help lint benches
+tests: $(ALL_TESTS) $(BUILD)/bench/hot
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 
@@ -235,6 +241,8 @@ test: setup
 	$(Q)scripts/test.sh
 test-unit: $(UNIT_TESTS)
 	$(Q)scripts/test.sh unit
+test-count: $(BUILD)/bench/hot
+	$(Q)scripts/test.sh count
 test-bpf: $(BUILD)/tests/bpf
 	$(Q)scripts/test.sh bpf
 test-net: all tests
@@ -276,7 +284,7 @@ help:
 	@echo 'make demo       install what is missing, build, run a three-node cluster with examples/hello'
 	@echo 'make demo-down  remove it'
 	@echo 'make test       install what is missing, build, run every test'
-	@echo 'make test-unit | test-bpf | test-net | test-e2e | test-vm | test-san   one ring'
+	@echo 'make test-unit | test-count | test-bpf | test-net | test-e2e | test-vm | test-san   one ring'
 	@echo 'make bench      benchmarks: a table, and JSON beside it'
 	@echo 'make lint       clang-format, cppcheck, layering'
 	@echo 'make install PREFIX=/usr/local    programs and systemd units'

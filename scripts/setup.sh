@@ -11,7 +11,7 @@ packages=(
 	# run
 	containerd runc iproute2
 	# demo and tests
-	busybox-static libcriterion-dev etcd-server docker-registry prometheus python3-kubernetes curl netcat-openbsd procps
+	busybox-static libcriterion-dev etcd-server docker-registry prometheus python3-kubernetes curl netcat-openbsd procps valgrind
 	# lint, other kernels
 	cppcheck clang-format libclang-rt-dev qemu-system-x86 cpio zstd xz-utils kmod
 )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs rings of tests that are built: unit, bpf, net, e2e, vm, fuzz; all by default. Ends with "N passed, N failed, N skipped".
+# Runs rings of tests that are built: unit, count, bpf, net, e2e, vm, fuzz; all by default. Ends with "N passed, N failed, N skipped".
 # Logs lie in build/logs. A binary that runs no test, or a script that reports none, is a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -59,13 +59,16 @@ script() {
 }
 
 rings=("$@")
-[ ${#rings[@]} -eq 0 ] && rings=(unit bpf net e2e vm fuzz)
+[ ${#rings[@]} -eq 0 ] && rings=(unit count bpf net e2e vm fuzz)
 for ring in "${rings[@]}"; do
 	case $ring in
 	unit)
 		for t in "$BUILD"/tests/unit-*; do
 			[ -x "$t" ] && criterion "$t"
 		done
+		;;
+	count)
+		script tests/bench/count.sh
 		;;
 	bpf | net)
 		if [ "$(id -u)" -ne 0 ]; then
@@ -94,7 +97,7 @@ for ring in "${rings[@]}"; do
 		script tests/fuzz/run.sh 1800
 		;;
 	*)
-		say "unknown ring '$ring': unit, bpf, net, e2e, vm, fuzz"
+		say "unknown ring '$ring': unit, count, bpf, net, e2e, vm, fuzz"
 		exit 2
 		;;
 	esac
