@@ -51,7 +51,9 @@ static void send_one(struct fx *f, struct one *o, enum who who, const char *meth
 {
 	struct http_call_config c = { .method = method,
 				      .path = path,
-				      .content_type = body ? "application/json" : NULL,
+				      .content_type = !body		       ? NULL
+						      : streq(method, "PATCH") ? "application/merge-patch+json"
+									       : "application/json",
 				      .body = body,
 				      .body_len = body ? strlen(body) : 0,
 				      .on_done = on_one_done,
@@ -289,7 +291,7 @@ Test(flowcontrol, a_client_in_a_loop_does_not_hold_up_heartbeats)
 			 "{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":"
 			 "\"node-1\"},\"spec\":{\"leaseTransitions\":%d}}",
 			 i);
-		send_one(&f, &o, NODE1, "PUT", LEASE "/node-1", body);
+		send_one(&f, &o, NODE1, "PATCH", LEASE "/node-1", body);
 		wait_one(&f, &o);
 		cr_assert(o.status == 200, "%d %s", o.status, o.text);
 		/* A write waits for the disk, while lists go on; a read tells how many went before it. */

@@ -14,6 +14,7 @@
 #include "apiserver-internal.h"
 #include "encrypt.h"
 #include "managed.h"
+#include "write_rules.h"
 
 static enum change apply_change(struct call *c);
 
@@ -198,30 +199,6 @@ static int prepare_update(struct call *c, json_t *obj)
 	return -1;
 }
 
-/* A patch that makes an object needs leave to make one. */
-static bool may_create(struct call *c)
-{
-	char name[256];
-	struct authz_request a = {
-		.who = &c->who,
-		.verb = "create",
-		.group = c->group,
-		.resource = c->resource,
-		.sub = "",
-		.ns = c->ns,
-		.name = c->name,
-	};
-
-	if (authz_decide(c->s, &a, NULL) == AUTHZ_ALLOW)
-		return true;
-	call_resource_name(c, name, sizeof(name));
-	call_status(c, 403, "Forbidden",
-		    "%s \"%s\" is forbidden: User \"%s\" cannot create resource \"%s\" in API group \"%s\"%s%s%s", name,
-		    c->name, c->who.user, c->resource, c->group,
-		    c->ns[0] ? " in the namespace \"" : " at the cluster scope", c->ns, c->ns[0] ? "\"" : "");
-	return false;
-}
-
 static enum change create_applied(struct call *c)
 {
 	const char *uid = api_get_str(c->body, "metadata.uid");
@@ -238,7 +215,7 @@ static enum change create_applied(struct call *c)
 		call_conflict(c, STALE);
 		return CHANGE_ANSWERED;
 	}
-	if (!may_create(c))
+	if (!write_may_create(c))
 		return CHANGE_ANSWERED;
 	c->success_code = 201;
 	if (apply_config(c, c->body, managed_scope_of(c), prepare_create, &c->obj) < 0)

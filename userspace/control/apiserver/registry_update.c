@@ -15,6 +15,7 @@
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 #include "encrypt.h"
+#include "write_rules.h"
 
 static enum change update_change(struct call *c);
 static enum change patch_change(struct call *c);
@@ -47,39 +48,6 @@ static bool spec_differs(const json_t *a, const json_t *b)
 		if (outside_meta_status(key) && !json_object_get(a, key))
 			return true;
 	return false;
-}
-
-/*
- * status writes: everything but status is the present object's, but for what Kubernetes lets a node say about itself
- * and pods.
- */
-static void keep_all_but_status(struct call *c, json_t *obj, const json_t *old)
-{
-	json_t *status = json_incref(json_object_get(obj, "status")), *meta = obj_meta(obj), *old_meta;
-	json_t *labels = json_incref(json_object_get(meta, "labels"));
-	json_t *annotations = json_incref(json_object_get(meta, "annotations"));
-	json_t *finalizers = json_incref(json_object_get(meta, "finalizers"));
-	const char *plural = c->res->kind->plural;
-
-	json_object_clear(obj);
-	json_object_update(obj, (json_t *)old);
-	old_meta = json_deep_copy(json_object_get(old, "metadata"));
-	json_object_set_new(obj, "metadata", old_meta);
-	if (status)
-		json_object_set_new(obj, "status", status);
-	else
-		json_object_del(obj, "status");
-	if (streq(plural, "pods") || streq(plural, "nodes")) {
-		if (labels)
-			json_object_set(old_meta, "labels", labels);
-		if (annotations)
-			json_object_set(old_meta, "annotations", annotations);
-		if (finalizers)
-			json_object_set(old_meta, "finalizers", finalizers);
-	}
-	json_decref(labels);
-	json_decref(annotations);
-	json_decref(finalizers);
 }
 
 static bool adds_finalizer(const json_t *obj, const json_t *old)
@@ -126,7 +94,10 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 	json_object_del(meta, "selfLink");
 	json_object_del(meta, "managedFields");
 	if (status || streq(c->sub, "approval")) {
-		keep_all_but_status(c, obj, old);
+		if (write_status_only(c, obj, old) < 0) {
+			call_oom(c);
+			return -1;
+		}
 	} else {
 		bool has_status = false;
 
@@ -216,10 +187,11 @@ static enum change update_change(struct call *c)
 {
 	json_t *obj;
 
-	if (!c->old) {
-		call_not_found(c);
+	if (!c->old)
+		return write_put_missing(c);
+	c->success_code = 200;
+	if (write_check_version(c) < 0)
 		return CHANGE_ANSWERED;
-	}
 	if (c->want_rev && c->want_rev != c->old_rev) {
 		call_conflict(c, STALE);
 		return CHANGE_ANSWERED;

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The finer rules of writes, in which kinds differ: versions, missing objects, status, options, and what deletions
+ * answer. */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+
+#define NS	  "/api/v1/namespaces/default"
+#define LEASES	  "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+#define PDBS	  "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+#define ROLES	  "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
+#define DEPLOYS	  "/apis/apps/v1/namespaces/default/deployments"
+#define SCHEMAS	  "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
+#define STRATEGIC "application/strategic-merge-patch+json"
+
+static struct fx f;
+
+static void setup(void)
+{
+	fx_init(&f);
+	fx_start(&f);
+}
+
+static void teardown(void)
+{
+	fx_done(&f);
+}
+
+TestSuite(writes, .init = setup, .fini = teardown, .timeout = 120);
+
+/* The Status of a refusal: its message, and the field of its first cause. */
+static void expect_cause(const char *method, const char *path, const char *body, const char *message, const char *field)
+{
+	json_t *st = fx_expect(&f, 422, method, path, body);
+
+	cr_assert_str_eq(api_get_str(st, "reason"), "Invalid");
+	cr_assert_str_eq(api_get_str(st, "message"), message);
+	cr_assert_str_eq(api_get_str(json_array_get(api_get(st, "details.causes"), 0), "field"), field);
+	json_decref(st);
+}
+
+Test(writes, put_makes_what_is_missing_of_some_kinds)
+{
+	static const struct {
+		const char *path, *body;
+		int status;
+	} t[] = {
+		{ LEASES "/a", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"holderIdentity\":\"me\"}}", 201 },
+		{ ROLES "/a", "{\"metadata\":{\"name\":\"a\"},\"rules\":[]}", 201 },
+		{ NS "/services/a", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"ports\":[{\"port\":80}]}}", 201 },
+		{ NS "/endpoints/e", "{\"metadata\":{\"name\":\"e\"}}", 201 },
+		{ NS "/limitranges/a", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"limits\":[{\"type\":\"Pod\"}]}}",
+		  201 },
+		{ NS "/configmaps/a", "{\"metadata\":{\"name\":\"a\"}}", 404 },
+		{ NS "/secrets/a", "{\"metadata\":{\"name\":\"a\"}}", 404 },
+		{ NS "/pods/a", POD("a", ""), 404 },
+		{ LEASES "/b", "{\"metadata\":{\"name\":\"b\",\"uid\":\"gone\"}}", 409 },
+		{ LEASES "/b", "{\"metadata\":{\"name\":\"b\",\"resourceVersion\":\"5\"}}", 409 },
+		{ LEASES "/b", "{\"metadata\":{\"name\":\"c\"}}", 400 },
+		{ "/api/v1/namespaces/none/services/a",
+		  "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"ports\":[{\"port\":80}]}}", 404 },
+	};
+	json_t *o;
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct answer a = fx_call(&f, ADMIN, "PUT", t[i].path, NULL, NULL, t[i].body);
+
+		cr_assert(a.status == t[i].status, "case %zu: %d: %s", i, a.status, a.text);
+		answer_done(&a);
+	}
+	o = fx_expect(&f, 200, "GET", LEASES "/a", NULL);
+	cr_assert(api_get_str(o, "metadata.uid") && api_get_str(o, "metadata.creationTimestamp"));
+	cr_assert_str_eq(api_get_str(json_array_get(api_get(o, "metadata.managedFields"), 0), "operation"), "Update");
+	json_decref(o);
+	o = fx_expect(&f, 200, "GET", NS "/services/a", NULL);
+	cr_assert(api_get_str(o, "spec.clusterIP"));
+	json_decref(o);
+	/* an update of the same makes nothing */
+	fx_do(&f, 200, "PUT", ROLES "/a", t[1].body);
+}
+
+Test(writes, making_by_put_needs_leave_to_create)
+{
+	fx_do(&f, 201, "POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+	      "{\"metadata\":{\"name\":\"updater\"},\"rules\":[{\"apiGroups\":[\"coordination.k8s.io\"],\"resources\":"
+	      "[\"leases\"],\"verbs\":[\"update\"]}]}");
+	fx_do(&f, 201, "POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+	      "{\"metadata\":{\"name\":\"updater\"},\"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":"
+	      "\"ClusterRole\",\"name\":\"updater\"},\"subjects\":[{\"kind\":\"Group\",\"apiGroup\":"
+	      "\"rbac.authorization.k8s.io\",\"name\":\"system:authenticated\"}]}");
+	fx_refused(&f, STRANGER, 403, "PUT", LEASES "/a", "{\"metadata\":{\"name\":\"a\"}}", "cannot create resource");
+	fx_do(&f, 404, "GET", LEASES "/a", NULL);
+}
+
+Test(writes, some_kinds_are_never_overwritten_blindly)
+{
+	static const char pdb[] = "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"minAvailable\":1}}";
+	cleanup(free) char *text = NULL;
+	json_t *o;
+
+	fx_do(&f, 201, "POST", LEASES, "{\"metadata\":{\"name\":\"a\"}}");
+	expect_cause(
+		"PUT", LEASES "/a", "{\"metadata\":{\"name\":\"a\"}}",
+		"Lease.coordination.k8s.io \"a\" is invalid: metadata.resourceVersion: Invalid value: 0x0: must be "
+		"specified for an update",
+		"metadata.resourceVersion");
+	fx_do(&f, 201, "POST", PDBS, pdb);
+	fx_refused(&f, ADMIN, 422, "PUT", PDBS "/a", pdb, "must be specified for an update");
+	fx_refused(&f, ADMIN, 422, "PUT", PDBS "/a/status", pdb, "must be specified for an update");
+	/* patches read for themselves */
+	fx_do(&f, 200, "PATCH", LEASES "/a", "{\"spec\":{\"holderIdentity\":\"x\"}}");
+	o = fx_expect(&f, 200, "GET", LEASES "/a", NULL);
+	json_object_set_new(api_get(o, "spec"), "holderIdentity", json_string("y"));
+	text = json_dumps(o, 0);
+	fx_do(&f, 200, "PUT", LEASES "/a", text);
+	fx_do(&f, 409, "PUT", LEASES "/a", text);
+	json_decref(o);
+}
+
+/* Kubernetes' conformance tests mark what they patch through the status by an annotation. */
+Test(writes, a_status_write_may_change_metadata_where_kubernetes_lets_it)
+{
+	static const struct {
+		const char *collection, *body, *name;
+		bool annotation, label;
+	} t[] = {
+		{ NS "/services", "{\"metadata\":{\"name\":\"s\"},\"spec\":{\"ports\":[{\"port\":80}]}}", "s", true,
+		  true },
+		{ NS "/pods", POD("p", ""), "p", true, true },
+		{ DEPLOYS,
+		  "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{"
+		  "\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}",
+		  "d", true, false },
+		{ "/apis/batch/v1/namespaces/default/jobs",
+		  "{\"metadata\":{\"name\":\"j\"},\"spec\":{\"template\":{\"spec\":{\"restartPolicy\":\"Never\",\"containers\":"
+		  "[{\"name\":\"c\",\"image\":\"i\"}]}}}}",
+		  "j", true, true },
+		{ "/apis/networking.k8s.io/v1/namespaces/default/ingresses",
+		  "{\"metadata\":{\"name\":\"i\"},\"spec\":{\"defaultBackend\":{\"service\":{\"name\":\"s\",\"port\":{"
+		  "\"number\":80}}}}}",
+		  "i", true, true },
+		{ PDBS, "{\"metadata\":{\"name\":\"b\"},\"spec\":{\"minAvailable\":1}}", "b", true, true },
+		{ SCHEMAS,
+		  "{\"metadata\":{\"name\":\"f\"},\"spec\":{\"priorityLevelConfiguration\":{\"name\":\"catch-all\"}}}",
+		  "f", false, false },
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct answer a;
+		char path[256];
+		json_t *o;
+
+		fx_do(&f, 201, "POST", t[i].collection, t[i].body);
+		snprintf(path, sizeof(path), "%s/%s/status", t[i].collection, t[i].name);
+		a = fx_call(&f, ADMIN, "PATCH", path, "application/merge-patch+json", NULL,
+			    "{\"metadata\":{\"annotations\":{\"patched\":\"true\"},\"labels\":{\"l\":\"m\"}}}");
+		cr_assert(a.status == 200, "case %zu: %s", i, a.text);
+		answer_done(&a);
+		snprintf(path, sizeof(path), "%s/%s", t[i].collection, t[i].name);
+		o = fx_expect(&f, 200, "GET", path, NULL);
+		cr_assert(!!api_get_str(o, "metadata.annotations.patched") == t[i].annotation, "case %zu", i);
+		cr_assert(!!api_get_str(o, "metadata.labels.l") == t[i].label, "case %zu", i);
+		json_decref(o);
+	}
+}
