@@ -83,7 +83,7 @@ Test(audit, the_first_rule_that_matches_decides)
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		struct identity who = { .user = t[i].user, .groups = { t[i].group }, .n_groups = 1 };
+		struct identity who = { .user = t[i].user, .groups = (const char *[]){ t[i].group }, .n_groups = 1 };
 		struct authz_request q = { .who = &who,
 					   .verb = t[i].verb,
 					   .group = t[i].api_group,

@@ -254,7 +254,8 @@ static enum admit charge_next(struct admission *a)
 
 	if (!name)
 		return ADMIT_NEXT;
-	inner = call_new(a->c->s, NULL);
+	inner = call_new_inner(a->c->s, "update", cache_resource(a->c->s, "", "resourcequotas"), a->c->ns, name,
+			       "status");
 	ch = inner ? calloc(1, sizeof(*ch)) : NULL;
 	if (!ch) {
 		if (inner)
@@ -267,13 +268,6 @@ static enum admit charge_next(struct admission *a)
 	inner->data_free = charge_free;
 	inner->finish = on_charged;
 	inner->change = charge_change;
-	inner->who.user = "system:apiserver";
-	inner->verb = "update";
-	inner->res = cache_resource(a->c->s, "", "resourcequotas");
-	snprintf(inner->resource, sizeof(inner->resource), "resourcequotas");
-	snprintf(inner->sub, sizeof(inner->sub), "status");
-	snprintf(inner->ns, sizeof(inner->ns), "%s", a->c->ns);
-	snprintf(inner->name, sizeof(inner->name), "%s", name);
 	registry_mutate(inner);
 	call_unref(inner);
 	return ADMIT_WAIT;

@@ -211,14 +211,14 @@ struct identity_extra {
 	const char *key, *value;
 };
 struct identity {
-	const char *user; /* "system:anonymous" for who shows neither a certificate nor a token */
-	const char *uid;  /* NULL: unknown */
-	const char *groups[MAX_GROUPS + 1];
+	const char *user;    /* "system:anonymous" for who shows neither a certificate nor a token */
+	const char *uid;     /* NULL: unknown */
+	const char **groups; /* n_groups, at most MAX_GROUPS */
 	size_t n_groups;
 	const struct identity_extra *extra; /* a key with several values comes several times */
 	size_t n_extra;
 	bool authenticated;
-	void *mem; /* holds extra and the strings: a call outlives its connection */
+	void *mem; /* holds extra, groups and the strings: a call outlives its connection */
 };
 
 enum repr { REPR_JSON, REPR_TABLE, REPR_META, REPR_YAML, REPR_PROTOBUF, REPR_META_PROTOBUF };
@@ -239,7 +239,7 @@ struct call {
 	struct list link;
 	uint64_t start_ns;
 	struct identity who;
-	struct identity real; /* who impersonates `who`; user NULL: nobody */
+	struct identity *real; /* who impersonates `who`; NULL: nobody */
 	call_fn *authn_then;
 	bool authn_again; /* the cache has been waited for on behalf of a token */
 
@@ -249,8 +249,9 @@ struct call {
 	/* what is asked */
 	const char *verb;     /* "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" */
 	struct resource *res; /* NULL: not a resource request */
-	char group[128], version[32], resource[128];
-	char ns[256], name[256], sub[64];
+	/* Never NULL; "" where there is none. They are in `texts`, `made_name` or the kind. */
+	const char *group, *version, *resource, *ns, *name, *sub;
+	char *texts, *made_name;
 	enum repr repr;
 	bool negotiated,
 		wants_protobuf; /* the latter: for Status and other objects that are not of the resource, too */
@@ -281,10 +282,10 @@ struct call {
 	struct strbuf asked;	   /* those the client sent along */
 	struct strbuf new_managed; /* those of obj, if managed_changed */
 	bool managed_changed;
-	char manager[132]; /* who writes, for managedFields; "" not looked up yet */
-	json_t *obj;	   /* what will be written */
-	json_t *reply;	   /* answer with this instead of the object written (scale) */
-	int64_t want_rev;  /* resourceVersion demanded; 0: any */
+	char *manager;	  /* who writes, for managedFields; NULL: not looked up yet */
+	json_t *obj;	  /* what will be written */
+	json_t *reply;	  /* answer with this instead of the object written (scale) */
+	int64_t want_rev; /* resourceVersion demanded; 0: any */
 	int tries;
 	int success_code;
 	bool generated_name;
@@ -305,6 +306,11 @@ struct call {
 };
 
 struct call *call_new(struct apiserver *s, struct http_req *req);
+/* Of the server itself. ns, name and sub may be "" and are copied; res may be NULL (the caller then says so). */
+struct call *call_new_inner(struct apiserver *s, const char *verb, struct resource *res, const char *ns,
+			    const char *name, const char *sub);
+#define CALL_NAME_MAX 255
+int call_set_name(struct call *c, const char *name); /* a copy; 0 or -ENOMEM */
 struct call *call_ref(struct call *c);
 void call_unref(struct call *c);
 static inline bool call_dead(const struct call *c)

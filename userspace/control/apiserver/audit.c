@@ -263,8 +263,8 @@ static void emit(struct call *c, enum audit_stage stage, const struct answer *a)
 		member(&sb, "requestURI", cut);
 	}
 	member(&sb, "verb", c->verb);
-	add_user(&sb, "user", c->real.user ? &c->real : &c->who);
-	if (c->real.user)
+	add_user(&sb, "user", c->real ?: &c->who);
+	if (c->real)
 		add_user(&sb, "impersonatedUser", &c->who);
 	add_source(&sb, c);
 	add_object_ref(&sb, c);

@@ -35,8 +35,8 @@ static void known(struct call *c, const struct identity *who)
 
 static void by_certificate(struct call *c, const char *cn)
 {
-	struct identity who = { .user = cn, .authenticated = true };
-	const char *org;
+	const char *groups[MAX_GROUPS], *org;
+	struct identity who = { .user = cn, .groups = groups, .authenticated = true };
 
 	for (size_t i = 0; who.n_groups < MAX_GROUPS - 1 && (org = http_req_cert_org(c->req, i)); i++)
 		who.groups[who.n_groups++] = org;
@@ -106,8 +106,9 @@ void authn_identify(struct call *c, call_fn *then)
 	} else if (bearer(http_req_header(c->req, "authorization"))) {
 		cache_wait(c, 0, LOAD_TIMEOUT_MS, by_token);
 	} else {
+		static const char *groups[] = { "system:unauthenticated" };
 		static const struct identity anonymous = { .user = "system:anonymous",
-							   .groups = { "system:unauthenticated" },
+							   .groups = groups,
 							   .n_groups = 1 };
 
 		known(c, &anonymous);

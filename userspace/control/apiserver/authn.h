@@ -33,6 +33,7 @@ struct token_user {
 	json_t *claims; /* NULL: not a service account's */
 	char *groups;	/* of a bootstrap token */
 	char user[600], group[300], id[64];
+	const char *names[MAX_GROUPS]; /* what who.groups points to */
 	struct identity_extra extra[8];
 };
 void token_user_done(struct token_user *u);

@@ -71,6 +71,7 @@ static int add_groups(struct token_user *u, const json_t *secret)
 {
 	char *save = NULL;
 
+	u->who.groups = u->names;
 	u->who.groups[u->who.n_groups++] = GROUP;
 	u->groups = value(secret, "auth-extra-groups");
 	for (char *g = u->groups ? strtok_r(u->groups, ",", &save) : NULL; g; g = strtok_r(NULL, ",", &save)) {

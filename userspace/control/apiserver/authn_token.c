@@ -151,6 +151,7 @@ static int make_user(struct token_user *u, const json_t *own, const char *ns, co
 		return -EACCES;
 	who->user = u->user;
 	who->uid = api_get_str(json_object_get(own, "serviceaccount"), "uid");
+	who->groups = u->names;
 	who->groups[who->n_groups++] = "system:serviceaccounts";
 	who->groups[who->n_groups++] = u->group;
 	who->groups[who->n_groups++] = "system:authenticated";

@@ -99,7 +99,7 @@ static enum change create_or_replace(struct call *c)
 static void submit(struct apiserver *s, int n, const char *group, const char *plural, const char *ns, json_t *obj,
 		   enum change (*change)(struct call *c))
 {
-	struct call *c = call_new(s, NULL);
+	struct call *c = call_new_inner(s, "create", cache_resource(s, group, plural), ns, "", "");
 
 	if (!c || !obj) {
 		json_decref(obj);
@@ -110,12 +110,6 @@ static void submit(struct apiserver *s, int n, const char *group, const char *pl
 	}
 	c->finish = on_done;
 	c->data = (void *)(intptr_t)n;
-	c->who.user = "system:apiserver";
-	c->verb = "create";
-	c->res = cache_resource(s, group, plural);
-	snprintf(c->group, sizeof(c->group), "%s", group);
-	snprintf(c->resource, sizeof(c->resource), "%s", plural);
-	snprintf(c->ns, sizeof(c->ns), "%s", ns);
 	c->body = obj;
 	c->change = change;
 	if (!c->res)

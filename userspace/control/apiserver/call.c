@@ -30,7 +30,7 @@ struct call *call_new(struct apiserver *s, struct http_req *req)
 	c->req = req;
 	c->refs = 1;
 	c->start_ns = clock_mono_ns();
-	c->verb = "";
+	c->verb = c->group = c->version = c->resource = c->ns = c->name = c->sub = "";
 	list_init(&c->wait_link);
 	strbuf_init(&c->encoded);
 	strbuf_init(&c->managed);
@@ -41,6 +41,42 @@ struct call *call_new(struct apiserver *s, struct http_req *req)
 	if (req)
 		http_req_set_data(req, c, on_req_close);
 	return c;
+}
+
+struct call *call_new_inner(struct apiserver *s, const char *verb, struct resource *res, const char *ns,
+			    const char *name, const char *sub)
+{
+	size_t ns_size = strlen(ns) + 1, name_size = strlen(name) + 1;
+	char *texts = malloc(ns_size + name_size + strlen(sub) + 1);
+	struct call *c = texts ? call_new(s, NULL) : NULL;
+
+	if (!c) {
+		free(texts);
+		return NULL;
+	}
+	c->who.user = "system:apiserver";
+	c->verb = verb;
+	c->res = res;
+	if (res) {
+		c->group = res->kind->group;
+		c->resource = res->kind->plural;
+	}
+	c->texts = texts;
+	c->ns = memcpy(texts, ns, ns_size);
+	c->name = memcpy(texts + ns_size, name, name_size);
+	c->sub = strcpy(texts + ns_size + name_size, sub);
+	return c;
+}
+
+int call_set_name(struct call *c, const char *name)
+{
+	char *copy = strdup(name);
+
+	if (!copy)
+		return -ENOMEM;
+	free(c->made_name);
+	c->name = c->made_name = copy;
+	return 0;
 }
 
 struct call *call_ref(struct call *c)
@@ -65,9 +101,14 @@ void call_unref(struct call *c)
 	service_release_held(c);
 	admission_free(c->admission);
 	identity_done(&c->who);
-	identity_done(&c->real);
+	if (c->real)
+		identity_done(c->real);
+	free(c->real);
 	api_selector_free(c->labels);
 	api_field_selector_free(c->fields);
+	free(c->texts);
+	free(c->made_name);
+	free(c->manager);
 	free(c->labels_text);
 	free(c->fields_text);
 	free(c->key);

@@ -64,8 +64,11 @@ static void deleted(struct call *c, int code, const char *body, size_t len)
 
 static void delete_one(struct definition *d, struct resource *r, const struct object *o)
 {
-	struct call *c = call_new(d->s, NULL);
+	char ns[CALL_NAME_MAX + 1];
+	struct call *c;
 
+	snprintf(ns, sizeof(ns), "%.*s", o->name > o->key ? (int)(o->name - o->key - 1) : 0, o->key);
+	c = call_new_inner(d->s, "delete", r, ns, o->name, "");
 	if (c)
 		c->del = calloc(1, sizeof(*c->del));
 	if (!c || !c->del) {
@@ -75,14 +78,6 @@ static void delete_one(struct definition *d, struct resource *r, const struct ob
 		return;
 	}
 	c->finish = deleted;
-	c->who.user = "system:apiserver";
-	c->verb = "delete";
-	c->res = r;
-	snprintf(c->group, sizeof(c->group), "%s", d->group);
-	snprintf(c->resource, sizeof(c->resource), "%s", d->plural);
-	snprintf(c->name, sizeof(c->name), "%s", o->name);
-	if (o->name > o->key)
-		snprintf(c->ns, sizeof(c->ns), "%.*s", (int)(o->name - o->key - 1), o->key);
 	c->change = delete_change;
 	d->n_running++;
 	registry_mutate(c);
@@ -132,19 +127,15 @@ static void released(struct call *c, int code, const char *body, size_t len)
 
 static void release(struct definition *d)
 {
-	struct call *c = call_new(d->s, NULL);
+	struct call *c = call_new_inner(d->s, "update",
+					cache_resource(d->s, "apiextensions.k8s.io", "customresourcedefinitions"), "",
+					d->name, "");
 
 	if (!c) {
 		again(d, RETRY_MS);
 		return;
 	}
 	c->finish = released;
-	c->who.user = "system:apiserver";
-	c->verb = "update";
-	c->res = cache_resource(d->s, "apiextensions.k8s.io", "customresourcedefinitions");
-	snprintf(c->group, sizeof(c->group), "apiextensions.k8s.io");
-	snprintf(c->resource, sizeof(c->resource), "customresourcedefinitions");
-	snprintf(c->name, sizeof(c->name), "%s", d->name);
 	c->change = release_change;
 	registry_mutate(c);
 	call_unref(c);

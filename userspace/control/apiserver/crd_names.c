@@ -267,17 +267,12 @@ static void rechecked(struct call *c, int code, const char *body, size_t len)
 
 static void recheck(struct apiserver *s, const struct definition *d)
 {
-	struct call *c = call_new(s, NULL);
+	struct call *c = call_new_inner(
+		s, "update", cache_resource(s, "apiextensions.k8s.io", "customresourcedefinitions"), "", d->name, "");
 
 	if (!c)
 		return;
 	c->finish = rechecked;
-	c->who.user = "system:apiserver";
-	c->verb = "update";
-	c->res = cache_resource(s, "apiextensions.k8s.io", "customresourcedefinitions");
-	snprintf(c->group, sizeof(c->group), "apiextensions.k8s.io");
-	snprintf(c->resource, sizeof(c->resource), "customresourcedefinitions");
-	snprintf(c->name, sizeof(c->name), "%s", d->name);
 	c->change = recheck_change;
 	registry_mutate(c);
 	call_unref(c);

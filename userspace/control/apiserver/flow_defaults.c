@@ -164,7 +164,8 @@ static enum change set_condition(struct call *c)
 
 void flow_set_dangling(struct apiserver *s, const char *name, bool dangling, const char *level)
 {
-	struct call *c = call_new(s, NULL);
+	struct call *c = call_new_inner(s, "update", cache_resource(s, "flowcontrol.apiserver.k8s.io", "flowschemas"),
+					"", name, "status");
 	char now[40], message[400];
 
 	if (!c)
@@ -175,13 +176,6 @@ void flow_set_dangling(struct apiserver *s, const char *name, bool dangling, con
 		 "\"%.200s\" %s",
 		 level, dangling ? "but there is no such object" : "and it exists");
 	c->finish = on_status_written;
-	c->who.user = "system:apiserver";
-	c->verb = "update";
-	c->res = cache_resource(s, "flowcontrol.apiserver.k8s.io", "flowschemas");
-	snprintf(c->group, sizeof(c->group), "flowcontrol.apiserver.k8s.io");
-	snprintf(c->resource, sizeof(c->resource), "flowschemas");
-	snprintf(c->name, sizeof(c->name), "%s", name);
-	snprintf(c->sub, sizeof(c->sub), "status");
 	c->body = json_pack("{s:s,s:s,s:s,s:s,s:s}", "type", "Dangling", "status", dangling ? "True" : "False",
 			    "lastTransitionTime", now, "reason", dangling ? "NotFound" : "Found", "message", message);
 	c->change = set_condition;

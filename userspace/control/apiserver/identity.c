@@ -28,13 +28,14 @@ int identity_copy(struct identity *dst, const struct identity *src)
 {
 	size_t len = text_len(src->user) + text_len(src->uid);
 	struct identity_extra *extra;
+	const char **groups;
 	char *p;
 
 	for (size_t i = 0; i < src->n_groups; i++)
 		len += text_len(src->groups[i]);
 	for (size_t i = 0; i < src->n_extra; i++)
 		len += text_len(src->extra[i].key) + text_len(src->extra[i].value);
-	extra = malloc(src->n_extra * sizeof(*extra) + len + 1);
+	extra = malloc(src->n_extra * sizeof(*extra) + src->n_groups * sizeof(*groups) + len + 1);
 	if (!extra) {
 		*dst = (struct identity){ .user = "system:anonymous" };
 		return -ENOMEM;
@@ -42,11 +43,12 @@ int identity_copy(struct identity *dst, const struct identity *src)
 	*dst = *src;
 	dst->mem = extra;
 	dst->extra = src->n_extra ? extra : NULL;
-	p = (char *)(extra + src->n_extra);
+	dst->groups = groups = (const char **)(extra + src->n_extra);
+	p = (char *)(groups + src->n_groups);
 	dst->user = put(&p, src->user);
 	dst->uid = put(&p, src->uid);
 	for (size_t i = 0; i < src->n_groups; i++)
-		dst->groups[i] = put(&p, src->groups[i]);
+		groups[i] = put(&p, src->groups[i]);
 	for (size_t i = 0; i < src->n_extra; i++) {
 		extra[i].key = put(&p, src->extra[i].key);
 		extra[i].value = put(&p, src->extra[i].value);

@@ -22,6 +22,7 @@
 /* Whom the headers name. Keys of extra are unescaped copies. */
 struct wish {
 	struct identity who;
+	const char *groups[MAX_GROUPS];
 	struct identity_extra extra[MAX_EXTRA];
 	char *keys[MAX_EXTRA];
 	char *strings[2]; /* groups of a service account */
@@ -200,6 +201,7 @@ void impersonate(struct call *c, call_fn *then)
 {
 	cleanup(wish_done) struct wish w = { 0 };
 
+	w.who.groups = w.groups;
 	if (!read_headers(c->req, &w)) {
 		then(c);
 		return;
@@ -215,7 +217,12 @@ void impersonate(struct call *c, call_fn *then)
 		call_status(c, 400, "BadRequest", "%s", w.why);
 		return;
 	}
-	c->real = c->who;
+	c->real = malloc(sizeof(*c->real));
+	if (!c->real) {
+		call_oom(c);
+		return;
+	}
+	*c->real = c->who;
 	c->who = (struct identity){ 0 };
 	if (identity_copy(&c->who, &w.who) < 0)
 		call_oom(c);

@@ -229,23 +229,25 @@ int managed_check_manager(struct call *c)
 static const char *manager_of(struct call *c)
 {
 	const char *name = call_query(c, "fieldManager"), *agent;
+	char buf[MANAGED_MAX_NAME + 4];
 	size_t n = 0;
 
-	if (c->manager[0])
+	if (c->manager)
 		return c->manager;
 	if (name && *name) {
-		snprintf(c->manager, sizeof(c->manager), "%s", name);
-		return c->manager;
+		c->manager = strdup(name);
+		return c->manager ?: "";
 	}
 	agent = c->req ? http_req_header(c->req, "user-agent") : OWN_MANAGER;
-	for (; agent && *agent && *agent != '/' && n + 1 < sizeof(c->manager); agent++)
+	for (; agent && *agent && *agent != '/' && n + 1 < sizeof(buf); agent++)
 		if ((unsigned char)*agent >= 0x20 && *agent != 0x7f)
-			c->manager[n++] = *agent;
+			buf[n++] = *agent;
 	/* not in the middle of a character */
-	while (agent && n + 1 == sizeof(c->manager) && ((unsigned char)*agent & 0xc0) == 0x80 && n)
-		agent = &c->manager[--n];
-	c->manager[n] = '\0';
-	return c->manager;
+	while (agent && n + 1 == sizeof(buf) && ((unsigned char)*agent & 0xc0) == 0x80 && n)
+		agent = &buf[--n];
+	buf[n] = '\0';
+	c->manager = strdup(buf);
+	return c->manager ?: "";
 }
 
 void managed_writer_of(struct call *c, char *now, struct managed_writer *ret)

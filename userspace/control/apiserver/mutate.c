@@ -239,7 +239,7 @@ static void lost_race(struct call *c, const struct store_kv *current)
 			size_t len = strlen(c->name);
 
 			obj_random_suffix(buf, 5);
-			memcpy(c->name + len - 5, buf, 5);
+			memcpy(c->made_name + len - 5, buf, 5);
 			if (registry_set_key(c) < 0)
 				return;
 			(void)set_old(c, NULL, 0, 0);

@@ -134,19 +134,13 @@ static void on_done(struct call *c, int code, const char *body, size_t len)
 
 static void submit(struct apiserver *s, struct resource *r, const char *name)
 {
-	struct call *c = call_new(s, NULL);
+	struct call *c = call_new_inner(s, "update", r, "", name, "");
 
 	if (!c) {
 		later(s, RETRY_MS);
 		return;
 	}
 	c->finish = on_done;
-	c->who.user = "system:apiserver";
-	c->verb = "update";
-	c->res = r;
-	snprintf(c->group, sizeof(c->group), "%s", RBAC_GROUP);
-	snprintf(c->resource, sizeof(c->resource), "clusterroles");
-	snprintf(c->name, sizeof(c->name), "%s", name);
 	c->change = fill_in;
 	registry_mutate(c);
 	call_unref(c);

@@ -177,9 +177,9 @@ static enum change complete(struct call *c)
 
 static void submit(struct apiserver *s, int i)
 {
-	struct call *c = call_new(s, NULL);
 	const char *plural, *ns;
 	json_t *obj = rbac_default_object(i, &plural, &ns);
+	struct call *c = call_new_inner(s, "create", cache_resource(s, RBAC_GROUP, plural), ns, "", "");
 
 	s->authz->pending++;
 	if (!c || !obj) {
@@ -191,12 +191,6 @@ static void submit(struct apiserver *s, int i)
 	}
 	c->finish = on_done;
 	c->data = (void *)(intptr_t)i;
-	c->who.user = "system:apiserver";
-	c->verb = "create";
-	c->res = cache_resource(s, RBAC_GROUP, plural);
-	snprintf(c->group, sizeof(c->group), "%s", RBAC_GROUP);
-	snprintf(c->resource, sizeof(c->resource), "%s", plural);
-	snprintf(c->ns, sizeof(c->ns), "%s", ns);
 	c->body = obj;
 	c->change = complete;
 	if (object_prepare_create(c, obj) == 0)

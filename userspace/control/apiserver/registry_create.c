@@ -54,14 +54,17 @@ static int set_name(struct call *c, json_t *obj)
 {
 	const char *name = api_get_str(obj, "metadata.name"), *base = api_get_str(obj, "metadata.generateName");
 	struct api_errs errs = { 0 };
-	char suffix[SUFFIX_LEN + 1];
+	char suffix[SUFFIX_LEN + 1], made[MAX_GENERATED_BASE + SUFFIX_LEN + 1];
 
 	if (name && *name) {
-		if (strlen(name) >= sizeof(c->name)) {
+		if (strlen(name) > CALL_NAME_MAX) {
 			call_invalid1(c, API_C_TOO_LONG, "metadata.name", "Too long: may not be more than 253 bytes");
 			return -1;
 		}
-		snprintf(c->name, sizeof(c->name), "%s", name);
+		if (call_set_name(c, name) < 0) {
+			call_oom(c);
+			return -1;
+		}
 		return 0;
 	}
 	if (!base || !*base) {
@@ -72,7 +75,11 @@ static int set_name(struct call *c, json_t *obj)
 		return -1;
 	}
 	obj_random_suffix(suffix, SUFFIX_LEN);
-	snprintf(c->name, sizeof(c->name), "%.*s%s", MAX_GENERATED_BASE, base, suffix);
+	snprintf(made, sizeof(made), "%.*s%s", MAX_GENERATED_BASE, base, suffix);
+	if (call_set_name(c, made) < 0) {
+		call_oom(c);
+		return -1;
+	}
 	c->generated_name = true;
 	obj_set_str(obj, "metadata.name", c->name);
 	return 0;
@@ -148,7 +155,7 @@ static enum change create_change(struct call *c)
 
 	if (c->old) {
 		if (c->generated_name && c->tries++ < 10) {
-			obj_random_suffix(c->name + strlen(c->name) - SUFFIX_LEN, SUFFIX_LEN);
+			obj_random_suffix(c->made_name + strlen(c->made_name) - SUFFIX_LEN, SUFFIX_LEN);
 			registry_mutate(c);
 			return CHANGE_ANSWERED; /* not yet, but by the next round */
 		}

@@ -320,8 +320,11 @@ static void on_deleted(struct call *inner, int code, const char *body, size_t le
 static void delete_one(struct call *c, struct object *o)
 {
 	struct collection *col = c->data;
-	struct call *inner = call_new(c->s, NULL);
+	char ns[CALL_NAME_MAX + 1];
+	struct call *inner;
 
+	snprintf(ns, sizeof(ns), "%.*s", o->name > o->key ? (int)(o->name - o->key - 1) : 0, o->key);
+	inner = call_new_inner(c->s, "delete", c->res, ns, o->name, "");
 	if (!inner) {
 		col->failed = true;
 		call_oom(c);
@@ -329,14 +332,7 @@ static void delete_one(struct call *c, struct object *o)
 	}
 	inner->parent = call_ref(c);
 	inner->finish = on_deleted;
-	inner->res = c->res;
-	inner->verb = "delete";
 	inner->dry_run = c->dry_run;
-	snprintf(inner->group, sizeof(inner->group), "%s", c->group);
-	snprintf(inner->resource, sizeof(inner->resource), "%s", c->resource);
-	snprintf(inner->name, sizeof(inner->name), "%s", o->name);
-	if (o->name > o->key)
-		snprintf(inner->ns, sizeof(inner->ns), "%.*s", (int)(o->name - o->key - 1), o->key);
 	inner->del = malloc(sizeof(*inner->del));
 	if (inner->del && identity_copy(&inner->who, &c->who) == 0) {
 		*inner->del = col->options;

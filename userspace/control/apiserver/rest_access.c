@@ -62,7 +62,8 @@ static void about_subject(struct call *c)
 {
 	const json_t *groups = api_get(c->body, "spec.groups"), *g;
 	const char *user = text(c->body, "spec.user");
-	struct identity who = { .user = user, .authenticated = !streq(user, "system:anonymous") };
+	const char *names[MAX_GROUPS];
+	struct identity who = { .user = user, .groups = names, .authenticated = !streq(user, "system:anonymous") };
 	struct authz_request a = { .who = &who };
 	size_t i;
 
@@ -78,7 +79,7 @@ static void about_subject(struct call *c)
 	}
 	json_array_foreach (groups, i, g)
 		if (json_is_string(g))
-			who.groups[who.n_groups++] = json_string_value(g);
+			names[who.n_groups++] = json_string_value(g);
 	if (read_question(c, &a) == 0)
 		answer(c, &a);
 }

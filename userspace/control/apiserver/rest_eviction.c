@@ -145,7 +145,7 @@ static void taken(struct call *e, int code, const char *body, size_t len)
 
 static void take_from(struct call *c, struct resource *budgets, const char *name)
 {
-	struct call *e = call_new(c->s, NULL);
+	struct call *e = call_new_inner(c->s, "update", budgets, c->ns, name, "status");
 
 	if (!e) {
 		call_oom(c);
@@ -153,16 +153,8 @@ static void take_from(struct call *c, struct resource *budgets, const char *name
 	}
 	e->parent = call_ref(c);
 	e->finish = taken;
-	e->who.user = "system:apiserver";
-	e->verb = "update";
-	e->res = budgets;
 	e->dry_run = c->dry_run;
 	e->change = take_one;
-	snprintf(e->group, sizeof(e->group), "policy");
-	snprintf(e->resource, sizeof(e->resource), "poddisruptionbudgets");
-	snprintf(e->sub, sizeof(e->sub), "status");
-	snprintf(e->ns, sizeof(e->ns), "%s", c->ns);
-	snprintf(e->name, sizeof(e->name), "%s", name);
 	registry_mutate(e);
 	call_unref(e);
 }

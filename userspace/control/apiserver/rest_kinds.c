@@ -176,20 +176,15 @@ void kind_created(struct call *c)
 
 	if (!events || !c->creating)
 		return;
-	e = call_new(c->s, NULL);
+	e = call_new_inner(c->s, "create", events, ns, "", "");
 	if (!e)
 		return;
 	obj_now(now);
 	obj_random_suffix(suffix, 10);
 	snprintf(name, sizeof(name), "%.200s.%s", c->name, suffix);
 	e->finish = event_done;
-	e->who.user = "system:apiserver";
-	e->verb = "create";
 	e->creating = true;
-	e->res = events;
 	e->change = write_body;
-	snprintf(e->resource, sizeof(e->resource), "events");
-	snprintf(e->ns, sizeof(e->ns), "%s", ns);
 	e->body = json_pack("{s:s,s:s,s:{s:s,s:s},s:{s:s,s:s,s:s,s:s*,s:s},s:s,s:s,s:s,s:s,s:s,s:i,s:{s:s},s:s,s:s}",
 			    "kind", "Event", "apiVersion", "v1", "metadata", "name", name, "namespace", ns,
 			    "involvedObject", "kind", kind->kind, "apiVersion", c->res->api_version, "name", c->name,

@@ -127,8 +127,10 @@ void pod_binding(struct call *c)
 	kind = api_get_str(c->body, "target.kind");
 	node = api_get_str(c->body, "target.name");
 	name = api_get_str(c->body, "metadata.name");
-	if (!c->name[0])
-		snprintf(c->name, sizeof(c->name), "%.250s", name ? name : "");
+	if (!c->name[0] && name && strlen(name) <= CALL_NAME_MAX && call_set_name(c, name) < 0) {
+		call_oom(c);
+		return;
+	}
 	if (!c->name[0] || (name && *name && !streq(name, c->name))) {
 		call_status(c, 400, "BadRequest", "name in URL does not match name in Binding object");
 		return;

@@ -42,20 +42,18 @@ static int split(char *p, struct path *ret)
 	return 0;
 }
 
-static int copy(char *dst, size_t size, const char *src)
+/* What is longer names nothing. */
+static int take(const char **dst, size_t max, const char *segment)
 {
-	size_t len = strlen(src);
-
-	if (len >= size)
-		return -1;
-	memcpy(dst, src, len + 1);
-	return 0;
+	*dst = segment;
+	return strlen(segment) > max ? -1 : 0;
 }
 
-/* Fills group, version, resource, ns, name, sub. 1: a resource request; 0: something else; -1: no such thing. */
+/* Fills group, version, resource, ns, name, sub, which stay in a copy of path. 1: a resource request; 0: something
+ * else; -1: no such thing. */
 static int parse_resource(struct call *c, const char *path)
 {
-	cleanup(free) char *buf = strdup(path);
+	char *buf = c->texts = strdup(path);
 	struct path p;
 	size_t i;
 
@@ -64,29 +62,29 @@ static int parse_resource(struct call *c, const char *path)
 	if (p.n >= 3 && streq(p.seg[0], "api")) {
 		i = 2;
 	} else if (p.n >= 4 && streq(p.seg[0], "apis")) {
-		if (copy(c->group, sizeof(c->group), p.seg[1]) < 0)
+		if (take(&c->group, 127, p.seg[1]) < 0)
 			return -1;
 		i = 3;
 	} else {
 		return 0;
 	}
-	if (copy(c->version, sizeof(c->version), p.seg[i - 1]) < 0)
+	if (take(&c->version, 31, p.seg[i - 1]) < 0)
 		return -1;
 	if (streq(p.seg[i], "namespaces") && p.n > i + 1 && !c->group[0] &&
 	    (p.n == i + 2 || streq(p.seg[i + 2], "status") || streq(p.seg[i + 2], "finalize"))) {
 		/* the namespace itself; its requests are within it, as Kubernetes has it */
-		if (copy(c->ns, sizeof(c->ns), p.seg[i + 1]) < 0)
+		if (take(&c->ns, CALL_NAME_MAX, p.seg[i + 1]) < 0)
 			return -1;
 	} else if (streq(p.seg[i], "namespaces") && p.n > i + 2) {
-		if (copy(c->ns, sizeof(c->ns), p.seg[i + 1]) < 0)
+		if (take(&c->ns, CALL_NAME_MAX, p.seg[i + 1]) < 0)
 			return -1;
 		i += 2;
 	}
-	if (copy(c->resource, sizeof(c->resource), p.seg[i]) < 0)
+	if (take(&c->resource, 127, p.seg[i]) < 0)
 		return -1;
-	if (p.n > i + 1 && copy(c->name, sizeof(c->name), p.seg[i + 1]) < 0)
+	if (p.n > i + 1 && take(&c->name, CALL_NAME_MAX, p.seg[i + 1]) < 0)
 		return -1;
-	if (p.n > i + 2 && copy(c->sub, sizeof(c->sub), p.seg[i + 2]) < 0)
+	if (p.n > i + 2 && take(&c->sub, 63, p.seg[i + 2]) < 0)
 		return -1;
 	if (p.n > i + 3 && !(streq(c->sub, "proxy") && streq(c->resource, "nodes")))
 		return -1;
@@ -341,7 +339,7 @@ static void route_found(struct call *c)
 		return;
 	}
 	if (!c->res->kind->namespaced)
-		c->ns[0] = '\0';
+		c->ns = "";
 	if (call_negotiate(c) < 0)
 		return;
 	if (dry && *dry && !streq(dry, "All")) {
@@ -379,8 +377,8 @@ static void route_resource(struct call *c, const char *method)
 		if (!streq(c->verb, "create") || !c->ns[0]) {
 			method_not_allowed(c);
 		} else {
-			snprintf(c->resource, sizeof(c->resource), "pods");
-			snprintf(c->sub, sizeof(c->sub), "binding");
+			c->resource = "pods";
+			c->sub = "binding";
 			if (c->res)
 				pod_binding(c);
 			else

@@ -134,22 +134,19 @@ static enum change create_event(struct call *c)
 
 static void write_event(struct apiserver *s, const char *reason, const char *text)
 {
-	struct call *c = s->bootstrapped ? call_new(s, NULL) : NULL;
 	char now[40], name[64], random[16];
+	struct call *c;
 
-	if (!c)
+	if (!s->bootstrapped)
 		return;
 	obj_now(now);
 	obj_random_suffix(random, 10);
 	snprintf(name, sizeof(name), "store.%s", random);
+	c = call_new_inner(s, "create", cache_resource(s, "", "events"), "kube-system", name, "");
+	if (!c)
+		return;
 	c->finish = on_event_written;
-	c->who.user = "system:apiserver";
-	c->verb = "create";
 	c->creating = true;
-	c->res = cache_resource(s, "", "events");
-	snprintf(c->resource, sizeof(c->resource), "events");
-	snprintf(c->ns, sizeof(c->ns), "kube-system");
-	snprintf(c->name, sizeof(c->name), "%s", name);
 	c->body = json_pack("{s:s,s:s,s:{s:s,s:s},s:{s:s,s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:i,s:{s:s}}", "kind", "Event",
 			    "apiVersion", "v1", "metadata", "name", name, "namespace", "kube-system", "involvedObject",
 			    "kind", "Namespace", "name", "kube-system", "namespace", "kube-system", "type", "Warning",
