@@ -2,6 +2,7 @@
 /* The admission chain: its plugins in order, and how a call goes through them. See admission-internal.h. */
 #include "admission-internal.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 static const struct admission_plugin *const plugins[] = {
 	&admission_namespace_lifecycle,
 	&admission_limit_ranger,
+	&admission_service_account,
 	&admission_node_restriction,
 	&admission_pod_security,
 	&admission_priority,
@@ -28,7 +30,28 @@ static const struct admission_plugin *const plugins[] = {
 	&admission_resource_quota, /* last: nothing refuses what has been charged */
 };
 
+_Static_assert(sizeof(plugins) / sizeof(plugins[0]) <= 32, "struct apiserver has a bit for each");
+
 static void run(struct admission *a);
+
+int admission_init(struct apiserver *s, const char *disabled, struct err *err)
+{
+	cleanup(free) char *names = strdup(disabled ? disabled : "");
+	char *save = NULL;
+
+	if (!names)
+		return err_set(err, ENOMEM, "out of memory");
+	for (char *n = strtok_r(names, ",", &save); n; n = strtok_r(NULL, ",", &save)) {
+		size_t i = 0;
+
+		while (i < sizeof(plugins) / sizeof(plugins[0]) && !streq(plugins[i]->name, n))
+			i++;
+		if (i == sizeof(plugins) / sizeof(plugins[0]))
+			return err_set(err, EINVAL, "--disable-admission-plugins: there is no plugin '%s'", n);
+		s->admission_off |= 1u << i;
+	}
+	return 0;
+}
 
 void admission_free(struct admission *a)
 {
@@ -169,10 +192,11 @@ static void run(struct admission *a)
 
 	for (;;) {
 		while (a->next < sizeof(plugins) / sizeof(plugins[0])) {
+			bool off = c->s->admission_off & 1u << a->next;
 			const struct admission_plugin *p = plugins[a->next++];
 			enum admit (*fn)(struct admission * a) = a->validating ? p->validate : p->mutate;
 
-			if (fn && (p->ops & a->op) && fn(a) != ADMIT_NEXT)
+			if (fn && !off && (p->ops & a->op) && fn(a) != ADMIT_NEXT)
 				return;
 		}
 		a->next = 0;

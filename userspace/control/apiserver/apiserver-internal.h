@@ -174,8 +174,10 @@ struct apiserver {
 	struct loop_timer feed_retry;
 	struct strbuf load_from; /* next key of a load in progress */
 	int64_t load_rev;
-	int64_t history_from; /* first revision of the events fetched for the rings; 0: none are being fetched */
-	struct list waiters;  /* calls waiting for the cache, by wait_link */
+	int64_t history_from;	     /* first revision of the events fetched for the rings; 0: none are being fetched */
+	struct list waiters;	     /* calls waiting for the cache, by wait_link */
+	struct list account_waiters; /* admission_service_account.c */
+	uint32_t admission_off;	     /* plugins that are switched off, a bit each in their order */
 	bool bootstrapped;
 	int n_passed; /* sockets of LISTEN_FDS not served yet */
 	struct loop_timer bootstrap_timer;
@@ -470,6 +472,7 @@ void object_set_generation(struct call *c, json_t *obj, const json_t *old); /* o
 
 /* admission.c: sends what was decided through the plugins; then() once all agree, else the call has been answered. */
 struct admission;
+int admission_init(struct apiserver *s, const char *disabled, struct err *err); /* disabled: names, or NULL */
 void admission_run(struct call *c, call_fn *then);
 /* exec, attach, portforward: options is the PodExecOptions or the like; stolen. */
 void admission_connect(struct call *c, json_t *options, call_fn *then);
@@ -552,6 +555,9 @@ int service_prepare_create(struct call *c, json_t *obj);
 int service_prepare_update(struct call *c, json_t *obj, const json_t *old);
 void service_release_held(struct call *c);
 void service_changed(struct resource *r, const struct object *cur, const struct object *prev);
+/* admission_service_account.c: pods that wait for their namespace's default account. */
+void service_account_changed(struct resource *r, const struct object *cur, const struct object *prev);
+void service_account_forget_waiters(struct apiserver *s);
 void service_reserve(struct call *c,
 		     call_fn *then); /* held addresses among several servers; answers itself on failure */
 void service_sweep(struct apiserver *s);

@@ -183,6 +183,7 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	s->config = *config;
 	list_init(&s->calls);
 	list_init(&s->waiters);
+	list_init(&s->account_waiters);
 	list_init(&s->retired);
 	strbuf_init(&s->load_from);
 	if (copy_config(s) < 0) {
@@ -194,6 +195,9 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	r = ipalloc_new(config->service_cidrs ? config->service_cidrs : "10.96.0.0/12,fd00:10:96::/112", &s->ips, err);
 	if (r < 0)
 		goto fail;
+	r = admission_init(s, config->disable_admission_plugins, err);
+	if (r < 0)
+		goto fail;
 	r = cache_init(s, err);
 	if (r < 0)
 		goto fail;
@@ -201,6 +205,7 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	if (r < 0)
 		goto fail;
 	cache_resource(s, "", "services")->on_change = service_changed;
+	cache_resource(s, "", "serviceaccounts")->on_change = service_account_changed;
 	cache_resource(s, "apiextensions.k8s.io", "customresourcedefinitions")->on_change = crd_changed;
 	r = authz_init(s, err);
 	if (r < 0)
@@ -242,6 +247,7 @@ void apiserver_free(struct apiserver *s)
 	loop_timer_cancel(&s->bootstrap_timer);
 	http_server_free(s->http);
 	hook_clients_done(s);
+	service_account_forget_waiters(s);
 	/* Calls that wait for the cache hold a reference that nobody will drop any more. */
 	while (!list_empty(&s->waiters)) {
 		struct call *c = list_first(&s->waiters, struct call, wait_link);
