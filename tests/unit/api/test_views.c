@@ -331,6 +331,8 @@ Test(views, discovery_aggregated)
 					const struct api_kind *kind = api_kind_by_plural(group, v,
 											 api_get_str(r, "resource"));
 
+					if (streq(api_get_str(r, "resource"), "bindings")) /* of pods; none is kept */
+						continue;
 					cr_assert(kind, "%s", api_get_str(r, "resource"));
 					cr_assert_str_eq(api_get_str(r, "responseKind.kind"), kind->kind);
 					cr_assert_str_eq(api_get_str(r, "scope"),

@@ -196,7 +196,7 @@ Test(etcd, a_server_without_its_store_says_so)
 	cr_assert(r.status == 200);
 	answer_done(&r);
 	r = fx_call(&b, ADMIN, "GET", "/readyz", NULL, NULL, NULL);
-	cr_assert(r.status == 503 && strstr(r.text, "[-]cache not yet filled"));
+	cr_assert(r.status == 503 && strstr(r.text, "[-]cache failed: not yet filled"));
 	answer_done(&r);
 	fx_refused(&b, ADMIN, 503, "GET", CMS, NULL, "still reading its store");
 	etcd_server_restart(&etcd);

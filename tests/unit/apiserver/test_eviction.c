@@ -99,7 +99,7 @@ Test(eviction, what_is_wrong_with_it_is_said)
 	evict(400, "a", "[]", "not an Eviction object");
 	evict(400, "a", EVICTION("b", ""), "name in URL does not match name in Eviction object");
 	evict(409, "a", EVICTION("a", "\"preconditions\":{\"uid\":\"other\"}"), "UID in precondition");
-	evict(422, "a", EVICTION("a", "\"gracePeriodSeconds\":-1"), "gracePeriodSeconds");
+	evict(422, "a", EVICTION("a", "\"propagationPolicy\":\"Sideways\""), "propagationPolicy");
 	fx_refused(&f, ADMIN, 404, "POST", PODS "/none/eviction", EVICTION("none", ""), "pods \"none\" not found");
 	fx_do(&f, 201, "POST", PODS "/a/eviction", EVICTION("a", "\"dryRun\":[\"All\"]"));
 	fx_do(&f, 201, "POST", PDBS, PDB("p"));

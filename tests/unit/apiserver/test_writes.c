@@ -168,3 +168,132 @@ Test(writes, a_status_write_may_change_metadata_where_kubernetes_lets_it)
 		json_decref(o);
 	}
 }
+
+Test(writes, options_are_refused_under_their_own_names)
+{
+	static const struct {
+		const char *method, *path, *body, *message, *field;
+	} t[] = {
+		{ "POST", CMS "?dryRun=Some", CM("b", ""),
+		  "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: []string{\"Some\"}: supported values: "
+		  "\"All\"",
+		  "dryRun" },
+		{ "PUT", CMS "/a?fieldValidation=Loose", CM("a", ""),
+		  "UpdateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loose\": supported values: "
+		  "\"\", \"Ignore\", \"Strict\", \"Warn\"",
+		  "fieldValidation" },
+		{ "PATCH", CMS "/a?fieldValidation=Loose", "{}",
+		  "PatchOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loose\": supported values: "
+		  "\"\", \"Ignore\", \"Strict\", \"Warn\"",
+		  "fieldValidation" },
+		{ "DELETE", CMS "/a", "{\"dryRun\":[\"None\"]}",
+		  "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: []string{\"None\"}: supported values: "
+		  "\"All\"",
+		  "dryRun" },
+		{ "DELETE", CMS "/a?propagationPolicy=Sideways", NULL,
+		  "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Sideways\": supported "
+		  "values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"",
+		  "propagationPolicy" },
+		{ "DELETE", CMS "/a", "{\"propagationPolicy\":\"Orphan\",\"orphanDependents\":true}",
+		  "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Invalid value: orphanDependents and "
+		  "deletionPropagation cannot be both set",
+		  "propagationPolicy" },
+		{ "GET", CMS "?resourceVersionMatch=Exact", NULL,
+		  "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden "
+		  "unless resourceVersion is provided",
+		  "resourceVersionMatch" },
+		{ "GET", CMS "?resourceVersionMatch=Exact&resourceVersion=0", NULL,
+		  "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is "
+		  "forbidden for resourceVersion \"0\"",
+		  "resourceVersionMatch" },
+		{ "GET", CMS "?sendInitialEvents=true", NULL,
+		  "ListOptions.meta.k8s.io \"\" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for "
+		  "list",
+		  "sendInitialEvents" },
+		{ "GET", CMS "?watch=1&sendInitialEvents=true", NULL,
+		  "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
+		  "resourceVersionMatch to NotOlderThan",
+		  "resourceVersionMatch" },
+		{ "GET", CMS "?watch=1&resourceVersion=1&resourceVersionMatch=Exact", NULL,
+		  "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden "
+		  "for watch unless sendInitialEvents is provided",
+		  "resourceVersionMatch" },
+	};
+
+	fx_do(&f, 201, "POST", CMS, CM("a", ""));
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+		expect_cause(t[i].method, t[i].path, t[i].body, t[i].message, t[i].field);
+	fx_do(&f, 200, "DELETE", CMS "/a", "{\"dryRun\":[\"All\"]}");
+	fx_do(&f, 200, "GET", CMS "/a", NULL);
+	fx_do(&f, 400, "DELETE", CMS "/a", "{\"gracePeriodSeconds\":\"soon\"}");
+	fx_do(&f, 200, "DELETE", CMS "/a", "{\"gracePeriodSeconds\":-1}");
+}
+
+Test(writes, what_a_deletion_answers_depends_on_the_kind)
+{
+	static const struct {
+		const char *collection, *name, *body, *kind;
+	} t[] = {
+		{ CMS, "a", CM("a", ""), "Status" },
+		{ NS "/secrets", "a", "{\"metadata\":{\"name\":\"a\"}}", "Status" },
+		{ DEPLOYS, "d",
+		  "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},\"template\":{"
+		  "\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}",
+		  "Status" },
+		{ LEASES, "a", "{\"metadata\":{\"name\":\"a\"}}", "Status" },
+		{ PODS, "p", POD("p", ""), "Pod" },
+		{ NS "/serviceaccounts", "s", "{\"metadata\":{\"name\":\"s\"}}", "ServiceAccount" },
+		{ NS "/services", "s", "{\"metadata\":{\"name\":\"s\"},\"spec\":{\"ports\":[{\"port\":80}]}}",
+		  "Service" },
+		{ NS "/resourcequotas", "q", "{\"metadata\":{\"name\":\"q\"}}", "ResourceQuota" },
+		{ "/apis/storage.k8s.io/v1/storageclasses", "c",
+		  "{\"metadata\":{\"name\":\"c\"},\"provisioner\":\"x.io/p\"}", "StorageClass" },
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		json_t *made = fx_expect(&f, 201, "POST", t[i].collection, t[i].body), *o;
+		char path[256];
+
+		snprintf(path, sizeof(path), "%s/%s", t[i].collection, t[i].name);
+		o = fx_expect(&f, 200, "DELETE", path, NULL);
+		cr_assert_str_eq(api_get_str(o, "kind"), t[i].kind);
+		if (streq(t[i].kind, "Status")) {
+			cr_assert_str_eq(api_get_str(o, "details.name"), t[i].name);
+			cr_assert_str_eq(api_get_str(o, "details.uid"), api_get_str(made, "metadata.uid"));
+			cr_assert_str_eq(api_get_str(o, "details.kind"), strrchr(t[i].collection, '/') + 1);
+		} else {
+			cr_assert_str_eq(api_get_str(o, "metadata.uid"), api_get_str(made, "metadata.uid"));
+		}
+		json_decref(o);
+		json_decref(made);
+		fx_do(&f, 404, "GET", path, NULL);
+	}
+}
+
+/* Kubernetes' table of resourceVersion and limit: a page at a revision is of that revision. */
+Test(writes, the_first_page_at_a_revision_is_exact)
+{
+	char path[256], rev[32];
+	json_t *o;
+
+	fx_do(&f, 201, "POST", CMS, CM("a", ""));
+	o = fx_expect(&f, 201, "POST", CMS, CM("b", ""));
+	snprintf(rev, sizeof(rev), "%s", api_get_str(o, "metadata.resourceVersion"));
+	json_decref(o);
+	fx_do(&f, 200, "DELETE", CMS "/b", NULL);
+	fx_do(&f, 201, "POST", CMS, CM("c", ""));
+	snprintf(path, sizeof(path), CMS "?limit=10&resourceVersion=%s", rev);
+	o = fx_expect(&f, 200, "GET", path, NULL);
+	cr_assert_eq(json_array_size(json_object_get(o, "items")), 2);
+	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(o, "items"), 1), "metadata.name"), "b");
+	cr_assert_str_eq(api_get_str(o, "metadata.resourceVersion"), rev);
+	json_decref(o);
+	snprintf(path, sizeof(path), CMS "?limit=10&resourceVersionMatch=NotOlderThan&resourceVersion=%s", rev);
+	o = fx_expect(&f, 200, "GET", path, NULL);
+	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(o, "items"), 1), "metadata.name"), "c");
+	json_decref(o);
+	snprintf(path, sizeof(path), CMS "?resourceVersion=%s", rev);
+	o = fx_expect(&f, 200, "GET", path, NULL);
+	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(o, "items"), 1), "metadata.name"), "c");
+	json_decref(o);
+}

@@ -418,6 +418,7 @@ void authz_wrote(struct call *c, int64_t rev);
 const char *authz_node_of(const struct identity *who);
 
 bool discovery_handle(struct call *c, const char *path); /* true: answered */
+bool health_handle(struct call *c, const char *path);	 /* health.c; likewise */
 
 /* openapi.c */
 bool openapi_handle(struct call *c, const char *path); /* true: answered */

@@ -91,13 +91,6 @@ int call_field_errors(struct call *c, const struct api_kind *kind, const struct 
 	const char *mode = call_query(c, "fieldValidation");
 	cleanup(strbuf_done) struct strbuf text = STRBUF_INIT;
 
-	if (mode && *mode && !streq(mode, "Strict") && !streq(mode, "Warn") && !streq(mode, "Ignore")) {
-		call_status(c, 422, "Invalid",
-			    "fieldValidation: Unsupported value: \"%s\": supported values: \"Ignore\", \"Warn\", "
-			    "\"Strict\"",
-			    mode);
-		return -1;
-	}
 	for (size_t i = 0; i < errs->n; i++) {
 		const struct api_err *e = &errs->v[i];
 

@@ -14,8 +14,6 @@
 #define SKEP_VERSION "unknown"
 #endif
 
-#define AGGREGATED_V2 "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-
 static void answer_version(struct call *c)
 {
 	struct utsname u;
@@ -29,35 +27,41 @@ static void answer_version(struct call *c)
 			    streq(u.machine, "aarch64") ? "linux/arm64" : "linux/amd64"));
 }
 
-/* kubectl asks for the aggregated form first and falls back by its Accept list. */
-static bool wants_aggregated(struct call *c)
+/*
+ * kubectl asks for the aggregated form first and falls back by its Accept list; up to 1.29 it knows the form by its
+ * beta's name only. The version asked for first; NULL: not this form.
+ */
+static const char *wants_aggregated(struct call *c)
 {
+	static const char *const versions[] = { "v2", "v2beta1" };
 	const char *accept = http_req_header(c->req, "accept"), *p = accept;
 
 	while (p && (p = strstr(p, "as=APIGroupDiscoveryList"))) {
-		const char *start = p, *end = p + strcspn(p, ",");
+		const char *start = p, *end = p + strcspn(p, ","), *v;
 		cleanup(free) char *range = NULL;
 
 		while (start > accept && start[-1] != ',')
 			start--;
 		range = strndup(start, (size_t)(end - start));
-		if (range && strstr(range, "application/json") && strstr(range, "g=apidiscovery.k8s.io")) {
-			const char *v = strstr(range, "v=v2");
-
-			if (v && (v[4] == ';' || v[4] == '\0' || v[4] == ' '))
-				return true;
-		}
+		v = range ? strstr(range, "v=v2") : NULL;
+		for (size_t i = 0; v && i < 2; i++)
+			if (strcspn(v + 2, "; ") == strlen(versions[i]) && str_starts(v + 2, versions[i]) &&
+			    strstr(range, "application/json") && strstr(range, "g=apidiscovery.k8s.io"))
+				return versions[i];
 		p = end;
 	}
-	return false;
+	return NULL;
 }
 
-static void answer_aggregated(struct call *c, bool core)
+static void answer_aggregated(struct call *c, bool core, const char *version)
 {
 	cleanup(free) char *text = NULL;
 	json_t *v = api_discovery_aggregated(&c->s->kinds, core);
+	char name[64], type[128];
 
-	if (v)
+	snprintf(name, sizeof(name), "apidiscovery.k8s.io/%s", version);
+	snprintf(type, sizeof(type), "application/json;g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList", version);
+	if (v && json_object_set_new(v, "apiVersion", json_string(name)) == 0)
 		text = json_dumps(v, JSON_COMPACT);
 	json_decref(v);
 	if (!text) {
@@ -65,7 +69,7 @@ static void answer_aggregated(struct call *c, bool core)
 		return;
 	}
 	http_add_header(c->req, "Vary", "Accept");
-	call_bytes(c, 200, AGGREGATED_V2, text, strlen(text));
+	call_bytes(c, 200, type, text, strlen(text));
 }
 
 static void answer_or_404(struct call *c, json_t *v)
@@ -78,8 +82,10 @@ static void answer_or_404(struct call *c, json_t *v)
 
 static bool api_versions(struct call *c)
 {
-	if (wants_aggregated(c))
-		answer_aggregated(c, true);
+	const char *version = wants_aggregated(c);
+
+	if (version)
+		answer_aggregated(c, true, version);
 	else
 		answer_or_404(c, api_discovery_versions(c->s->config.advertise ? c->s->config.advertise : ""));
 	return true;
@@ -87,8 +93,10 @@ static bool api_versions(struct call *c)
 
 static bool api_groups(struct call *c)
 {
-	if (wants_aggregated(c))
-		answer_aggregated(c, false);
+	const char *version = wants_aggregated(c);
+
+	if (version)
+		answer_aggregated(c, false, version);
 	else
 		answer_or_404(c, api_discovery_groups(&c->s->kinds));
 	return true;
@@ -111,30 +119,6 @@ static json_t *one_group(struct call *c, const char *name)
 	return ret;
 }
 
-static bool health(struct call *c, const char *path)
-{
-	struct apiserver *s = c->s;
-	bool live = str_starts(path, "/livez"), ready = s->loaded && s->store_ok && s->bootstrapped && !s->stopping;
-	cleanup(strbuf_done) struct strbuf out = STRBUF_INIT;
-
-	if (!live && !str_starts(path, "/readyz") && !str_starts(path, "/healthz"))
-		return false;
-	if (live || ready) {
-		if (http_req_query(c->req, "verbose"))
-			strbuf_addf(&out, "[+]ping ok\n[+]store ok\n[+]cache ok\n%s check passed\n", path + 1);
-		else
-			strbuf_adds(&out, "ok");
-		call_bytes(c, 200, "text/plain; charset=utf-8", out.buf, out.len);
-		return true;
-	}
-	strbuf_addf(&out, "[+]ping ok\n[%c]store %s%s\n[%c]cache %s\n[%c]bootstrap %s\n%s check failed\n",
-		    s->store_ok ? '+' : '-', s->store_ok ? "ok" : "failed: ", s->store_ok ? "" : s->store_error,
-		    s->loaded ? '+' : '-', s->loaded ? "ok" : "not yet filled", s->bootstrapped ? '+' : '-',
-		    s->bootstrapped ? "ok" : "not finished", path + 1);
-	call_bytes(c, 503, "text/plain; charset=utf-8", out.buf, out.len);
-	return true;
-}
-
 bool discovery_handle(struct call *c, const char *path)
 {
 	char a[128], b[32];
@@ -155,7 +139,7 @@ bool discovery_handle(struct call *c, const char *path)
 		call_bytes(c, 200, "text/plain; version=0.0.4; charset=utf-8", out.buf, out.len);
 		return true;
 	}
-	if (health(c, path))
+	if (health_handle(c, path))
 		return true;
 	if (str_starts(path, "/openapi"))
 		return openapi_handle(c, path);

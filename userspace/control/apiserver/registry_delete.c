@@ -5,6 +5,7 @@
  * (deletion_finished()).
  */
 #include "apiserver-internal.h"
+#include "options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ bool deletion_finished(const struct api_kind *kind, const json_t *obj)
 static int read_policy(struct call *c, const char *text, struct delete_options *ret)
 {
 	static const char *const known[] = { "Background", "Foreground", "Orphan" };
+	char why[200];
 
 	if (!text || !*text)
 		return 0;
@@ -44,17 +46,17 @@ static int read_policy(struct call *c, const char *text, struct delete_options *
 			ret->policy = known[i];
 			return 0;
 		}
-	call_status(c, 422, "Invalid",
-		    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"%.64s\": "
-		    "supported values: \"Background\", \"Foreground\", \"Orphan\"",
-		    text);
-	return -1;
+	snprintf(why, sizeof(why),
+		 "Unsupported value: \"%.64s\": supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"",
+		 text);
+	return options_refuse(c, API_C_NOT_SUPPORTED, "propagationPolicy", why);
 }
 
 int delete_options_from(struct call *c, const json_t *body, struct delete_options *ret)
 {
 	const json_t *v;
 	const char *text;
+	size_t i;
 
 	if (!json_is_object(body)) {
 		call_status(c, 400, "BadRequest", "the body is not a DeleteOptions object");
@@ -68,28 +70,32 @@ int delete_options_from(struct call *c, const json_t *body, struct delete_option
 	}
 	v = json_object_get(body, "gracePeriodSeconds");
 	if (v && !json_is_null(v)) {
-		if (!json_is_integer(v) || json_integer_value(v) < 0) {
-			call_status(
-				c, 422, "Invalid",
-				"DeleteOptions.meta.k8s.io \"\" is invalid: gracePeriodSeconds: Invalid value: must "
-				"be a whole number, not negative");
+		if (!json_is_integer(v)) {
+			call_status(c, 400, "BadRequest",
+				    "DeleteOptions in version \"v1\" cannot be handled as a DeleteOptions: "
+				    "gracePeriodSeconds: must be a whole number");
 			return -1;
 		}
 		ret->has_grace = true;
-		ret->grace_s = json_integer_value(v);
+		ret->grace_s = json_integer_value(v) < 0 ? 1 : json_integer_value(v); /* as in Kubernetes */
 	}
 	if (read_policy(c, api_get_str(body, "propagationPolicy"), ret) < 0)
 		return -1;
-	if (!ret->policy && json_is_true(json_object_get(body, "orphanDependents")))
-		ret->policy = "Orphan";
+	v = json_object_get(body, "orphanDependents");
+	if (json_is_boolean(v) && ret->policy)
+		return options_refuse(c, API_C_INVALID, "propagationPolicy",
+				      "Invalid value: orphanDependents and deletionPropagation cannot be both set");
+	if (json_is_boolean(v))
+		ret->policy = json_is_true(v) ? "Orphan" : "Background";
 	text = api_get_str(body, "preconditions.uid");
 	if (text)
 		snprintf(ret->uid, sizeof(ret->uid), "%s", text);
 	text = api_get_str(body, "preconditions.resourceVersion");
 	if (text && *text && str_to_i64(text, 1, INT64_MAX, &ret->rev) < 0)
 		ret->rev = -1; /* never matches */
-	if (json_array_size(json_object_get(body, "dryRun")))
-		c->dry_run = true;
+	json_array_foreach (json_object_get(body, "dryRun"), i, v)
+		if (options_dry_run(c, json_string_value(v)) < 0)
+			return -1;
 	return 0;
 }
 
@@ -188,9 +194,19 @@ static void mark_deleted(json_t *obj, int64_t at_ms, int64_t grace_s)
 /* What Kubernetes answers when the object is gone at once: most kinds a Status, few the object. */
 static void reply_gone(struct call *c)
 {
-	static const char *const with_object[] = { "pods", "services", "serviceaccounts" };
+	static const char *const with_object[] = { "pods",
+						   "services",
+						   "serviceaccounts",
+						   "podtemplates",
+						   "resourcequotas",
+						   "persistentvolumes",
+						   "storageclasses",
+						   "volumeattachments",
+						   "csinodes",
+						   "persistentvolumeclaims",
+						   "csidrivers" };
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; !c->res->custom && i < sizeof(with_object) / sizeof(with_object[0]); i++)
 		if (streq(c->res->kind->plural, with_object[i]))
 			return;
 	c->reply = json_pack("{s:s,s:s,s:{},s:s,s:{s:s,s:s?,s:s,s:s?}}", "kind", "Status", "apiVersion", "v1",

@@ -6,6 +6,7 @@
  */
 #include "apiserver-internal.h"
 #include "continue_token.h"
+#include "options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -270,37 +271,12 @@ void registry_list(struct call *c)
 	int64_t rev, n = 0;
 	bool zero;
 
-	if (call_selectors(c) < 0 || call_resource_version(c, &rev, &zero) < 0)
+	if (options_check_list(c) < 0 || call_selectors(c) < 0 || call_resource_version(c, &rev, &zero) < 0)
 		return;
 	if (limit && *limit && str_to_i64(limit, 0, INT32_MAX, &n) < 0) {
 		call_status(c, 400, "BadRequest", "limit: Invalid value: \"%.64s\": must be a number of objects",
 			    limit);
 		return;
-	}
-	if (match && *match) {
-		if (cont && *cont) {
-			call_invalid1(c, API_C_FORBIDDEN, "resourceVersionMatch",
-				      "Forbidden: resourceVersionMatch is forbidden when continue is provided");
-			return;
-		}
-		if (!rv || !*rv) {
-			call_invalid1(
-				c, API_C_FORBIDDEN, "resourceVersionMatch",
-				"Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided");
-			return;
-		}
-		if (!streq(match, "Exact") && !streq(match, "NotOlderThan")) {
-			call_invalid1(c, API_C_NOT_SUPPORTED, "resourceVersionMatch",
-				      "Unsupported value: \"%.64s\": supported values: \"Exact\", \"NotOlderThan\"",
-				      match);
-			return;
-		}
-		if (streq(match, "Exact") && zero) {
-			call_invalid1(
-				c, API_C_FORBIDDEN, "resourceVersionMatch",
-				"Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"");
-			return;
-		}
 	}
 	l = calloc(1, sizeof(*l));
 	if (!l) {
@@ -330,7 +306,8 @@ void registry_list(struct call *c)
 			cache_wait_fresh(c, list_cache);
 		return;
 	}
-	if (streq(match, "Exact")) {
+	/* Without a match, the first page at a revision is that revision's: the pages that follow are, too. */
+	if (streq(match, "Exact") || (rev && l->limit && (!match || !*match))) {
 		l->rev = rev;
 		/* A revision that has not come yet is waited for like any other. */
 		cache_wait(c, rev, NOT_OLDER_TIMEOUT_MS, list_store);

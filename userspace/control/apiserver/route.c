@@ -13,6 +13,7 @@
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 #include "authn.h"
+#include "options.h"
 
 #define LOAD_TIMEOUT_MS 5000
 #define MAX_CALLS	20000 /* in flight, watches included */
@@ -331,8 +332,6 @@ static void when_loaded(struct call *c)
 /* They may, and there is such a thing or not. */
 static void route_found(struct call *c)
 {
-	const char *dry = call_query(c, "dryRun");
-
 	if (!c->res || (c->ns[0] && !c->res->kind->namespaced && !streq(c->resource, "namespaces"))) {
 		c->res = NULL;
 		call_status(c, 404, "NotFound", "the server could not find the requested resource");
@@ -342,12 +341,7 @@ static void route_found(struct call *c)
 		c->ns = "";
 	if (call_negotiate(c) < 0)
 		return;
-	if (dry && *dry && !streq(dry, "All")) {
-		call_status(c, 422, "Invalid", "dryRun: Unsupported value: \"%.100s\": supported values: \"All\"", dry);
-		return;
-	}
-	c->dry_run = dry && *dry;
-	if (managed_check_manager(c) < 0)
+	if (options_check_write(c) < 0 || managed_check_manager(c) < 0)
 		return;
 	crd_warn(c);
 	cache_wait(c, 0, LOAD_TIMEOUT_MS, when_loaded);

@@ -6,6 +6,7 @@
  * bytes shared by all watchers.
  */
 #include "apiserver-internal.h"
+#include "options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -63,18 +64,10 @@ void registry_watch(struct call *c)
 	int64_t rev;
 	bool zero;
 
-	if (call_selectors(c) < 0 || call_resource_version(c, &rev, &zero) < 0)
+	if (options_check_list(c) < 0 || call_selectors(c) < 0 || call_resource_version(c, &rev, &zero) < 0)
 		return;
 	c->want_rev = rev;
 	if (call_query_true(c, "sendInitialEvents")) {
-		const char *match = call_query(c, "resourceVersionMatch");
-
-		if (!streq(match, "NotOlderThan")) {
-			call_invalid1(
-				c, API_C_FORBIDDEN, "resourceVersionMatch",
-				"Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-			return;
-		}
 		if (rev)
 			cache_wait(c, rev, 3000, watch_start);
 		else if (zero)

@@ -10,7 +10,21 @@
 
 static const char *const all_verbs[] = { "create", "delete", "deletecollection", "get", "list", "patch", "update",
 					 "watch",  NULL };
+static const char *const one_by_one_verbs[] = { "create", "delete", "get", "list", "patch", "update", "watch", NULL };
 static const char *const review_verbs[] = { "create", NULL };
+
+static const char *const *verbs_of(const struct api_kind *k)
+{
+	if (!k->group[0] && streq(k->plural, "namespaces"))
+		return one_by_one_verbs;
+	return k->review ? review_verbs : all_verbs;
+}
+
+/* pods/binding has an address of its own, too. */
+static bool is_core_v1(const char *group, const char *version)
+{
+	return !group[0] && streq(version, "v1");
+}
 
 /* A subresource: the kind it speaks, and its verbs. */
 struct sub {
@@ -100,7 +114,7 @@ json_t *api_discovery_groups(const struct api_kinds *kinds)
 static json_t *resource(const struct api_kind *k)
 {
 	json_t *r = json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", k->plural, "singularName", k->singular, "namespaced",
-			      k->namespaced, "kind", k->kind, "verbs", strings(k->review ? review_verbs : all_verbs));
+			      k->namespaced, "kind", k->kind, "verbs", strings(verbs_of(k)));
 
 	if (k->short_names && k->short_names[0])
 		json_object_set_new(r, "shortNames", strings(k->short_names));
@@ -145,6 +159,10 @@ json_t *api_discovery_resources(const struct api_kinds *kinds, const char *group
 		json_decref(resources);
 		return NULL;
 	}
+	if (is_core_v1(group, version))
+		json_array_append_new(resources,
+				      json_pack("{s:s,s:s,s:b,s:s,s:o}", "name", "bindings", "singularName", "binding",
+						"namespaced", 1, "kind", "Binding", "verbs", strings(review_verbs)));
 	snprintf(gv, sizeof(gv), "%s%s%s", group, group[0] ? "/" : "", version);
 	return json_pack("{s:s,s:s,s:s,s:o}", "kind", "APIResourceList", "apiVersion", "v1", "groupVersion", gv,
 			 "resources", resources);
@@ -161,7 +179,7 @@ static json_t *aggregated_resource(const struct api_kind *k)
 	json_t *r = json_pack("{s:s,s:o,s:s,s:s,s:o,s:o}", "resource", k->plural, "responseKind",
 			      response_kind(k->group, k->version, k->kind), "scope",
 			      k->namespaced ? "Namespaced" : "Cluster", "singularResource", k->singular, "verbs",
-			      strings(k->review ? review_verbs : all_verbs), "shortNames", strings(k->short_names));
+			      strings(verbs_of(k)), "shortNames", strings(k->short_names));
 
 	if (k->categories && k->categories[0])
 		json_object_set_new(r, "categories", strings(k->categories));
@@ -198,6 +216,11 @@ static void add_aggregated(void *arg, const struct api_kind *first)
 	for (i = 0; i < a->kinds.n; i++)
 		if (streq(a->kinds.v[i]->group, first->group) && streq(a->kinds.v[i]->version, first->version))
 			json_array_append_new(resources, aggregated_resource(a->kinds.v[i]));
+	if (is_core_v1(first->group, first->version))
+		json_array_append_new(resources, json_pack("{s:s,s:o,s:s,s:s,s:o,s:[]}", "resource", "bindings",
+							   "responseKind", response_kind("", "v1", "Binding"), "scope",
+							   "Namespaced", "singularResource", "binding", "verbs",
+							   strings(review_verbs), "shortNames"));
 	version = json_pack("{s:s,s:o,s:s}", "version", first->version, "resources", resources, "freshness", "Current");
 	json_array_foreach (a->items, i, item)
 		if (streq(api_get_str(item, "metadata.name"), first->group))
