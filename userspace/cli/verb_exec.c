@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@
 #include "cli.h"
 #include "io/ws.h"
 
-enum { CH_STDIN, CH_STDOUT, CH_STDERR, CH_ERROR, CH_RESIZE, CH_CLOSE = 255, MAX_PENDING = 1 << 20 };
+enum { CH_STDIN, CH_STDOUT, CH_STDERR, CH_ERROR, CH_RESIZE, CH_CLOSE = 255 };
+enum { HIGH_WATER = 1 << 20, LOW_WATER = 256 << 10 };
 
 struct exec {
 	struct cli cli;
@@ -30,9 +32,10 @@ struct exec {
 	bool stdin_, tty, done;
 	int exit_code;
 	struct loop_io in;
+	struct loop_timer file;
 	struct loop_signal winch;
 	struct termios saved;
-	bool raw, in_added;
+	bool raw;
 };
 
 static void restore_terminal(struct exec *x)
@@ -67,6 +70,21 @@ static void resized(struct loop_signal *s, int sig)
 		send_size(s->arg);
 }
 
+/* Standard input is read while there is room for it on the way. */
+static void watch_input(struct exec *x);
+
+static void unwatch_input(struct exec *x)
+{
+	loop_io_del(&x->in);
+	loop_timer_cancel(&x->file);
+}
+
+static void drained(struct http_upgrade *u, void *arg)
+{
+	(void)u;
+	watch_input(arg);
+}
+
 static void input(struct loop_io *io, uint32_t events)
 {
 	static const unsigned char close_stdin = CH_STDIN;
@@ -75,32 +93,41 @@ static void input(struct loop_io *io, uint32_t events)
 	ssize_t n;
 
 	(void)events;
-	if (http_upgrade_pending(x->up) > MAX_PENDING)
-		return; /* level-triggered: asked again once there is room */
 	n = read(STDIN_FILENO, buf, sizeof(buf));
 	if (n > 0) {
 		ws_send_channel(x->ws, CH_STDIN, buf, (size_t)n);
 	} else if (!n || (errno != EAGAIN && errno != EINTR)) {
-		loop_io_del(io);
-		x->in_added = false;
+		unwatch_input(x);
 		ws_send_channel(x->ws, CH_CLOSE, &close_stdin, 1);
+		return;
+	}
+	if (http_upgrade_pending(x->up) > HIGH_WATER) {
+		unwatch_input(x);
+		http_upgrade_on_drain(x->up, LOW_WATER, drained);
 	}
 }
 
 /*
- * A regular file cannot be watched by epoll: it is always ready, so it is read whole, piece by piece, between other
- * events.
+ * A regular file cannot be watched by epoll: it is always ready, so it is read piece by piece, between other events.
  */
-static void read_file(void *arg)
+static void read_file(struct loop_timer *t)
 {
-	struct exec *x = arg;
+	struct exec *x = t->arg;
 
 	if (x->done || !x->ws)
 		return;
-	x->in_added = true;
+	(void)loop_timer_set(x->cli.loop, &x->file, 0);
 	input(&x->in, EPOLLIN);
-	if (x->in_added)
-		loop_post(x->cli.loop, read_file, x);
+}
+
+static void watch_input(struct exec *x)
+{
+	x->in.fn = input;
+	x->in.arg = x;
+	x->file.fn = read_file;
+	x->file.arg = x;
+	if (loop_io_add(x->cli.loop, &x->in, STDIN_FILENO, EPOLLIN) < 0)
+		(void)loop_timer_set(x->cli.loop, &x->file, 0);
 }
 
 static void status_message(struct exec *x, const char *text, size_t len)
@@ -130,7 +157,9 @@ static void write_out(struct exec *x, int fd, const unsigned char *p, size_t n)
 	while (n) {
 		ssize_t w = write(fd, p, n);
 
-		if (w < 0 && errno == EINTR)
+		if (w < 0 && errno == EAGAIN) /* whoever gave us the descriptor made it non-blocking */
+			(void)poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
+		if (w < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (w < 0) {
 			finish(x, CLI_FAILED);
@@ -193,13 +222,8 @@ static void opened(struct http_upgrade *u, void *arg, const char *head)
 		x->raw = !tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
 		send_size(x);
 	}
-	if (!x->stdin_)
-		return;
-	x->in.fn = input;
-	x->in.arg = x;
-	x->in_added = !loop_io_add(x->cli.loop, &x->in, STDIN_FILENO, EPOLLIN);
-	if (!x->in_added)
-		loop_post(x->cli.loop, read_file, x);
+	if (x->stdin_)
+		watch_input(x);
 }
 
 static void received(struct http_upgrade *u, void *arg, const void *data, size_t len)
@@ -218,6 +242,7 @@ static void closed(struct http_upgrade *u, void *arg, int status, const char *te
 
 	(void)u;
 	x->up = NULL;
+	unwatch_input(x);
 	if (x->done)
 		return;
 	restore_terminal(x);
@@ -308,7 +333,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 		if (loop_run_once(x.cli.loop, -1) < 0)
 			finish(&x, CLI_FAILED);
 	restore_terminal(&x);
-	loop_io_del(&x.in);
+	unwatch_input(&x);
 	loop_signal_del(&x.winch);
 	if (x.up)
 		http_upgrade_close(x.up);

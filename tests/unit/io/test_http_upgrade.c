@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/strbuf.h"
 #include "io/http_client.h"
@@ -16,6 +17,8 @@ struct seen {
 	int opened, closed, status;
 	struct strbuf data;
 	char text[1024];
+	size_t at_drain;
+	int drained;
 	bool garbage, no_text, close_in_open, free_client_in_data;
 	struct http_client *client;
 };
@@ -96,6 +99,14 @@ static void turn(void)
 	cr_assert_eq(loop_run_once(loop, 10000), 0);
 }
 
+static void on_drain(struct http_upgrade *u, void *arg)
+{
+	struct seen *s = arg;
+
+	s->drained++;
+	s->at_drain = http_upgrade_pending(u);
+}
+
 /* Opens, sends more than socket buffers hold while paused, gets it back, ends by the peer. */
 static void echo_much(struct http_client *c)
 {
@@ -111,11 +122,14 @@ static void echo_much(struct http_client *c)
 	http_upgrade_pause(u, true);
 	cr_assert_eq(http_upgrade_write(u, big, n), 0);
 	cr_assert_eq(http_upgrade_pending(u), n);
+	http_upgrade_on_drain(u, n / 8, on_drain);
 	while (http_upgrade_pending(u) == n)
 		turn();
 	http_upgrade_pause(u, false);
 	while (s.data.len < n + 5)
 		turn();
+	cr_assert_eq(s.drained, 1);
+	cr_assert(s.at_drain <= n / 8);
 	cr_assert_eq(memcmp(s.data.buf, "early", 5), 0);
 	cr_assert_eq(memcmp(s.data.buf + 5, big, n), 0);
 	cr_assert_eq(http_upgrade_write(u, "!", 1), 0);
@@ -136,6 +150,39 @@ Test(http_upgrade, carries_bytes_both_ways)
 	c = client_new(&(struct http_client_config){ .base_url = p.url });
 	echo_much(c);
 	http_client_free(c);
+	peer_stop(&p);
+}
+
+Test(http_upgrade, rests_when_the_peer_resets_a_paused_connection)
+{
+	struct peer p;
+	struct http_client *c;
+	struct http_upgrade *u;
+	static char much[100000] = "!";
+	struct seen s = { 0 };
+	int64_t start_ms;
+
+	peer_start(&p, NULL);
+	c = client_new(&(struct http_client_config){ .base_url = p.url });
+	u = start(c, "/upgrade", &s);
+	while (!s.data.len)
+		turn();
+	http_upgrade_pause(u, true);
+	/* The peer reads 64 KiB at most, sees the '!' and closes with the rest unread: that is a reset. */
+	cr_assert_eq(http_upgrade_write(u, much, sizeof(much)), 0);
+	while (!s.closed && http_upgrade_pending(u))
+		turn();
+	/* Not by the clock, but by what a loop that spins could never take. */
+	start_ms = clock_mono_ms();
+	for (int i = 0; i < 20; i++)
+		(void)loop_run_once(loop, 10);
+	cr_assert(clock_mono_ms() - start_ms >= 100);
+	if (!s.closed)
+		http_upgrade_pause(u, false);
+	while (!s.closed)
+		turn();
+	http_client_free(c);
+	strbuf_done(&s.data);
 	peer_stop(&p);
 }
 

@@ -19,7 +19,6 @@
 
 #define HIGH_WATER    (512u << 10)
 #define LOW_WATER     (128u << 10)
-#define RECHECK_MS    10   /* the upgrade does not tell when it has drained */
 #define CLOSE_WAIT_MS 1000 /* for the client's close frame */
 #define MESSAGE_MAX   (1u << 20)
 #define TUNNEL	      "SPDY/3.1+portforward.k8s.io"
@@ -40,12 +39,11 @@ struct stream {
 	struct http_client *client;
 	struct http_upgrade *up;
 	bool client_paused, node_paused;
-	struct loop_timer recheck, end;
+	struct loop_timer end;
 };
 
 static void stream_free(struct stream *st)
 {
-	loop_timer_cancel(&st->recheck);
 	loop_timer_cancel(&st->end);
 	if (st->up)
 		http_upgrade_close(TAKE(st->up));
@@ -87,14 +85,11 @@ static void end(struct stream *st, int code, const char *why)
 
 /* --- back-pressure ------------------------------------------------------------------------------------------------ */
 
-static void on_recheck(struct loop_timer *t)
+static void on_node_drain(struct http_upgrade *u, void *arg)
 {
-	struct stream *st = t->arg;
+	struct stream *st = arg;
 
-	if (st->up && http_upgrade_pending(st->up) > LOW_WATER) {
-		(void)loop_timer_set(st->s->loop, &st->recheck, RECHECK_MS);
-		return;
-	}
+	(void)u;
 	st->client_paused = false;
 	http_hijack_pause(st->req, false);
 }
@@ -105,7 +100,7 @@ static void to_node_done(struct stream *st)
 		return;
 	st->client_paused = true;
 	http_hijack_pause(st->req, true);
-	(void)loop_timer_set(st->s->loop, &st->recheck, RECHECK_MS);
+	http_upgrade_on_drain(st->up, LOW_WATER, on_node_drain);
 }
 
 static void on_drain(struct http_req *req, void *data)
@@ -487,8 +482,6 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 	st->use[CH_STDERR] = flag(req, "error") && !tty;
 	st->use[CH_ERROR] = true;
 	st->use[CH_RESIZE] = tty;
-	st->recheck.fn = on_recheck;
-	st->recheck.arg = st;
 	st->end.fn = on_end;
 	st->end.arg = st;
 	http_req_set_data(req, st, on_client_gone_early);

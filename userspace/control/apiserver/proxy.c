@@ -17,7 +17,6 @@
 #define AGENT_PORT 10250
 #define HIGH_WATER (512u << 10)
 #define LOW_WATER  (128u << 10)
-#define RECHECK_MS 10
 
 struct proxy {
 	struct call *c;
@@ -28,7 +27,6 @@ struct proxy {
 	bool streaming, hijacked, paused_client;
 	struct strbuf refusal;
 	char *content_type;
-	struct loop_timer recheck;
 };
 
 static void proxy_closed(struct call *c);
@@ -39,7 +37,6 @@ static void proxy_free(struct call *c)
 
 	if (!p)
 		return;
-	loop_timer_cancel(&p->recheck);
 	if (p->log)
 		http_call_cancel(TAKE(p->log));
 	if (p->up)
@@ -343,19 +340,14 @@ void proxy_node(struct call *c)
 
 /* --- upgraded connections ----------------------------------------------------------------------------------------- */
 
-/* From the client to the node. The upgrade has no drain callback: look again soon. */
-static void on_recheck(struct loop_timer *timer)
+static void node_drained(struct http_upgrade *u, void *arg)
 {
-	struct proxy *p = timer->arg;
+	struct proxy *p = arg;
 
-	if (!p->up || !p->c->req)
-		return;
-	if (http_upgrade_pending(p->up) > LOW_WATER) {
-		(void)loop_timer_set(p->c->s->loop, timer, RECHECK_MS);
-		return;
-	}
+	(void)u;
 	p->paused_client = false;
-	http_hijack_pause(p->c->req, false);
+	if (p->c->req)
+		http_hijack_pause(p->c->req, false);
 }
 
 static void from_client(struct http_req *req, void *data, const void *bytes, size_t len)
@@ -372,9 +364,7 @@ static void from_client(struct http_req *req, void *data, const void *bytes, siz
 	if (!p->paused_client && http_upgrade_pending(p->up) > HIGH_WATER) {
 		p->paused_client = true;
 		http_hijack_pause(req, true);
-		p->recheck.fn = on_recheck;
-		p->recheck.arg = p;
-		(void)loop_timer_set(c->s->loop, &p->recheck, RECHECK_MS);
+		http_upgrade_on_drain(p->up, LOW_WATER, node_drained);
 	}
 }
 

@@ -110,6 +110,11 @@ struct http_upgrade *http_upgrade_start(struct http_client *c, const char *metho
 int http_upgrade_write(struct http_upgrade *u, const void *data, size_t len); /* queued */
 size_t http_upgrade_pending(const struct http_upgrade *u);
 void http_upgrade_pause(struct http_upgrade *u, bool pause);
+/*
+ * Back-pressure for who writes: with more than low_water bytes pending, fn is called once, from the loop, when no more
+ * than that are left; not when the connection ends before.
+ */
+void http_upgrade_on_drain(struct http_upgrade *u, size_t low_water, void (*fn)(struct http_upgrade *u, void *arg));
 void http_upgrade_close(struct http_upgrade *u); /* flush, close, free; no further callbacks */
 
 /* Percent-encodes one path segment or query value (RFC 3986 unreserved stay). free() the result. */

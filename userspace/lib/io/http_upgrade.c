@@ -33,6 +33,9 @@
 #define READS_PER_TURN	  16
 #define ANSWER_TIMEOUT_MS 30000
 #define FLUSH_TIMEOUT_MS  5000
+#define KEEPALIVE_IDLE_S  30 /* a peer whose machine vanished is noticed after about a minute */
+#define KEEPALIVE_EVERY_S 10
+#define KEEPALIVE_PROBES  3
 
 enum state { RESOLVING, CONNECTING, HANDSHAKE, HEAD, REFUSED, OPEN, CLOSING, DEAD };
 
@@ -55,6 +58,9 @@ struct http_upgrade {
 	struct addrinfo *addrs, *addr; /* addr: the one being tried */
 	int fd;
 	bool watched, paused, want_write;
+	bool hung; /* the peer has gone while paused: not watched until somebody reads again */
+	size_t low_water;
+	void (*on_drain)(struct http_upgrade *u, void *arg);
 	struct loop_io io;
 	struct loop_timer timer;
 	SSL_CTX *ctx;
@@ -201,7 +207,15 @@ static int start_connect(struct http_upgrade *u)
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	const struct sockaddr *sa = (const struct sockaddr *)&un;
 	socklen_t len = sizeof(un);
-	int one = 1;
+	const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY_S },
+		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES },
+	};
 
 	if (u->c->unix_socket) {
 		if (strlen(u->c->unix_socket) >= sizeof(un.sun_path))
@@ -214,10 +228,8 @@ static int start_connect(struct http_upgrade *u)
 	u->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (u->fd < 0)
 		return -errno;
-	if (sa->sa_family != AF_UNIX) {
-		(void)setsockopt(u->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		(void)setsockopt(u->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-	}
+	for (size_t i = 0; sa->sa_family != AF_UNIX && i < sizeof(options) / sizeof(*options); i++)
+		(void)setsockopt(u->fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
 	if (connect(u->fd, sa, len) < 0 && errno != EINPROGRESS)
 		return -errno;
 	u->state = CONNECTING;
@@ -369,6 +381,8 @@ static ssize_t transport_write(struct http_upgrade *u, const void *data, size_t 
 
 static void pump_out(struct http_upgrade *u)
 {
+	void (*drained)(struct http_upgrade * u, void *arg) = u->on_drain;
+
 	while (u->out_off < u->out.len) {
 		ssize_t n = transport_write(u, u->out.buf + u->out_off, u->out.len - u->out_off);
 
@@ -388,6 +402,10 @@ static void pump_out(struct http_upgrade *u)
 	} else if (u->out_off > u->out.len / 2) {
 		strbuf_drop_front(&u->out, u->out_off);
 		u->out_off = 0;
+	}
+	if (drained && u->state == OPEN && http_upgrade_pending(u) <= u->low_water) {
+		u->on_drain = NULL;
+		drained(u, u->arg);
 	}
 }
 
@@ -535,6 +553,7 @@ static void on_ready(struct loop_io *io, uint32_t events)
 		/* Reported for as long as we do not read: look again once unpaused. */
 		loop_io_del(&u->io);
 		u->watched = false;
+		u->hung = true;
 		put(u);
 		return;
 	}
@@ -573,7 +592,7 @@ static void update_events(struct http_upgrade *u)
 	uint32_t events = 0;
 	int r;
 
-	if (u->fd < 0)
+	if (u->fd < 0 || u->hung)
 		return;
 	if (u->state == CONNECTING)
 		events = EPOLLOUT;
@@ -638,7 +657,7 @@ static void put(struct http_upgrade *u)
 {
 	struct http_client *c = u->c;
 
-	if (u->depth == 1 && u->state != DEAD && (u->watched || u->state == CONNECTING || u->paused))
+	if (u->depth == 1 && u->state != DEAD)
 		update_events(u);
 	if (--u->depth == 0 && u->state == DEAD)
 		upgrade_free(u);
@@ -669,8 +688,15 @@ void http_upgrade_pause(struct http_upgrade *u, bool pause)
 	if (u->paused == pause || u->state == DEAD)
 		return;
 	u->paused = pause;
-	if (!u->depth && u->fd >= 0 && u->state != RESOLVING && (u->watched || !pause))
+	u->hung &= pause;
+	if (!u->depth && u->fd >= 0)
 		update_events(u);
+}
+
+void http_upgrade_on_drain(struct http_upgrade *u, size_t low_water, void (*fn)(struct http_upgrade *u, void *arg))
+{
+	u->low_water = low_water;
+	u->on_drain = fn;
 }
 
 void http_upgrade_close(struct http_upgrade *u)
@@ -681,7 +707,7 @@ void http_upgrade_close(struct http_upgrade *u)
 		u->state = DEAD;
 	} else {
 		u->state = CLOSING;
-		u->paused = false;
+		u->paused = u->hung = false;
 		if (loop_timer_set(u->c->loop, &u->timer, FLUSH_TIMEOUT_MS) < 0)
 			u->state = DEAD;
 		else if (!u->depth)
