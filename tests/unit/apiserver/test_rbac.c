@@ -42,7 +42,9 @@ static void grant(const char *ns, const char *name, const char *kind, const char
 static bool may(const char *user, const char *group, const char *verb, const char *what, const char *ns,
 		const char *name)
 {
-	struct identity who = { .user = user, .groups = (const char *[]){ group }, .n_groups = group ? 1 : 0, .authenticated = true };
+	struct identity who = {
+		.user = user, .groups = (const char *[]){ group }, .n_groups = group ? 1 : 0, .authenticated = true
+	};
 	char api_group[64] = "", resource[64] = "", sub[64] = "";
 	const char *dot = strchr(what, '.'), *slash = strchr(what, '/');
 	struct authz_request a = {

@@ -201,7 +201,8 @@ static int write_initial(struct watcher *w, struct object *o)
 	return write_frame(w, watch_frame(w->c->res, o->json, "ADDED", w->c->repr));
 }
 
-static void write_event(struct watcher *w, struct event *ev)
+/* 1 if it is one for w, 0 if not: for the metric, which is counted once for all of them. */
+static unsigned write_event(struct watcher *w, struct event *ev)
 {
 	static const char *const names[] = { "ADDED", "MODIFIED", "DELETED" };
 	bool now = ev->cur && object_matches(w->c, ev->cur), before = ev->prev && object_matches(w->c, ev->prev);
@@ -209,19 +210,25 @@ static void write_event(struct watcher *w, struct event *ev)
 	struct http_buf *b;
 
 	if (!now && !before)
-		return;
-	metric_add(w->c->s->m_events, 1, w->c->resource);
+		return 0;
 	if (w->c->repr != REPR_TABLE) {
 		b = event_encoding(w->c->res, ev, type, w->c->repr);
 		if (b)
 			(void)http_stream_write_buf(w->c->req, b);
-		return;
+		return 1;
 	}
 	b = type == WATCH_DELETED ? object_json_at(w->c->res, ev->prev, ev->rev) : http_buf_ref(ev->cur->json);
 	if (b) {
 		(void)write_table(w, b, names[type]);
 		http_buf_unref(b);
 	}
+	return 1;
+}
+
+static void count_events(const struct resource *r, unsigned n)
+{
+	if (n)
+		metric_add(r->s->m_events, n, r->kind->plural);
 }
 
 static void write_bookmark(struct watcher *w, int64_t rev, bool initial_end)
@@ -257,6 +264,7 @@ static void pump(struct watcher *w)
 {
 	struct resource *r = w->c->res;
 	struct http_req *req = w->c->req;
+	unsigned written = 0;
 
 	while (w->pos < w->n_initial) {
 		struct object *o = w->initial[w->pos];
@@ -290,7 +298,7 @@ static void pump(struct watcher *w)
 			continue;
 		if (http_stream_pending(req) > CATCH_UP_BYTES)
 			goto later;
-		write_event(w, ev);
+		written += write_event(w, ev);
 		/*
 		 * Events of one revision (none of ours has two per kind, but etcd's may) must not be split by a
 		 * pause.
@@ -300,8 +308,10 @@ static void pump(struct watcher *w)
 	}
 	w->live = true;
 	http_stream_on_drain(req, 0, NULL);
+	count_events(r, written);
 	return;
 later:
+	count_events(r, written);
 	http_stream_on_drain(req, CATCH_UP_BYTES / 4, on_drain);
 }
 
@@ -316,12 +326,15 @@ static void on_drain(struct http_req *req, void *data)
 
 void watch_dispatch(struct resource *r, struct event *ev)
 {
+	unsigned written = 0;
+
 	list_for_each_safe (pos, tmp, &r->watchers) {
 		struct watcher *w = list_entry(pos, struct watcher, link);
 
 		if (w->live && ev->rev > w->rev)
-			write_event(w, ev);
+			written += write_event(w, ev);
 	}
+	count_events(r, written);
 }
 
 static void on_timer(struct loop_timer *timer)

@@ -58,6 +58,16 @@ oom:
 	return -ENOMEM;
 }
 
+void strbuf_fit(struct strbuf *sb)
+{
+	char *p = sb->cap > sb->len + 1 ? realloc(sb->buf, sb->len + 1) : NULL;
+
+	if (p) {
+		sb->buf = p;
+		sb->cap = sb->len + 1;
+	}
+}
+
 void strbuf_add(struct strbuf *sb, const void *data, size_t len)
 {
 	if (!len || strbuf_reserve(sb, len) < 0)

@@ -34,6 +34,8 @@ void strbuf_addf(struct strbuf *sb, const char *fmt, ...) __attribute__((format(
 void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap);
 /* s as a JSON string with its quotes; invalid UTF-8 bytes become U+FFFD. */
 void strbuf_add_json(struct strbuf *sb, const char *s);
+/* Gives back what appending took in advance: of texts that are kept for long. */
+void strbuf_fit(struct strbuf *sb);
 void strbuf_drop_front(struct strbuf *sb, size_t n);
 /* Gives the heap string to the caller (free()); NULL if out of memory. The strbuf is empty afterwards. */
 char *strbuf_detach(struct strbuf *sb, size_t *ret_len);

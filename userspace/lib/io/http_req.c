@@ -142,6 +142,9 @@ static int decode_target(struct http_req *req)
 {
 	const char *path = req->target, *query;
 
+	/* Watches keep their request: not more room than is needed. */
+	if (strbuf_reserve(&req->decoded, strlen(path) + 2) < 0)
+		return 500;
 	for (const char *p = req->target; *p; p++)
 		if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == '#')
 			return 400;
@@ -176,6 +179,7 @@ int req_head_done(struct http_req *req)
 	const char *name, *value;
 	size_t at = 0;
 
+	strbuf_fit(&req->head);
 	while (pairs_next(&req->head, &at, &name, &value)) {
 		if (streq(name, ":method"))
 			req->method = value;
