@@ -316,6 +316,8 @@ int main(int argc, char **argv)
 	hot.client = calloc(1, sizeof(*hot.client));
 	if (!hot.client || !client_open(hot.client, &hot.target))
 		fail("cannot connect");
+	expect(201, "POST", "/api/v1/namespaces/default/serviceaccounts", "application/json",
+	       "{\"apiVersion\":\"v1\",\"kind\":\"ServiceAccount\",\"metadata\":{\"name\":\"default\"}}");
 	expect(201, "POST", PODS, "application/json", hot.json);
 	expect(201, "POST", "/api/v1/namespaces/default/configmaps", "application/json",
 	       "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"w\"},\"data\":{\"n\":\"999\"}}");

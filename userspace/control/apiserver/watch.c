@@ -29,7 +29,6 @@ struct watcher {
 	bool live;
 	bool bookmarks, end_mark; /* end_mark: say when the initial events are out */
 	bool table_columns_sent;
-	struct loop_timer timer;
 	int64_t ends_ms, bookmark_ms;
 };
 
@@ -47,7 +46,7 @@ static void watcher_free(struct call *c)
 	for (size_t i = w->pos; i < w->n_initial; i++)
 		object_unref(w->initial[i]);
 	free(w->initial);
-	loop_timer_cancel(&w->timer);
+	loop_timer_cancel(&c->wait_timer);
 	list_remove(&w->link);
 	c->res->n_watchers--;
 	metric_set(c->s->m_watchers, (double)c->res->n_watchers, c->resource);
@@ -120,8 +119,8 @@ static void watch_start(struct call *c)
 		return;
 	}
 	w->c = c;
-	w->timer.fn = on_timer;
-	w->timer.arg = w;
+	c->wait_timer.fn = on_timer; /* nothing is waited for any more */
+	c->wait_timer.arg = w;
 	w->bookmarks = call_query_true(c, "allowWatchBookmarks");
 	w->end_mark = w->bookmarks && call_query_true(c, "sendInitialEvents");
 	c->data = w;
@@ -142,7 +141,7 @@ static void watch_start(struct call *c)
 	call_started_stream(c, 200);
 	if (http_stream_start(c->req, 200, c->wants_protobuf ? PROTOBUF_TYPE ";stream=watch" : "application/json") < 0)
 		return; /* on_close follows */
-	(void)loop_timer_set(c->s->loop, &w->timer,
+	(void)loop_timer_set(c->s->loop, &c->wait_timer,
 			     (w->bookmarks && w->bookmark_ms < w->ends_ms ? w->bookmark_ms : w->ends_ms) -
 				     clock_mono_ms());
 	pump(w);
@@ -256,7 +255,7 @@ static void end(struct watcher *w)
 	http_stream_end(w->c->req); /* on_close follows */
 	w->live = false;
 	list_remove(&w->link);
-	loop_timer_cancel(&w->timer);
+	loop_timer_cancel(&w->c->wait_timer);
 }
 
 /* Stages 1 and 2, as far as the connection takes it now. */
@@ -278,6 +277,9 @@ static void pump(struct watcher *w)
 		}
 		object_unref(o);
 	}
+	free(w->initial);
+	w->initial = NULL;
+	w->n_initial = w->pos = 0;
 	if (w->end_mark) {
 		w->end_mark = false;
 		write_bookmark(w, w->rev, true);

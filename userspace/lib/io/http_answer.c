@@ -162,6 +162,7 @@ int http_stream_start(struct http_req *req, int status, const char *content_type
 		return -EPIPE;
 	req->state = REQ_STREAMING;
 	answer(req, status, content_type, -1, NULL);
+	strbuf_done(&req->extra); /* sent; a watch may last for hours */
 	/* Without a body it is over: a producer that writes until enough is pending would write for ever. */
 	if (req->head_only)
 		req->state = REQ_DONE;
