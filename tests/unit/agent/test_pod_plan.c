@@ -117,6 +117,36 @@ Test(pod_plan, init_containers_one_after_the_other)
 	cr_assert_str_eq(planned(&v), "");
 }
 
+Test(pod_plan, ephemeral_containers_start_once_and_hold_nothing_up)
+{
+	struct ctr_view debug = none;
+	struct ctr_view c[] = { as_init(running), none, none };
+	struct pod_view v = { .n = 3, .ctrs = c, .sandbox = SANDBOX_READY, .restart = RESTART_ALWAYS };
+
+	debug.ephemeral = true;
+	c[2] = debug;
+	cr_assert_str_eq(planned(&v), "S2", "beside an init container");
+	/* It has ended, or the runtime has forgotten it: not again. */
+	c[0] = as_init(exited(0, 10, 0));
+	c[1] = running;
+	c[2] = exited(1, 1000000, 0);
+	c[2].ephemeral = true;
+	cr_assert_str_eq(planned(&v), "");
+	c[2] = debug;
+	c[2].spent = true;
+	cr_assert_str_eq(planned(&v), "");
+	/* The pod ends without it, and takes it along. */
+	v.restart = RESTART_NEVER;
+	c[1] = exited(0, 10, 0);
+	c[2] = running;
+	c[2].ephemeral = true;
+	cr_assert_str_eq(planned(&v), "K2=s");
+	/* Running alone it says nothing about init containers. */
+	c[0] = as_init(none);
+	c[1] = none;
+	cr_assert_str_eq(planned(&v), "S0");
+}
+
 Test(pod_plan, restarts_by_policy_and_backoff)
 {
 	static const struct {

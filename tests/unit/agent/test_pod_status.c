@@ -7,12 +7,13 @@
 
 #define NOW 1795400000000
 
-static struct api_container specs[3] = { { .name = "i", .image = "img:1" },
+static struct api_container specs[4] = { { .name = "i", .image = "img:1" },
 					 { .name = "a", .image = "img:1" },
-					 { .name = "b", .image = "img:1" } };
+					 { .name = "b", .image = "img:1" },
+					 { .name = "debug", .image = "img:1" } };
 static struct api_pod obj;
 static struct pods pods;
-static struct pod_ctr ctrs[3];
+static struct pod_ctr ctrs[4], *order[4];
 static struct pod pod;
 
 static void setup(void)
@@ -34,10 +35,12 @@ static void setup(void)
 	pod.name = "p";
 	pod.start_ms = NOW - 5000;
 	pod.n_init = 1;
-	pod.n_ctrs = 3;
-	pod.ctrs = ctrs;
-	for (size_t i = 0; i < 3; i++)
+	pod.n_fixed = pod.n_ctrs = 3;
+	pod.ctrs = order;
+	for (size_t i = 0; i < 4; i++) {
 		ctrs[i] = (struct pod_ctr){ .pod = &pod, .spec = &specs[i], .index = i };
+		order[i] = &ctrs[i];
+	}
 }
 
 TestSuite(pod_status, .init = setup);
@@ -198,5 +201,34 @@ Test(pod_status, ends)
 	cr_assert_str_eq(api_get_str(s, "phase"), "Failed");
 	cr_assert_str_eq(api_get_str(s, "reason"), "OutOfcpu");
 	cr_assert_str_eq(condition(s, "Ready", "reason"), "PodFailed");
+	json_decref(s);
+}
+
+Test(pod_status, an_ephemeral_container_counts_for_nothing)
+{
+	json_t *s, *e;
+
+	pod.n_ctrs = 4;
+	is(0, CTR_EXITED, 0);
+	is(1, CTR_RUNNING, 0);
+	is(2, CTR_RUNNING, 0);
+	is(3, CTR_EXITED, 1);
+	pod.sandbox = SANDBOX_READY;
+	s = pod_status(&pod, NOW);
+	cr_assert_str_eq(api_get_str(s, "phase"), "Running");
+	cr_assert_str_eq(condition(s, "Ready", "status"), "True");
+	cr_assert_eq(json_array_size(json_object_get(s, "containerStatuses")), 2);
+	cr_assert_eq(json_array_size(json_object_get(s, "ephemeralContainerStatuses")), 1);
+	e = json_array_get(json_object_get(s, "ephemeralContainerStatuses"), 0);
+	cr_assert_str_eq(api_get_str(e, "name"), "debug");
+	cr_assert_eq(api_get_int(e, "state.terminated.exitCode", -1), 1, "not waiting for a restart");
+	json_decref(s);
+	/* It runs, the others are over. */
+	is(1, CTR_EXITED, 0);
+	is(2, CTR_EXITED, 0);
+	is(3, CTR_RUNNING, 0);
+	obj.spec.restart_policy = "Never";
+	s = pod_status(&pod, NOW);
+	cr_assert_str_eq(api_get_str(s, "phase"), "Succeeded");
 	json_decref(s);
 }

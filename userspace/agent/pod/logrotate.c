@@ -113,7 +113,7 @@ void pod_rotate_logs(struct pod *p)
 	struct arena a = ARENA_INIT;
 
 	for (size_t i = 0; i < p->n_ctrs; i++) {
-		struct pod_ctr *c = &p->ctrs[i];
+		struct pod_ctr *c = p->ctrs[i];
 		char *dir, *base, *path;
 		struct stat st;
 

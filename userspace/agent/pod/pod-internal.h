@@ -34,7 +34,9 @@ enum ctr_op { OP_NONE, OP_IMAGE, OP_CREATE, OP_START, OP_KILL, OP_STATUS };
 struct pod_ctr {
 	struct pod *pod;
 	const struct api_container *spec; /* of the pod's present item */
-	size_t index;			  /* init containers first */
+	struct api_container *own_spec;	  /* what spec points to for an ephemeral container */
+	const char *target;		  /* ephemeral: container whose processes it sees; NULL or "": its own only */
+	size_t index;			  /* init containers first, ephemeral ones last */
 	char *id;			  /* newest attempt; NULL: none */
 	unsigned attempt, next_attempt;
 	enum ctr_state state;
@@ -85,9 +87,9 @@ struct pod {
 	char ips[2][46];
 	size_t n_leftovers;
 	char **leftovers; /* older sandboxes' ids */
-	/* containers */
-	size_t n_init, n_ctrs;
-	struct pod_ctr *ctrs;
+	/* containers: [0, n_init) init, [n_init, n_fixed) main, [n_fixed, n_ctrs) ephemeral, which are added to */
+	size_t n_init, n_fixed, n_ctrs;
+	struct pod_ctr **ctrs;
 	/* what containers need */
 	bool volumes_ready;
 	bool services_ready, services_asked;
@@ -236,6 +238,18 @@ int64_t pod_tokens_due(const struct pod *p); /* when one wants renewal, as now_m
 void pod_tokens_free(struct pod *p);
 /* When a token is to be renewed that lives for so long, in ms from now: at four fifths, or a day, a little less. */
 int64_t token_renew_after(int64_t life_ms, unsigned spread);
+
+/* pod_ephemeral.c */
+static inline bool ctr_is_ephemeral(const struct pod_ctr *c)
+{
+	return c->index >= c->pod->n_fixed;
+}
+/* What an ephemeral container has of a container; borrows from e. */
+void ephemeral_spec(const struct api_ephemeral_container *e, struct api_container *ret);
+/* Ephemeral containers of p->obj that are new get a place; those there are pointed to the present object. */
+int pod_take_ephemeral(struct pod *p);
+/* The running container whose process namespace c shares; NULL: there is none, and ctr_wait() has said so. */
+const char *ephemeral_target_id(struct pod_ctr *c);
 
 /* pod_status.c */
 json_t *pod_status(const struct pod *p, int64_t now);

@@ -314,7 +314,8 @@ static Cri__LinuxResources *resources(const struct pod_ctr *c, struct arena *a)
 
 enum { SECCOMP_RUNTIME = 0, SECCOMP_NONE = 1 }; /* CRI's SecurityProfile.ProfileType */
 
-static Cri__ContainerSecurity *security(const struct pod_ctr *c, struct arena *a)
+/* target_id: whose processes it sees; NULL: its own only. */
+static Cri__ContainerSecurity *security(const struct pod_ctr *c, const char *target_id, struct arena *a)
 {
 	static const char *const masked[] = { "/proc/asound",	   "/proc/acpi",	  "/proc/kcore",
 					      "/proc/keys",	   "/proc/latency_stats", "/proc/timer_list",
@@ -336,6 +337,10 @@ static Cri__ContainerSecurity *security(const struct pod_ctr *c, struct arena *a
 	if (!sec)
 		return NULL;
 	sec->namespace_options = namespaces(c->pod, a);
+	if (sec->namespace_options && target_id) {
+		sec->namespace_options->pid = CRI_NS_TARGET;
+		sec->namespace_options->target_id = (char *)target_id;
+	}
 	if (user.set)
 		sec->run_as_user = number(a, user.v);
 	if (group.set && user.set) /* the runtime takes a group with a user only */
@@ -480,12 +485,18 @@ int ctr_config(struct pod_ctr *c, struct arena *a, Cri__ContainerConfig **ret, s
 	Cri__ImageSpec *image = MAKE(a, Cri__ImageSpec, cri__image_spec);
 	Cri__LinuxContainer *lin = MAKE(a, Cri__LinuxContainer, cri__linux_container);
 	char *log_dir = pod_log_dir(p, a);
+	const char *target_id = NULL;
 	struct api_kv *env;
 	size_t n_env;
 	int r;
 
 	if (!cc || !meta || !image || !lin || !log_dir)
 		return err_set(err, ENOMEM, "out of memory");
+	if (c->target && *c->target) {
+		target_id = ephemeral_target_id(c);
+		if (!target_id)
+			return -ECANCELED;
+	}
 	r = environment(c, a, &n_env, &env, err);
 	if (!r)
 		r = mounts(c, a, cc, err);
@@ -521,7 +532,7 @@ int ctr_config(struct pod_ctr *c, struct arena *a, Cri__ContainerConfig **ret, s
 	cc->stdin_once = spec->stdin_once;
 	cc->tty = spec->tty;
 	lin->resources = resources(c, a);
-	lin->security_context = security(c, a);
+	lin->security_context = security(c, target_id, a);
 	cc->linux_ = lin;
 	for (size_t i = 0; i < cc->n_envs; i++)
 		if (!cc->envs[i])

@@ -20,6 +20,8 @@ static int64_t backoff_now(const struct ctr_view *c)
 
 int64_t ctr_restart_due(const struct ctr_view *c, enum restart_policy restart)
 {
+	if (c->ephemeral)
+		return 0;
 	/* An init container that succeeded is done; one that failed is retried unless the pod never restarts. */
 	if (c->exit_code == 0 && (c->init || restart == RESTART_ON_FAILURE))
 		return 0;
@@ -92,7 +94,7 @@ static void plan_end(const struct pod_view *v, int64_t now_ms, struct pod_plan *
 static bool plan_inits(const struct pod_view *v, int64_t now_ms, struct pod_plan *plan)
 {
 	for (size_t i = 0; i < v->n; i++)
-		if (!v->ctrs[i].init && v->ctrs[i].state != CTR_NONE)
+		if (!v->ctrs[i].init && !v->ctrs[i].ephemeral && v->ctrs[i].state != CTR_NONE)
 			return true;
 	for (size_t i = 0; i < v->n && v->ctrs[i].init; i++) {
 		const struct ctr_view *c = &v->ctrs[i];
@@ -132,7 +134,7 @@ static void plan_mains(const struct pod_view *v, int64_t now_ms, struct pod_plan
 		const struct ctr_view *c = &v->ctrs[i];
 		int64_t due;
 
-		if (c->init)
+		if (c->init || c->ephemeral)
 			continue;
 		if (c->busy) {
 			over = false;
@@ -164,6 +166,17 @@ static void plan_mains(const struct pod_view *v, int64_t now_ms, struct pod_plan
 		plan->outcome = failed ? POD_FAILED : POD_SUCCEEDED;
 }
 
+/* They need the sandbox only. */
+static void plan_ephemeral(const struct pod_view *v, int64_t now_ms, struct pod_plan *plan)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		const struct ctr_view *c = &v->ctrs[i];
+
+		if (c->ephemeral && !c->busy && (c->state == CTR_CREATED || (c->state == CTR_NONE && !c->spent)))
+			start_at(v, i, 0, now_ms, plan);
+	}
+}
+
 /*
  * Containers that ended for good before their sandbox did: the pod is over, and a dead sandbox is no reason to begin
  * again.
@@ -182,6 +195,8 @@ static bool over_already(const struct pod_view *v, struct pod_plan *plan)
 			}
 			continue;
 		}
+		if (c->ephemeral)
+			continue;
 		if (c->busy || c->state != CTR_EXITED || ctr_restart_due(c, v->restart))
 			return false;
 		failed |= c->exit_code != 0;
@@ -215,6 +230,7 @@ void pod_plan(const struct pod_view *v, int64_t now_ms, struct pod_plan *plan)
 			act(plan, POD_MAKE_SANDBOX, 0);
 		return;
 	}
+	plan_ephemeral(v, now_ms, plan);
 	if (plan_inits(v, now_ms, plan))
 		plan_mains(v, now_ms, plan);
 	/* Over: what still runs ends, then the sandbox. */

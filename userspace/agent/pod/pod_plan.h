@@ -22,6 +22,8 @@ enum sandbox_state { SANDBOX_NONE, SANDBOX_READY, SANDBOX_DEAD };
 /* All times are Unix milliseconds: they are compared with the runtime's. */
 struct ctr_view {
 	bool init;
+	bool ephemeral;	      /* never restarted, and the pod's life does not depend on it */
+	bool spent;	      /* ephemeral: it has been started, whatever the runtime remembers */
 	enum ctr_state state; /* of the newest attempt, in the present sandbox */
 	bool busy;	      /* an operation is under way */
 	bool replace;	      /* running, but a probe failed or its definition changed */

@@ -108,8 +108,8 @@ static void on_made(void *arg, const struct grpc_status *status, const ProtobufC
 		}
 	}
 	for (size_t i = 0; i < p->n_ctrs; i++) {
-		p->ran |= p->ctrs[i].id != NULL;
-		ctr_retire(&p->ctrs[i]);
+		p->ran |= p->ctrs[i]->id != NULL;
+		ctr_retire(p->ctrs[i]);
 	}
 	set_str(&p->sandbox_id, rsp->pod_sandbox_id);
 	p->sandbox_attempt++;

@@ -61,11 +61,11 @@ static json_t *waiting(const char *reason, const char *message)
 
 static bool inits_done(const struct pod *p)
 {
-	for (size_t i = p->n_init; i < p->n_ctrs; i++)
-		if (p->ctrs[i].id)
+	for (size_t i = p->n_init; i < p->n_fixed; i++)
+		if (p->ctrs[i]->id)
 			return true;
 	for (size_t i = 0; i < p->n_init; i++)
-		if (p->ctrs[i].state != CTR_EXITED || p->ctrs[i].now.exit_code)
+		if (p->ctrs[i]->state != CTR_EXITED || p->ctrs[i]->now.exit_code)
 			return false;
 	return true;
 }
@@ -73,6 +73,7 @@ static bool inits_done(const struct pod *p)
 static bool will_restart(const struct pod_ctr *c, int64_t *ret_due)
 {
 	struct ctr_view v = { .init = c->index < c->pod->n_init,
+			      .ephemeral = ctr_is_ephemeral(c),
 			      .state = c->state,
 			      .exit_code = c->now.exit_code,
 			      .finished_ms = c->now.finished_ms,
@@ -119,7 +120,9 @@ static json_t *ctr_state_json(const struct pod_ctr *c, int64_t now, bool *ret_cr
 	}
 	if (c->wait_reason)
 		return waiting(c->wait_reason, c->wait_message);
-	return waiting(p->n_init && !(c->index >= p->n_init && inits_done(p)) ? "PodInitializing" : "ContainerCreating",
+	return waiting(p->n_init && !ctr_is_ephemeral(c) && !(c->index >= p->n_init && inits_done(p))
+			       ? "PodInitializing"
+			       : "ContainerCreating",
 		       NULL);
 }
 
@@ -151,6 +154,15 @@ static json_t *ctr_status(const struct pod_ctr *c, int64_t now)
 	return s;
 }
 
+static json_t *ctr_statuses(const struct pod *p, size_t from, size_t to, int64_t now)
+{
+	json_t *list = json_array();
+
+	for (size_t i = from; i < to; i++)
+		json_array_append_new(list, ctr_status(p->ctrs[i], now));
+	return list;
+}
+
 static const char *phase(const struct pod *p)
 {
 	size_t waiting_n = 0, running = 0, stopped = 0, succeeded = 0;
@@ -160,11 +172,9 @@ static const char *phase(const struct pod *p)
 		return "Failed";
 	if (p->terminal && p->outcome == POD_SUCCEEDED)
 		return "Succeeded";
-	for (size_t i = 0; i < p->n_ctrs; i++) {
-		const struct pod_ctr *c = &p->ctrs[i];
+	for (size_t i = p->n_init; i < p->n_fixed; i++) {
+		const struct pod_ctr *c = p->ctrs[i];
 
-		if (i < p->n_init)
-			continue;
 		if (c->state == CTR_RUNNING)
 			running++;
 		else if (c->state == CTR_EXITED || c->last.id)
@@ -207,11 +217,11 @@ static void add_condition(json_t *list, const json_t *old, const char *type, boo
 
 static void names_of(const struct pod *p, bool init, struct strbuf *sb)
 {
-	size_t from = init ? 0 : p->n_init, to = init ? p->n_init : p->n_ctrs;
+	size_t from = init ? 0 : p->n_init, to = init ? p->n_init : p->n_fixed;
 
 	strbuf_adds(sb, init ? "containers with incomplete status: [" : "containers with unready status: [");
 	for (size_t i = from, n = 0; i < to; i++) {
-		const struct pod_ctr *c = &p->ctrs[i];
+		const struct pod_ctr *c = p->ctrs[i];
 
 		if (init ? c->state == CTR_EXITED && !c->now.exit_code : c->state == CTR_RUNNING && c->ready)
 			continue;
@@ -228,8 +238,8 @@ static json_t *conditions(const struct pod *p, const char *ph, const json_t *old
 	bool ready = true, inited = inits_done(p);
 	const char *reason = NULL, *message = NULL;
 
-	for (size_t i = p->n_init; i < p->n_ctrs; i++)
-		ready &= p->ctrs[i].state == CTR_RUNNING && p->ctrs[i].ready;
+	for (size_t i = p->n_init; i < p->n_fixed; i++)
+		ready &= p->ctrs[i]->state == CTR_RUNNING && p->ctrs[i]->ready;
 	add_condition(list, old, "PodReadyToStartContainers", p->sandbox == SANDBOX_READY && p->ips[0][0], NULL, NULL,
 		      now);
 	if (streq(ph, "Succeeded") || inited) {
@@ -311,14 +321,11 @@ json_t *pod_status(const struct pod *p, int64_t now)
 	}
 	json_object_set_new(s, "startTime", time_json(p->start_ms));
 	put(s, "qosClass", pod_qos(&p->obj->spec));
-	for (int init = 1; init >= 0; init--) {
-		if (init && !p->n_init)
-			continue;
-		list = json_array();
-		for (size_t k = init ? 0 : p->n_init; k < (init ? p->n_init : p->n_ctrs); k++)
-			json_array_append_new(list, ctr_status(&p->ctrs[k], now));
-		json_object_set_new(s, init ? "initContainerStatuses" : "containerStatuses", list);
-	}
+	if (p->n_init)
+		json_object_set_new(s, "initContainerStatuses", ctr_statuses(p, 0, p->n_init, now));
+	json_object_set_new(s, "containerStatuses", ctr_statuses(p, p->n_init, p->n_fixed, now));
+	if (p->n_ctrs > p->n_fixed)
+		json_object_set_new(s, "ephemeralContainerStatuses", ctr_statuses(p, p->n_fixed, p->n_ctrs, now));
 	return s;
 }
 

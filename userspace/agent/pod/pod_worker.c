@@ -51,10 +51,13 @@ struct pod *pod_new(struct pods *m, const char *uid, const char *ns, const char 
 
 static void drop_containers(struct pod *p)
 {
-	for (size_t i = 0; i < p->n_ctrs; i++)
-		ctr_done(&p->ctrs[i]);
+	for (size_t i = 0; i < p->n_ctrs; i++) {
+		ctr_done(p->ctrs[i]);
+		free(p->ctrs[i]->own_spec);
+		free(p->ctrs[i]);
+	}
 	free(TAKE(p->ctrs));
-	p->n_ctrs = p->n_init = 0;
+	p->n_ctrs = p->n_init = p->n_fixed = 0;
 }
 
 void pod_free(struct pod *p)
@@ -117,20 +120,37 @@ static int make_containers(struct pod *p)
 	const struct api_pod_spec *spec = &p->obj->spec;
 
 	p->n_init = spec->n_init_containers;
-	p->ctrs = calloc(p->n_init + spec->n_containers, sizeof(*p->ctrs));
-	if (!p->ctrs)
-		return -ENOMEM;
-	p->n_ctrs = p->n_init + spec->n_containers;
-	return 0;
+	p->n_fixed = p->n_init + spec->n_containers;
+	p->ctrs = calloc(p->n_fixed, sizeof(struct pod_ctr *));
+	for (; p->ctrs && p->n_ctrs < p->n_fixed; p->n_ctrs++) {
+		struct pod_ctr *c = calloc(1, sizeof(*c));
+
+		if (!c)
+			break;
+		c->pod = p;
+		c->index = p->n_ctrs;
+		p->ctrs[p->n_ctrs] = c;
+	}
+	if (p->ctrs && p->n_ctrs == p->n_fixed)
+		return 0;
+	drop_containers(p);
+	return -ENOMEM;
 }
 
 /* What the API remembers of containers the runtime may have lost: restarts are counted on. */
 static void seed_attempt(struct pod_ctr *c, const struct api_pod *obj)
 {
-	bool init = c->index < c->pod->n_init;
-	const struct api_container_status *list = init ? obj->status.init_container_statuses
-						       : obj->status.container_statuses;
-	size_t n = init ? obj->status.n_init_container_statuses : obj->status.n_container_statuses;
+	const struct api_pod_status *s = &obj->status;
+	const struct api_container_status *list = s->container_statuses;
+	size_t n = s->n_container_statuses;
+
+	if (c->index < c->pod->n_init) {
+		list = s->init_container_statuses;
+		n = s->n_init_container_statuses;
+	} else if (ctr_is_ephemeral(c)) {
+		list = s->ephemeral_container_statuses;
+		n = s->n_ephemeral_container_statuses;
+	}
 
 	c->seeded = true;
 	for (size_t i = 0; i < n; i++)
@@ -149,15 +169,17 @@ void pod_set_item(struct pod *p, struct informer_item *item)
 	p->unknown = false;
 	if (!p->ctrs && make_containers(p) < 0)
 		return;
+	if (pod_take_ephemeral(p) < 0)
+		log_warn("pod %s/%s: out of memory", p->ns, p->name);
 	for (size_t i = 0; i < p->n_ctrs; i++) {
-		struct pod_ctr *c = &p->ctrs[i];
+		struct pod_ctr *c = p->ctrs[i];
 
-		c->pod = p;
-		c->index = i;
-		c->spec = i < p->n_init ? &obj->spec.init_containers[i] : &obj->spec.containers[i - p->n_init];
+		if (!ctr_is_ephemeral(c))
+			c->spec = i < p->n_init ? &obj->spec.init_containers[i] : &obj->spec.containers[i - p->n_init];
 		if (!c->seeded)
 			seed_attempt(c, obj);
-		if (c->state == CTR_RUNNING && c->now.image && !streq(c->now.image, c->spec->image) && old) {
+		if (c->state == CTR_RUNNING && !ctr_is_ephemeral(c) && c->now.image &&
+		    !streq(c->now.image, c->spec->image) && old) {
 			const struct api_pod *was = (const struct api_pod *)old->obj;
 			const struct api_container *before = i < p->n_init ? &was->spec.init_containers[i]
 									   : &was->spec.containers[i - p->n_init];
@@ -348,8 +370,8 @@ static bool finish(struct pod *p)
 {
 	if (!p->terminal) { /* the last status says how it ended */
 		p->outcome = POD_SUCCEEDED;
-		for (size_t i = 0; i < p->n_ctrs; i++)
-			if (p->ctrs[i].state != CTR_EXITED || p->ctrs[i].now.exit_code)
+		for (size_t i = 0; i < p->n_fixed; i++)
+			if (p->ctrs[i]->state != CTR_EXITED || p->ctrs[i]->now.exit_code)
 				p->outcome = POD_FAILED;
 		p->terminal = true;
 	}
@@ -388,10 +410,12 @@ void pod_fill_view(const struct pod *p, struct pod_view *view, struct ctr_view *
 		.ctrs = ctrs,
 	};
 	for (size_t i = 0; i < p->n_ctrs; i++) {
-		const struct pod_ctr *c = &p->ctrs[i];
+		const struct pod_ctr *c = p->ctrs[i];
 
 		ctrs[i] = (struct ctr_view){
 			.init = i < p->n_init,
+			.ephemeral = ctr_is_ephemeral(c),
+			.spent = ctr_is_ephemeral(c) && c->next_attempt > 0,
 			.state = c->state,
 			.replace = c->replace,
 			.exit_code = c->now.exit_code,
@@ -462,7 +486,7 @@ static void prepare(struct pod *p, int64_t now, int64_t *wake)
 static void announce(struct pod *p, int64_t now, int64_t *wake)
 {
 	for (size_t i = 0; i < p->n_ctrs; i++) {
-		struct pod_ctr *c = &p->ctrs[i];
+		struct pod_ctr *c = p->ctrs[i];
 
 		if (c->flip_ms && streq(c->wait_reason, "ErrImagePull")) {
 			if (now >= c->flip_ms) {
@@ -475,7 +499,7 @@ static void announce(struct pod *p, int64_t now, int64_t *wake)
 				wake_no_later(wake, c->flip_ms);
 			}
 		}
-		if (c->state == CTR_EXITED && c->op == OP_NONE && p->sandbox == SANDBOX_READY &&
+		if (c->state == CTR_EXITED && !ctr_is_ephemeral(c) && c->op == OP_NONE && p->sandbox == SANDBOX_READY &&
 		    c->backoff_said != c->attempt + 1 && c->backoff_ms && !pod_stopping(p) &&
 		    now < c->now.finished_ms + c->backoff_ms && pod_restart_policy(p) != RESTART_NEVER &&
 		    (c->now.exit_code || pod_restart_policy(p) == RESTART_ALWAYS)) {
@@ -517,10 +541,10 @@ static bool act(struct pod *p, const struct pod_action *a)
 		pod_make_sandbox(p);
 		break;
 	case POD_START:
-		ctr_start(&p->ctrs[a->ctr]);
+		ctr_start(p->ctrs[a->ctr]);
 		break;
 	case POD_KILL:
-		ctr_kill(&p->ctrs[a->ctr], kill_grace(p, &p->ctrs[a->ctr]), p->ctrs[a->ctr].kill_why);
+		ctr_kill(p->ctrs[a->ctr], kill_grace(p, p->ctrs[a->ctr]), p->ctrs[a->ctr]->kill_why);
 		break;
 	case POD_STOP_SANDBOX:
 		pod_stop_sandbox(p);
@@ -537,7 +561,7 @@ static bool act(struct pod *p, const struct pod_action *a)
 static bool all_exited(const struct pod *p)
 {
 	for (size_t i = 0; i < p->n_ctrs; i++)
-		if (p->ctrs[i].state == CTR_RUNNING || p->ctrs[i].state == CTR_CREATED)
+		if (p->ctrs[i]->state == CTR_RUNNING || p->ctrs[i]->state == CTR_CREATED)
 			return false;
 	return true;
 }
@@ -578,9 +602,9 @@ void pod_sync(struct pod *p)
 				break;
 		/* A shorter grace than the one running out: again, with that. */
 		for (size_t i = 0; i < p->n_ctrs && !p->gone && view.stop; i++)
-			if (p->ctrs[i].op == OP_KILL && p->grace_s < p->ctrs[i].kill_grace_s &&
+			if (p->ctrs[i]->op == OP_KILL && p->grace_s < p->ctrs[i]->kill_grace_s &&
 			    (p->deleting || p->unknown))
-				ctr_kill(&p->ctrs[i], p->grace_s, NULL);
+				ctr_kill(p->ctrs[i], p->grace_s, NULL);
 		if (!p->gone) {
 			announce(p, now, &wake);
 			if (p->obj)

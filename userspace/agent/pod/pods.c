@@ -79,10 +79,10 @@ void pods_forget(struct pod *p)
 	p->gone = true;
 	loop_timer_cancel(&p->timer);
 	for (size_t i = 0; i < p->n_ctrs; i++) {
-		probes_stop(&p->ctrs[i]);
-		loop_timer_cancel(&p->ctrs[i].settle);
-		if (p->ctrs[i].id)
-			strmap_del(p->m->by_id, p->ctrs[i].id);
+		probes_stop(p->ctrs[i]);
+		loop_timer_cancel(&p->ctrs[i]->settle);
+		if (p->ctrs[i]->id)
+			strmap_del(p->m->by_id, p->ctrs[i]->id);
 	}
 	if (p->sandbox_id)
 		strmap_del(p->m->by_id, p->sandbox_id);
@@ -151,8 +151,8 @@ static void on_object(void *arg, const char *ns)
 			continue;
 		p->volumes_dirty = true;
 		for (size_t i = 0; i < p->n_ctrs; i++)
-			if (!p->ctrs[i].wait_reason || streq(p->ctrs[i].wait_reason, "CreateContainerConfigError"))
-				p->ctrs[i].retry_ms = 0;
+			if (!p->ctrs[i]->wait_reason || streq(p->ctrs[i]->wait_reason, "CreateContainerConfigError"))
+				p->ctrs[i]->retry_ms = 0;
 		pod_kick(p);
 	}
 }
@@ -183,7 +183,7 @@ static void sweep_objects(struct pods *m)
 			}
 		}
 		for (size_t i = 0; i < p->n_ctrs; i++) {
-			const struct api_container *c = p->ctrs[i].spec;
+			const struct api_container *c = p->ctrs[i]->spec;
 
 			for (size_t k = 0; k < c->n_env_from; k++) {
 				if (c->env_from[k].secret_ref)
@@ -335,7 +335,7 @@ static void take_listing(struct listing *l, const Cri__ListContainersResponse *c
 		}
 		take_sandboxes(p, l->sandboxes);
 		for (size_t i = 0; i < p->n_ctrs; i++)
-			take_containers(&p->ctrs[i], containers);
+			take_containers(p->ctrs[i], containers);
 	}
 	m->listed = true;
 	for (struct strmap_iter it = { 0 }; strmap_next(m->by_uid, &it);) {
@@ -459,8 +459,8 @@ static void on_event(void *arg, const char *id, bool settled)
 		return;
 	}
 	for (size_t i = 0; i < p->n_ctrs; i++)
-		if (streq(p->ctrs[i].id, id))
-			ctr_changed(&p->ctrs[i], settled);
+		if (streq(p->ctrs[i]->id, id))
+			ctr_changed(p->ctrs[i], settled);
 }
 
 /* --- life cycle --------------------------------------------------------------------------------------------------- */
@@ -588,8 +588,8 @@ json_t *pod_json(const struct pod *p)
 static const struct pod_ctr *find_ctr(const struct pod *p, const char *name)
 {
 	for (size_t i = 0; i < p->n_ctrs; i++)
-		if (name ? streq(p->ctrs[i].spec->name, name) : i == p->n_init)
-			return &p->ctrs[i];
+		if (name ? streq(p->ctrs[i]->spec->name, name) : i == p->n_init)
+			return p->ctrs[i];
 	return NULL;
 }
 

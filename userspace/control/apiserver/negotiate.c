@@ -136,7 +136,7 @@ static bool as_form(const struct choice *x, enum repr *ret)
 
 static bool can(const struct call *c, const struct choice *x, enum repr *ret)
 {
-	bool whole = c->res && (!c->sub[0] || streq(c->sub, "status"));
+	bool whole = c->res && (!c->sub[0] || streq(c->sub, "status") || streq(c->sub, "ephemeralcontainers"));
 
 	if (x->as)
 		return whole && as_form(x, ret);

@@ -98,6 +98,12 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 			call_oom(c);
 			return -1;
 		}
+	} else if (streq(c->sub, "ephemeralcontainers")) {
+		if (pod_write_ephemeral(obj, old) < 0) {
+			call_oom(c);
+			return -1;
+		}
+		api_default(kind, obj);
 	} else {
 		bool has_status = false;
 
@@ -123,6 +129,8 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 			}
 		}
 		api_default(kind, obj);
+		if (pod_check_update(c, obj, old) < 0)
+			return -1;
 		if (streq(kind->plural, "services") && service_prepare_update(c, obj, old) < 0)
 			return -1;
 	}

@@ -85,6 +85,7 @@ void api_default_pod_spec(json_t *spec, bool is_pod)
 		api_set_missing(spec, "enableServiceLinks", json_true());
 	default_containers(json_object_get(spec, "initContainers"), is_pod);
 	default_containers(json_object_get(spec, "containers"), is_pod);
+	default_containers(json_object_get(spec, "ephemeralContainers"), false);
 	json_array_foreach (json_object_get(spec, "volumes"), i, volume)
 		if (json_is_object(volume) && json_object_size(volume) == 1 && json_object_get(volume, "name"))
 			json_object_set_new(volume, "emptyDir", json_object());

@@ -132,6 +132,43 @@ static void validate_dns(const json_t *spec, const struct api_path *path, struct
 	}
 }
 
+static bool has_name(const json_t *containers, const char *name)
+{
+	const json_t *c;
+	size_t i;
+
+	json_array_foreach (containers, i, c)
+		if (streq(api_get_str(c, "name"), name))
+			return true;
+	return false;
+}
+
+/* The schema has refused what ephemeral containers must not have. */
+static void validate_ephemeral(const json_t *spec, const struct api_path *path, struct api_errs *errs)
+{
+	const json_t *list = json_object_get(spec, "ephemeralContainers"), *v, *m;
+	const json_t *inits = json_object_get(spec, "initContainers"), *mains = json_object_get(spec, "containers");
+	struct api_path at = { .up = path };
+
+	api_validate_containers(list, json_object_get(spec, "volumes"), false, path, errs);
+	json_array_foreach (list, at.index, v) {
+		struct api_path name = { .up = &at, .name = "name" }, mounts = { .up = &at, .name = "volumeMounts" };
+		struct api_path target = { .up = &at, .name = "targetContainerName" }, mount = { .up = &mounts };
+		const char *n = api_get_str(v, "name"), *t = api_get_str(v, "targetContainerName");
+
+		if (has_name(inits, n) || has_name(mains, n))
+			api_err_duplicate(errs, &name, json_object_get(v, "name"));
+		if (t && *t && !has_name(inits, t) && !has_name(mains, t))
+			api_err_not_found(errs, &target, t);
+		json_array_foreach (json_object_get(v, "volumeMounts"), mount.index, m) {
+			struct api_path sub = { .up = &mount, .name = "subPath" };
+
+			if (!api_json_empty(json_object_get(m, "subPath")))
+				api_err_forbidden(errs, &sub, "cannot be set for an Ephemeral Container");
+		}
+	}
+}
+
 /* The security of images that say neither is the agent's to check; here only contradictions. */
 static void validate_spec(const json_t *spec, const struct api_path *path, struct api_errs *errs)
 {
@@ -141,6 +178,7 @@ static void validate_spec(const json_t *spec, const struct api_path *path, struc
 	struct api_path tsc = { .up = path, .name = "topologySpreadConstraints" }, one = { .up = &tsc };
 	struct api_path init = { .up = path, .name = "initContainers" }, main = { .up = path, .name = "containers" };
 	struct api_path grace = { .up = path, .name = "terminationGracePeriodSeconds" };
+	struct api_path ephemeral = { .up = path, .name = "ephemeralContainers" };
 	const json_t *inits = json_object_get(spec, "initContainers"),
 		     *containers = json_object_get(spec, "containers");
 	const json_t *c;
@@ -150,6 +188,7 @@ static void validate_spec(const json_t *spec, const struct api_path *path, struc
 		validate_volume(v, &vol, errs);
 	api_validate_containers(inits, volumes, true, &init, errs);
 	api_validate_containers(containers, volumes, false, &main, errs);
+	validate_ephemeral(spec, &ephemeral, errs);
 	/* One name, one container, among both lists; the table saw to each by itself. */
 	json_array_foreach (inits, i, v) {
 		json_array_foreach (containers, j, c) {
@@ -181,8 +220,12 @@ void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, 
 	struct api_path s = { .up = path, .name = "spec" }, restart = { .up = &s, .name = "restartPolicy" };
 	struct api_path deadline = { .up = &s, .name = "activeDeadlineSeconds" };
 
+	struct api_path ephemeral = { .up = &s, .name = "ephemeralContainers" };
+
 	api_validate_labels(api_get(tmpl, "metadata.labels"), &labels, errs);
 	validate_spec(spec, &s, errs);
+	if (json_array_size(json_object_get(spec, "ephemeralContainers")))
+		api_err_forbidden(errs, &ephemeral, "ephemeral containers not allowed in pod template");
 	if (!restart_always)
 		return;
 	if (policy && !streq(json_string_value(policy), "Always"))
@@ -249,6 +292,29 @@ static void validate_tolerations_update(const json_t *now, const json_t *before,
 	}
 }
 
+/* They are added, by a subresource of theirs; the server keeps others from doing it. */
+static void validate_ephemeral_update(const json_t *now, const json_t *before, struct api_errs *errs)
+{
+	struct api_path spec = { .name = "spec" }, path = { .up = &spec, .name = "ephemeralContainers" };
+	const json_t *old, *v;
+	size_t i, j;
+
+	json_array_foreach (before, i, old) {
+		const char *name = api_get_str(old, "name");
+		const json_t *new = NULL;
+		char text[400];
+
+		json_array_foreach (now, j, v)
+			if (streq(api_get_str(v, "name"), name))
+				new = v;
+		if (new &&json_equal(new, old))
+			continue;
+		snprintf(text, sizeof(text), "existing ephemeral containers \"%.253s\" may not be %s", name,
+			 new ? "changed" : "removed");
+		api_err_forbidden(errs, &path, text);
+	}
+}
+
 /*
  * Whether a pod may move from no node to this one is a matter of the binding subresource, which writes without this
  * check.
@@ -269,6 +335,9 @@ static void validate_update(const json_t *spec, const json_t *before, struct api
 	copy_images(same, before, "initContainers");
 	copy_member(same, before, "activeDeadlineSeconds");
 	copy_member(same, before, "tolerations");
+	validate_ephemeral_update(json_object_get(spec, "ephemeralContainers"),
+				  json_object_get(before, "ephemeralContainers"), errs);
+	copy_member(same, before, "ephemeralContainers");
 	if (api_get_int(before, "terminationGracePeriodSeconds", 0) < 0 &&
 	    api_get_int(spec, "terminationGracePeriodSeconds", 0) == 1)
 		copy_member(same, before, "terminationGracePeriodSeconds");
@@ -279,9 +348,11 @@ static void validate_update(const json_t *spec, const json_t *before, struct api
 
 void api_validate_pod(const json_t *obj, const json_t *old, struct api_errs *errs)
 {
-	struct api_path path = { .name = "spec" };
+	struct api_path path = { .name = "spec" }, ephemeral = { .up = &path, .name = "ephemeralContainers" };
 
 	validate_spec(json_object_get(obj, "spec"), &path, errs);
+	if (!old && json_array_size(api_get(obj, "spec.ephemeralContainers")))
+		api_err_forbidden(errs, &ephemeral, "cannot be set on create");
 	if (old)
 		validate_update(json_object_get(obj, "spec"), json_object_get(old, "spec"), errs);
 }
