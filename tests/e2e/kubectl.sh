@@ -35,6 +35,11 @@ check "exec" [ "$(kc exec "$pod" -- echo hi)" = hi ]
 check "exec -i" [ "$(echo in | kc exec -i "$pod" -- cat)" = in ]
 kc exec "$pod" -- sh -c 'exit 9' >/dev/null 2>&1
 check "exec's exit status" [ $? -eq 9 ]
+kc debug "$pod" --image=docker.io/library/test:1 --image-pull-policy=IfNotPresent --profile=general --target=c -c dbg -- \
+	sh -c 'ps; echo looked; exec sleep 1000' >/dev/null
+check "debug adds a container" timeout 60 bash -c "until kubectl --kubeconfig $TMP/kubeconfig logs $pod -c dbg 2>/dev/null | grep -q looked; do :; done"
+check "which sees the processes of its target" bash -c "kubectl --kubeconfig $TMP/kubeconfig logs $pod -c dbg | grep -q '1 root .*sleep 100000'"
+check "exec into it" [ "$(kc exec "$pod" -c dbg -- echo hi)" = hi ]
 kc describe "$pod" > "$TMP/described"
 check "describe, with events" grep -q 'Started container c' "$TMP/described"
 check "scale" kc scale deployment/web --replicas=1

@@ -149,6 +149,9 @@ static void describe_pod(const json_t *pod)
 	}
 	containers(pod, "spec.initContainers", "status.initContainerStatuses", "Init Containers");
 	containers(pod, "spec.containers", "status.containerStatuses", "Containers");
+	if (json_array_size(api_get(pod, "spec.ephemeralContainers")))
+		containers(pod, "spec.ephemeralContainers", "status.ephemeralContainerStatuses",
+			   "Ephemeral Containers");
 	conditions(pod);
 	line("QoS Class:", api_get_str(pod, "status.qosClass"));
 	map_lines("Node-Selectors:", api_get(pod, "spec.nodeSelector"));

@@ -123,6 +123,7 @@ static int find_target(struct call *c, char **ret_container, char *url, size_t u
 	container_names(api_get(pod, "spec.containers"), want, &found, &names, &first, &n);
 	strbuf_adds(&all, names.buf);
 	container_names(api_get(pod, "spec.initContainers"), want, &found, &all, &ignored, &m);
+	container_names(api_get(pod, "spec.ephemeralContainers"), want, &found, &all, &ignored, &m);
 	if (!want) {
 		named = json_string_value(json_object_get(api_get(pod, "metadata.annotations"),
 							  "kubectl.kubernetes.io/default-container"));
