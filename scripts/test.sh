@@ -51,7 +51,9 @@ script() {
 	grep -aE '^skip ' "$log"
 	if [ "$rc" -ne 0 ] || [ "$n" -eq 0 ] || grep -qaE '^not ok ' "$log"; then
 		grep -qaE '^not ok ' "$log" || failed=$((failed + 1))
-		say "FAIL $(basename "$(dirname "$file")") $name (status $rc); the end of $log:"
+		say "FAIL $(basename "$(dirname "$file")") $name (status $rc):"
+		grep -aE '^not ok ' "$log"
+		say "the end of $log:"
 		tail -60 "$log"
 	else
 		say "ok   $(basename "$(dirname "$file")") $name: $(grep -acE '^ok ' "$log") passed"
@@ -61,6 +63,7 @@ script() {
 rings=("$@")
 [ ${#rings[@]} -eq 0 ] && rings=(unit count bpf net e2e vm fuzz)
 for ring in "${rings[@]}"; do
+	began=$SECONDS
 	case $ring in
 	unit)
 		for t in "$BUILD"/tests/unit-*; do
@@ -101,6 +104,7 @@ for ring in "${rings[@]}"; do
 		exit 2
 		;;
 	esac
+	say "     ($ring: $((SECONDS - began)) s)"
 done
 say "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -89,7 +89,7 @@ static void down(void)
 	node_down();
 }
 
-TestSuite(compiler, .init = up, .fini = down, .timeout = 120);
+TestSuite(compiler, .init = up, .fini = down, .timeout = 180);
 
 static void load_pod(uint32_t ep_id, const struct policy_of_pod *p)
 {

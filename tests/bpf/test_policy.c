@@ -13,7 +13,7 @@
 
 #include "harness.h"
 
-TestSuite(policy, .init = node_up, .fini = node_down, .timeout = 120);
+TestSuite(policy, .init = node_up, .fini = node_down, .timeout = 180);
 
 static bool allowed(const char *from, const char *to, uint8_t proto, uint16_t dport)
 {

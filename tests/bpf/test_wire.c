@@ -190,7 +190,7 @@ static void wire_down(void)
 	node_down();
 }
 
-TestSuite(wire, .init = wire_up, .fini = wire_down, .timeout = 120);
+TestSuite(wire, .init = wire_up, .fini = wire_down, .timeout = 180);
 
 static socklen_t sockaddr_of(const char *ip, uint16_t port, struct sockaddr_storage *ss)
 {

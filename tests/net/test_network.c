@@ -21,7 +21,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 
-TestSuite(network, .init = wire_up, .fini = wire_down, .timeout = 120);
+TestSuite(network, .init = wire_up, .fini = wire_down, .timeout = 180);
 
 static struct wpod a, b, c;
 
@@ -504,7 +504,7 @@ Test(network, sandboxes_without_interface_are_released_at_start)
 }
 
 /* Each sync compares services with the maps; the rest is compared every 10 s. */
-Test(network, damage_to_maps_is_repaired, .timeout = 60)
+Test(network, damage_to_maps_is_repaired, .timeout = 180)
 {
 	struct ip_addr key = { { 0, 0, htonl(0xffff), 0 } };
 	cleanup(close_fd) int fd = -1;
@@ -653,7 +653,7 @@ static void endpoints(const char *service_name, const char *slice_name, const ch
 #define T1 "2026-01-01T00:00:00Z"
 #define T2 "2026-01-02T00:00:00Z"
 
-Test(network, a_service_changes_without_the_others, .timeout = 60)
+Test(network, a_service_changes_without_the_others, .timeout = 180)
 {
 	int64_t before;
 

@@ -16,7 +16,7 @@
 
 #define WORLD4	"198.51.100.1"
 #define WORLD6	"2001:db8:99::1"
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 
 struct wnode {
 	const char *name, *ip4, *ip6, *pod_cidrs;

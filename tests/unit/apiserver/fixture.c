@@ -14,7 +14,7 @@
 #include "base/str.h"
 #include "io/tls.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 static void make_identity(struct fx *f, int i, const char *cn, const char *group)
 {

@@ -21,7 +21,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(admission, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(admission, .init = setup, .fini = teardown, .timeout = 180);
 
 #define PCS "/apis/scheduling.k8s.io/v1/priorityclasses"
 #define PC(name, rest)                                                                                                 \

@@ -51,7 +51,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(crd, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(crd, .init = setup, .fini = teardown, .timeout = 180);
 
 static const char *condition(const json_t *crd, const char *type, const char *field)
 {

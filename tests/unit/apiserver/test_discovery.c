@@ -33,7 +33,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(discovery, .init = setup, .fini = teardown, .timeout = 120);
+TestSuite(discovery, .init = setup, .fini = teardown, .timeout = 180);
 
 Test(discovery, health_in_words_and_by_check)
 {

@@ -34,7 +34,7 @@ static void teardown(void)
 	etcd_server_stop(&etcd);
 }
 
-TestSuite(etcd, .init = setup, .fini = teardown, .timeout = 90);
+TestSuite(etcd, .init = setup, .fini = teardown, .timeout = 180);
 
 Test(etcd, two_servers_are_one)
 {

@@ -28,7 +28,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(eviction, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(eviction, .init = setup, .fini = teardown, .timeout = 180);
 
 static void pod(const char *name, const char *phase, const char *ready)
 {

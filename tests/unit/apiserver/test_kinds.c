@@ -26,7 +26,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(kinds, .init = setup, .fini = teardown, .timeout = 120);
+TestSuite(kinds, .init = setup, .fini = teardown, .timeout = 180);
 
 static json_t *from_yaml(const char *text)
 {

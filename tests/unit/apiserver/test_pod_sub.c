@@ -24,7 +24,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(pod_sub, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(pod_sub, .init = setup, .fini = teardown, .timeout = 180);
 
 #define SUB	  PODS "/p/ephemeralcontainers"
 #define ADD(list) "{\"spec\":{\"ephemeralContainers\":[" list "]}}"

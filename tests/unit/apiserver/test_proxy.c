@@ -96,7 +96,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(proxy, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(proxy, .init = setup, .fini = teardown, .timeout = 180);
 
 Test(proxy, logs_come_from_the_node)
 {
@@ -156,7 +156,7 @@ Test(proxy, a_slow_reader_of_a_log_holds_the_node_back_and_loses_nothing)
 				      .on_done = on_log_done,
 				      .arg = &r };
 	struct http_call *call = http_call_start(f.clients[ADMIN], &c);
-	int64_t end = clock_mono_ms() + 20000;
+	int64_t end = clock_mono_ms() + 60000;
 
 	/* until nothing moves any more: everything between agent and reader is full */
 	while (!r.at_pause || loop_run_once(f.loop, 200) > 0)
@@ -210,7 +210,7 @@ static const struct http_upgrade_ops ops = { on_open, on_data, on_close };
 
 static void run_until(const bool *flag, const bool *other)
 {
-	int64_t end = clock_mono_ms() + 20000;
+	int64_t end = clock_mono_ms() + 60000;
 
 	while (!*flag && !*other) {
 		cr_assert(clock_mono_ms() < end);

@@ -23,7 +23,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(read, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(read, .init = setup, .fini = teardown, .timeout = 180);
 
 static void make(int n)
 {

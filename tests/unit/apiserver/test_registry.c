@@ -20,7 +20,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(registry, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(registry, .init = setup, .fini = teardown, .timeout = 180);
 
 Test(registry, a_new_cluster_has_its_namespaces_and_service)
 {

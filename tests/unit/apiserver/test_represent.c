@@ -33,7 +33,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(represent, .init = setup, .fini = teardown, .timeout = 120);
+TestSuite(represent, .init = setup, .fini = teardown, .timeout = 180);
 
 /* --- which form --------------------------------------------------------------------------------------------------- */
 
@@ -747,7 +747,7 @@ Test(represent, a_reader_that_stalls_loses_its_list)
 	struct http_client *mine, *usual;
 	char url[64];
 	struct http_client_config own = { .base_url = url, .tls = &f.tls[ADMIN] };
-	int64_t end = clock_mono_ms() + 20000;
+	int64_t end = clock_mono_ms() + 60000;
 	bool seated = true, was_seated = false;
 
 	make_long();

@@ -77,7 +77,7 @@ static void after(struct fx *f, const struct known *k)
 	fx_do(f, 201, "POST", CMS, CM("new", ""));
 }
 
-Test(restore, a_backup_of_a_running_server_is_restored, .timeout = 60)
+Test(restore, a_backup_of_a_running_server_is_restored, .timeout = 180)
 {
 	char file[128], from[160], to[160];
 	struct known k;
@@ -107,7 +107,7 @@ Test(restore, a_backup_of_a_running_server_is_restored, .timeout = 60)
 	fx_done(&f);
 }
 
-Test(restore, the_embedded_store_moves_to_etcd_by_one_command, .timeout = 60)
+Test(restore, the_embedded_store_moves_to_etcd_by_one_command, .timeout = 180)
 {
 	struct etcd_server etcd;
 	char to[160], store[160];

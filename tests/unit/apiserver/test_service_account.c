@@ -34,7 +34,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(service_account, .init = setup, .fini = teardown, .timeout = 90);
+TestSuite(service_account, .init = setup, .fini = teardown, .timeout = 180);
 
 static void account(const char *name, const char *more)
 {

@@ -30,7 +30,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(view, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(view, .init = setup, .fini = teardown, .timeout = 180);
 
 Test(view, an_old_autoscaler_keeps_what_only_the_new_one_says)
 {

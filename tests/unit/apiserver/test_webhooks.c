@@ -109,7 +109,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(webhooks, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(webhooks, .init = setup, .fini = teardown, .timeout = 180);
 
 #define CONFIGS "/apis/admissionregistration.k8s.io/v1/"
 #define RULE	"{\"apiGroups\":[\"\"],\"apiVersions\":[\"v1\"],\"operations\":[\"*\"],\"resources\":[\"configmaps\"]}"

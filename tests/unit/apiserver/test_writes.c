@@ -31,7 +31,7 @@ static void teardown(void)
 	fx_done(&f);
 }
 
-TestSuite(writes, .init = setup, .fini = teardown, .timeout = 120);
+TestSuite(writes, .init = setup, .fini = teardown, .timeout = 180);
 
 /* The Status of a refusal: its message, and the field of its first cause. */
 static void expect_cause(const char *method, const char *path, const char *body, const char *message, const char *field)

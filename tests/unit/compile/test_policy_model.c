@@ -233,7 +233,7 @@ static void who_pod(struct who *w, size_t i)
 	inet_ntop(AF_INET6, w->pod->ip6.w, w->ip6, sizeof(w->ip6));
 }
 
-Test(policy_model, compiler_and_interpreter_agree, .timeout = 120)
+Test(policy_model, compiler_and_interpreter_agree, .timeout = 180)
 {
 	static const char *const outside[] = { "8.1.1.1", "8.8.8.8",	 "8.8.1.1",	  "8.9.1.1",
 					       "1.1.1.1", "2001:db8::5", "2001:db8:1::5", "fd77::1" };

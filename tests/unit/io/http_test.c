@@ -19,7 +19,7 @@
 #include "io/tls.h"
 #include "io/ws.h"
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 struct srv srv = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 

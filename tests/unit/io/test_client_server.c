@@ -99,11 +99,11 @@ static void teardown(void)
 	cr_assert_eq(dir_remove(dir, NULL), 0);
 }
 
-TestSuite(client_server, .init = setup, .fini = teardown, .timeout = 30);
+TestSuite(client_server, .init = setup, .fini = teardown, .timeout = 180);
 
 static void turn(void)
 {
-	cr_assert_eq(loop_run_once(loop, 10000), 0);
+	cr_assert_eq(loop_run_once(loop, 60000), 0);
 }
 
 static int on_data(struct http_call *call, void *arg, const void *data, size_t len)

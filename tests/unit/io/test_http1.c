@@ -419,7 +419,7 @@ Test(http1, a_paused_upgrade_loses_nothing, .init = start, .fini = srv_stop)
 		struct pollfd p = { .fd = fd, .events = (short)(POLLIN | (at < N ? POLLOUT : 0)) };
 		ssize_t n;
 
-		cr_assert_eq(poll(&p, 1, 20000), 1);
+		cr_assert_eq(poll(&p, 1, 60000), 1);
 		if (p.revents & POLLOUT && (n = send(fd, sent + at, (size_t)(N - at), MSG_DONTWAIT)) > 0)
 			at += (int)n;
 		if (p.revents & POLLIN) {

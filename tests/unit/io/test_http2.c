@@ -268,7 +268,7 @@ Test(http2, head_and_big_heads, .init = start_plain, .fini = srv_stop)
 
 static void drive(CURLM *m, bool (*until)(void *arg), void *arg)
 {
-	int64_t give_up = clock_mono_ms() + 20000;
+	int64_t give_up = clock_mono_ms() + 60000;
 	bool ok;
 	int running;
 

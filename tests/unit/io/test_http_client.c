@@ -41,7 +41,7 @@ static void teardown(void)
 	peer_stop(&peer);
 }
 
-TestSuite(http_client, .init = setup, .fini = teardown, .timeout = 20);
+TestSuite(http_client, .init = setup, .fini = teardown, .timeout = 180);
 
 static struct http_client *client_new(const char *url)
 {
@@ -110,7 +110,7 @@ static int on_data(struct http_call *call, void *arg, const void *data, size_t l
 static void run(struct seen *s, int done)
 {
 	while (s->done < done)
-		cr_assert_eq(loop_run_once(loop, 10000), 0);
+		cr_assert_eq(loop_run_once(loop, 60000), 0);
 }
 
 static void call(struct seen *s, struct http_client *c, struct http_call_config config)
@@ -273,7 +273,7 @@ Test(http_client, may_be_freed_inside_its_callbacks)
 	CALL(&hung, c, .path = "/hang");
 	CALL(&a, c, .path = "/drip", .on_data = on_data);
 	while (!a.data_calls)
-		cr_assert_eq(loop_run_once(loop, 10000), 0);
+		cr_assert_eq(loop_run_once(loop, 60000), 0);
 	cr_assert_eq(a.done, 0);
 	cr_assert_eq(hung.done, 0);
 	c = client_new(peer.url);

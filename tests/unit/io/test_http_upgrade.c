@@ -36,7 +36,7 @@ static void teardown(void)
 	loop_free(loop);
 }
 
-TestSuite(http_upgrade, .init = setup, .fini = teardown, .timeout = 20);
+TestSuite(http_upgrade, .init = setup, .fini = teardown, .timeout = 180);
 
 static void on_open(struct http_upgrade *u, void *arg, const char *head)
 {
@@ -96,7 +96,7 @@ static struct http_client *client_new(const struct http_client_config *config)
 
 static void turn(void)
 {
-	cr_assert_eq(loop_run_once(loop, 10000), 0);
+	cr_assert_eq(loop_run_once(loop, 60000), 0);
 }
 
 static void on_drain(struct http_upgrade *u, void *arg)

@@ -57,7 +57,7 @@ void fx_stop(struct fixture *f)
 
 void fx_turn(struct fixture *f)
 {
-	cr_assert_eq(loop_run_once(f->loop, 10000), 0);
+	cr_assert_eq(loop_run_once(f->loop, 60000), 0);
 }
 
 static void copy_kv(struct t_kv *to, const struct store_kv *kv)

@@ -144,27 +144,27 @@ static void round_trip(bool from_etcd, bool to_etcd)
 	dir_remove(dir, NULL);
 }
 
-Test(backup, from_sqlite_to_sqlite, .timeout = 120)
+Test(backup, from_sqlite_to_sqlite, .timeout = 180)
 {
 	round_trip(false, false);
 }
 
-Test(backup, from_sqlite_to_etcd, .timeout = 120)
+Test(backup, from_sqlite_to_etcd, .timeout = 180)
 {
 	round_trip(false, true);
 }
 
-Test(backup, from_etcd_to_etcd, .timeout = 120)
+Test(backup, from_etcd_to_etcd, .timeout = 180)
 {
 	round_trip(true, true);
 }
 
-Test(backup, from_etcd_to_sqlite, .timeout = 120)
+Test(backup, from_etcd_to_sqlite, .timeout = 180)
 {
 	round_trip(true, false);
 }
 
-Test(backup, migration_takes_the_embedded_store_as_it_is, .timeout = 120)
+Test(backup, migration_takes_the_embedded_store_as_it_is, .timeout = 180)
 {
 	struct fixture a, b;
 	struct backup_place from, to;
@@ -190,7 +190,7 @@ Test(backup, migration_takes_the_embedded_store_as_it_is, .timeout = 120)
 	fx_stop(&b);
 }
 
-Test(backup, damaged_files_are_found_out_before_anything_is_touched, .timeout = 60)
+Test(backup, damaged_files_are_found_out_before_anything_is_touched, .timeout = 180)
 {
 	static const char *const bad[] = { "",
 					   "hello\n",

@@ -53,8 +53,8 @@ static void teardown(void)
 	etcd_server_stop(&etcd);
 }
 
-TestSuite(grpc, .init = setup_plain, .fini = teardown, .timeout = 30);
-TestSuite(grpc_tls, .init = setup_tls, .fini = teardown, .timeout = 30);
+TestSuite(grpc, .init = setup_plain, .fini = teardown, .timeout = 180);
+TestSuite(grpc_tls, .init = setup_tls, .fini = teardown, .timeout = 180);
 
 static void note(struct seen *s, const struct grpc_status *status)
 {
@@ -77,7 +77,7 @@ static void on_put(void *arg, const struct grpc_status *status, const ProtobufCM
 static void until(const int *counter, int n)
 {
 	while (*counter < n)
-		cr_assert_eq(loop_run_once(loop, 10000), 0);
+		cr_assert_eq(loop_run_once(loop, 60000), 0);
 }
 
 static void put(const char *key, struct seen *s)

@@ -25,7 +25,7 @@ static int open_err(const char *dir, struct err *err)
 	return r;
 }
 
-Test(store_sqlite_files, a_second_process_is_refused, .timeout = 20)
+Test(store_sqlite_files, a_second_process_is_refused, .timeout = 180)
 {
 	struct fixture f;
 	struct err err = ERR_INIT;
@@ -39,7 +39,7 @@ Test(store_sqlite_files, a_second_process_is_refused, .timeout = 20)
 	fx_stop(&f);
 }
 
-Test(store_sqlite_files, damage_is_one_line_that_names_the_file, .timeout = 20)
+Test(store_sqlite_files, damage_is_one_line_that_names_the_file, .timeout = 180)
 {
 	struct fixture f;
 	struct err err = ERR_INIT;
@@ -68,7 +68,7 @@ Test(store_sqlite_files, damage_is_one_line_that_names_the_file, .timeout = 20)
 	fx_stop(&f);
 }
 
-Test(store_sqlite_files, foreign_databases_and_bad_paths_are_refused, .timeout = 20)
+Test(store_sqlite_files, foreign_databases_and_bad_paths_are_refused, .timeout = 180)
 {
 	char dir[] = "/tmp/skep-unit-store-XXXXXX", path[64], file[96];
 	struct err err = ERR_INIT;
@@ -87,7 +87,7 @@ Test(store_sqlite_files, foreign_databases_and_bad_paths_are_refused, .timeout =
 	cr_assert_eq(dir_remove(dir, NULL), 0);
 }
 
-Test(store_sqlite_files, compaction_shrinks_the_tables, .timeout = 30)
+Test(store_sqlite_files, compaction_shrinks_the_tables, .timeout = 180)
 {
 	struct fixture f;
 	int64_t rev = 0, rows = -1;
@@ -116,7 +116,7 @@ Test(store_sqlite_files, compaction_shrinks_the_tables, .timeout = 30)
 }
 
 /* A file system of this test's own, in a mount namespace that ends with its process. */
-Test(store_sqlite_files, a_full_disk_fails_writes_and_nothing_else, .timeout = 30)
+Test(store_sqlite_files, a_full_disk_fails_writes_and_nothing_else, .timeout = 180)
 {
 	struct fixture f = { 0 };
 	static struct t_result burst[64];
@@ -228,7 +228,7 @@ static void writer_main(const char *dir, int first, int fd)
 	_exit(1);
 }
 
-Test(store_sqlite_files, what_was_acknowledged_survives_kill_9, .timeout = 60)
+Test(store_sqlite_files, what_was_acknowledged_survives_kill_9, .timeout = 180)
 {
 	enum { KILLS = 200, MAX = 200000 };
 	static int64_t acked[MAX];
