@@ -313,6 +313,14 @@ Test(admission, pods_are_held_to_the_namespaces_standard)
 		{ "baseline",
 		  "\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}],\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]",
 		  "hostPath volumes (volume \"v\")" },
+		{ "baseline",
+		  "\"containers\":[{\"name\":\"b\",\"image\":\"i\",\"livenessProbe\":{\"httpGet\":{\"port\":80,\"host\":"
+		  "\"10.0.0.1\"}}},{\"name\":\"a\",\"image\":\"i\",\"startupProbe\":{\"tcpSocket\":{\"port\":80,\"host\":"
+		  "\"10.0.0.1\"}}}]",
+		  "probe or lifecycle host (containers \"b\", \"a\" use probe or lifecycle host \"10.0.0.1\")" },
+		{ "baseline",
+		  "\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"livenessProbe\":{\"httpGet\":{\"port\":80}}}]",
+		  NULL },
 		{ "restricted",
 		  "\"securityContext\":{\"runAsNonRoot\":true,\"seccompProfile\":{\"type\":\"RuntimeDefault\"}},\"containers\":[{"
 		  "\"name\":\"c\",\"image\":\"i\",\"securityContext\":{\"allowPrivilegeEscalation\":false,\"capabilities\":{"
@@ -402,4 +410,85 @@ Test(admission, default_storage_class)
 	o = fx_expect(&f, 201, "POST", "/api/v1/namespaces/default/persistentvolumeclaims", CLAIM("b", "1Gi"));
 	cr_assert_str_eq(api_get_str(o, "spec.storageClassName"), "yes");
 	json_decref(o);
+}
+
+/* --- nodes and claims --------------------------------------------------------------------------------------------- */
+
+Test(admission, a_new_node_takes_no_pods_yet)
+{
+	static const struct {
+		const char *spec;
+		size_t n, at; /* taints, and which one is ours */
+	} cases[] = {
+		{ "{}", 1, 0 },
+		{ "{\"taints\":[{\"key\":\"a\",\"effect\":\"NoExecute\"}]}", 2, 1 },
+		{ "{\"taints\":[{\"key\":\"node.kubernetes.io/not-ready\",\"effect\":\"NoSchedule\"}]}", 1, 0 },
+		{ "{\"taints\":[{\"key\":\"node.kubernetes.io/not-ready\",\"effect\":\"NoExecute\"}]}", 2, 1 },
+	};
+	json_t *o, *taints, *t;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char body[300];
+
+		snprintf(body, sizeof(body),
+			 "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"n%zu\"},\"spec\":%s}", i,
+			 cases[i].spec);
+		o = fx_expect(&f, 201, "POST", "/api/v1/nodes", body);
+		taints = api_get(o, "spec.taints");
+		t = json_array_get(taints, cases[i].at);
+		cr_assert(json_array_size(taints) == cases[i].n, "case %zu", i);
+		cr_assert_str_eq(api_get_str(t, "key"), "node.kubernetes.io/not-ready");
+		cr_assert_str_eq(api_get_str(t, "effect"), "NoSchedule");
+		json_decref(o);
+	}
+	/* whoever takes it away has the last word */
+	o = fx_expect(&f, 200, "PATCH", "/api/v1/nodes/n0", "{\"spec\":{\"taints\":null}}");
+	cr_assert(!json_array_size(api_get(o, "spec.taints")));
+	json_decref(o);
+}
+
+Test(admission, claims_grow_if_their_class_lets_them)
+{
+#define CLAIMS "/api/v1/namespaces/default/persistentvolumeclaims"
+#define GROW   "{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"2Gi\"}}}}"
+#define ONLY                                                                                                           \
+	"only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+	static const struct {
+		const char *class, *expands;
+		bool made;
+	} cases[] = {
+		{ "grows", "true", true },
+		{ "stays", "false", true },
+		{ "silent", "null", true },
+		{ "missing", NULL, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char body[400], path[128];
+
+		snprintf(
+			body, sizeof(body),
+			"{\"apiVersion\":\"storage.k8s.io/v1\",\"kind\":\"StorageClass\",\"metadata\":{\"name\":\"%s\"},"
+			"\"provisioner\":\"x/y\",\"allowVolumeExpansion\":%s}",
+			cases[i].class, cases[i].expands ? cases[i].expands : "null");
+		if (cases[i].made)
+			fx_do(&f, 201, "POST", "/apis/storage.k8s.io/v1/storageclasses", body);
+		snprintf(
+			body, sizeof(body),
+			"{\"apiVersion\":\"v1\",\"kind\":\"PersistentVolumeClaim\",\"metadata\":{\"name\":\"c%zu\"},\"spec\":{"
+			"\"accessModes\":[\"ReadWriteOnce\"],\"storageClassName\":\"%s\",\"resources\":{\"requests\":{"
+			"\"storage\":\"1Gi\"}}}}",
+			i, cases[i].class);
+		fx_do(&f, 201, "POST", CLAIMS, body);
+		snprintf(path, sizeof(path), CLAIMS "/c%zu", i);
+		fx_do(&f, 422, "PATCH", path, GROW); /* not bound */
+		snprintf(path, sizeof(path), CLAIMS "/c%zu/status", i);
+		fx_do(&f, 200, "PATCH", path, "{\"status\":{\"phase\":\"Bound\"}}");
+		snprintf(path, sizeof(path), CLAIMS "/c%zu", i);
+		if (streq(cases[i].expands, "true"))
+			fx_do(&f, 200, "PATCH", path, GROW);
+		else
+			fx_refused(&f, ADMIN, 403, "PATCH", path, GROW, ONLY);
+		fx_do(&f, 200, "PATCH", path, "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}");
+	}
 }

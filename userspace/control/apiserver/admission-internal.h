@@ -86,6 +86,7 @@ extern const struct admission_plugin admission_namespace_lifecycle, admission_li
 	admission_default_tolerations, admission_mutating_webhook, admission_validating_webhook,
 	admission_resource_quota, admission_pod_security, admission_default_storage_class,
 	admission_default_ingress_class;
+extern const struct admission_plugin admission_taint_nodes, admission_claim_resize, admission_certificate_subject;
 extern const struct admission_plugin admission_service_account, admission_node_restriction, admission_rbac;
 
 #endif

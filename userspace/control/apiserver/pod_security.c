@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The checks of the pod security standards, one function each, in the order of their names as Kubernetes tells them.
- * Fields that the schema refuses (SELinux, AppArmor, sysctls, procMount, Windows) cannot get here and are not looked
- * at.
+ * Fields that the schema refuses (SELinux, AppArmor, sysctls, procMount, Windows, lifecycle) cannot get here and are
+ * not looked at.
  */
 #include "pod_security.h"
 
@@ -207,6 +207,37 @@ static bool check_host_ports(const json_t *spec, struct strbuf *out)
 	strbuf_addf(out, " %s hostPort%s ", n > 1 ? "use" : "uses", p.v.n > 1 ? "s" : "");
 	for (size_t i = 0; i < p.v.n; i++)
 		strbuf_addf(out, "%s%s", i ? ", " : "", p.v.v[i]);
+	return true;
+}
+
+static bool sets_probe_host(const json_t *c, void *arg)
+{
+	static const char *const paths[] = {
+		"livenessProbe.httpGet.host",	"readinessProbe.httpGet.host",	 "startupProbe.httpGet.host",
+		"livenessProbe.tcpSocket.host", "readinessProbe.tcpSocket.host", "startupProbe.tcpSocket.host",
+	};
+	bool bad = false;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		const char *host = api_get_str(c, paths[i]);
+
+		if (!host || !*host)
+			continue;
+		word_add(arg, host);
+		bad = true;
+	}
+	return bad;
+}
+
+static bool check_probe_hosts(const json_t *spec, struct strbuf *out)
+{
+	struct words hosts = { .n = 0 };
+	size_t n = name_containers(spec, sets_probe_host, &hosts, out);
+
+	if (!n)
+		return false;
+	strbuf_addf(out, " %s probe or lifecycle host%s ", n > 1 ? "use" : "uses", hosts.n > 1 ? "s" : "");
+	words_quote(&hosts, out);
 	return true;
 }
 
@@ -422,6 +453,7 @@ static const struct {
 	{ "host namespaces", POD_BASELINE, 0, 0, check_host_namespaces },
 	{ "hostPath volumes", POD_BASELINE, 0, -1, check_host_path },
 	{ "hostPort", POD_BASELINE, 0, 0, check_host_ports },
+	{ "probe or lifecycle host", POD_BASELINE, 34, 0, check_probe_hosts },
 	{ "privileged", POD_BASELINE, 0, 0, check_privileged },
 	{ "seccompProfile", POD_BASELINE, 19, 19, check_seccomp_baseline },
 	{ "allowPrivilegeEscalation != false", POD_RESTRICTED, 8, 0, check_escalation },

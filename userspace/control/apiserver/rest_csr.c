@@ -87,7 +87,7 @@ static void check_signer(const char *name, struct api_errs *errs)
 }
 
 /* The request as it was sent; refusals go to errs. */
-static void check_request(struct call *c, const json_t *spec, struct api_errs *errs)
+static void check_request(const json_t *spec, struct api_errs *errs)
 {
 	const char *text = json_string_value(json_object_get(spec, "request"));
 	cleanup(free) unsigned char *pem = NULL;
@@ -101,17 +101,6 @@ static void check_request(struct call *c, const json_t *spec, struct api_errs *e
 			     pem ? err.msg : "it is not base64");
 		return;
 	}
-	if (streq(api_get_str(spec, "signerName"), "kubernetes.io/kube-apiserver-client"))
-		for (size_t i = 0; i < csr.n_orgs; i++)
-			if (streq(csr.orgs[i], "system:masters")) {
-				call_status(
-					c, 403, "Forbidden",
-					"certificatesigningrequests.certificates.k8s.io \"%s\" is forbidden: use of "
-					"kubernetes.io/kube-apiserver-client signer with system:masters group is not "
-					"allowed",
-					c->name);
-				break;
-			}
 	tls_csr_done(&csr);
 }
 
@@ -155,10 +144,10 @@ int csr_prepare_create(struct call *c, json_t *obj)
 	check_signer(api_get_str(spec, "signerName"), &errs);
 	check_usages(json_object_get(spec, "usages"), &errs);
 	if (json_object_get(spec, "request"))
-		check_request(c, spec, &errs);
+		check_request(spec, &errs);
 	else
 		api_errs_add(&errs, API_C_REQUIRED, "spec.request", "Required value");
-	if (errs.n && !c->answered)
+	if (errs.n)
 		call_invalid(c, &errs);
 	api_errs_done(&errs);
 	return c->answered ? -1 : 0;
