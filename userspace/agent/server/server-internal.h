@@ -5,6 +5,7 @@
 
 #include "../../lib/base/strmap.h"
 #include "server.h"
+#include "stream.h"
 
 struct server {
 	struct loop *loop;
@@ -19,7 +20,6 @@ void answer_text(struct http_req *req, int status, const char *fmt, ...) __attri
 /* logs.c: path components after /containerLogs */
 void serve_logs(struct server *s, struct http_req *req, const char *ns, const char *pod, const char *container);
 /* stream.c */
-enum stream_kind { STREAM_EXEC, STREAM_ATTACH, STREAM_PORT_FORWARD };
 void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind, const char *ns, const char *pod,
 		  const char *container);
 /* stats.c */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exec, attach and port-forward. The runtime serves them at a URL of its own over SPDY/3.1 (containerd 1.6 has
- * WebSocket v4 only, which cannot half-close stdin). A client that speaks SPDY is joined to it byte by byte. A client
- * on WebSocket (v5 or v4.channel.k8s.io) is ended here: its channels become SPDY streams. Port-forward over WebSocket
- * is SPDY in a tunnel and is unwrapped.
+ * exec, attach and port-forward: what is asked, of which container, and the runtime's URL for it. stream_join.c does
+ * the rest.
  */
 #include "server-internal.h"
 
@@ -11,354 +9,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../lib/base/cleanup.h"
-#include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
-#include "../../lib/io/spdy.h"
 #include "../../lib/io/ws.h"
+#include "stream.h"
 
-#define HIGH_WATER    (512u << 10)
-#define LOW_WATER     (128u << 10)
-#define CLOSE_WAIT_MS 1000 /* for the client's close frame */
-#define MESSAGE_MAX   (1u << 20)
-#define TUNNEL	      "SPDY/3.1+portforward.k8s.io"
-
-enum { CH_STDIN, CH_STDOUT, CH_STDERR, CH_ERROR, CH_RESIZE, CHANNELS, CH_CLOSE = 255 };
-static const char *const stream_types[CHANNELS] = { "stdin", "stdout", "stderr", "error", "resize" };
-
-struct stream {
+/* While the runtime is asked. */
+struct asking {
 	struct server *s;
-	struct http_req *req; /* NULL: the client has gone while the runtime was asked */
-	enum stream_kind kind;
-	const char *protocol; /* WebSocket's; NULL: SPDY joined */
-	bool tunnel, opened, ending;
-	bool use[CHANNELS], fin[CHANNELS];
-	uint32_t ids[CHANNELS];
-	struct ws *ws;
-	struct spdy *spdy;
-	struct http_client *client;
-	struct http_upgrade *up;
-	bool client_paused, node_paused;
-	struct loop_timer end;
+	struct http_req *req; /* NULL: the client has gone */
+	struct stream_ask ask;
 };
-
-static void stream_free(struct stream *st)
-{
-	loop_timer_cancel(&st->end);
-	if (st->up)
-		http_upgrade_close(TAKE(st->up));
-	http_client_free(st->client);
-	ws_free(st->ws);
-	spdy_free(st->spdy);
-	free(st);
-}
 
 static void on_client_gone(struct http_req *req, void *data)
 {
 	(void)req;
-	stream_free(data);
-}
-
-static void on_client_gone_early(struct http_req *req, void *data)
-{
-	(void)req;
-	((struct stream *)data)->req = NULL;
-}
-
-/* Everything may be freed by this: never from inside a callback of ws or spdy. */
-static void on_end(struct loop_timer *t)
-{
-	struct stream *st = t->arg;
-
-	http_hijack_close(st->req);
-}
-
-static void end(struct stream *st, int code, const char *why)
-{
-	if (st->ending)
-		return;
-	st->ending = true;
-	if (st->ws)
-		ws_close(st->ws, code, why);
-	(void)loop_timer_set(st->s->loop, &st->end, st->ws ? CLOSE_WAIT_MS : 0);
-}
-
-/* --- back-pressure ------------------------------------------------------------------------------------------------ */
-
-static void on_node_drain(struct http_upgrade *u, void *arg)
-{
-	struct stream *st = arg;
-
-	(void)u;
-	st->client_paused = false;
-	http_hijack_pause(st->req, false);
-}
-
-static void to_node_done(struct stream *st)
-{
-	if (!st->up || st->client_paused || http_upgrade_pending(st->up) <= HIGH_WATER)
-		return;
-	st->client_paused = true;
-	http_hijack_pause(st->req, true);
-	http_upgrade_on_drain(st->up, LOW_WATER, on_node_drain);
-}
-
-static void on_drain(struct http_req *req, void *data)
-{
-	struct stream *st = data;
-
-	(void)req;
-	if (st->node_paused && st->up) {
-		st->node_paused = false;
-		http_upgrade_pause(st->up, false);
-	}
-}
-
-static void to_client_done(struct stream *st)
-{
-	if (st->node_paused || !st->up || http_stream_pending(st->req) <= HIGH_WATER)
-		return;
-	st->node_paused = true;
-	http_upgrade_pause(st->up, true);
-}
-
-/* --- the runtime's SPDY session, when the client speaks WebSocket ------------------------------------------------- */
-
-static bool outputs_over(const struct stream *st)
-{
-	for (int ch = CH_STDOUT; ch <= CH_ERROR; ch++)
-		if (st->use[ch] && !st->fin[ch])
-			return false;
-	return true;
-}
-
-static void on_spdy_data(struct spdy *s, void *arg, uint32_t id, const void *data, size_t len, bool fin)
-{
-	struct stream *st = arg;
-
-	(void)s;
-	for (int ch = CH_STDOUT; ch <= CH_ERROR; ch++) {
-		if (!st->use[ch] || st->ids[ch] != id || st->ending)
-			continue;
-		if (len)
-			ws_send_channel(st->ws, (uint8_t)ch, data, len);
-		st->fin[ch] |= fin;
-	}
-	to_client_done(st);
-	if (outputs_over(st))
-		end(st, 1000, "");
-}
-
-static void on_spdy_reset(struct spdy *s, void *arg, uint32_t id, uint32_t status)
-{
-	(void)status;
-	on_spdy_data(s, arg, id, "", 0, true);
-}
-
-static void on_spdy_close(struct spdy *s, void *arg, const char *why)
-{
-	(void)s;
-	end(arg, 1011, why);
-}
-
-static void on_spdy_write(struct spdy *s, void *arg, const void *data, size_t len)
-{
-	struct stream *st = arg;
-
-	(void)s;
-	if (st->up)
-		(void)http_upgrade_write(st->up, data, len);
-}
-
-/* --- the client's WebSocket --------------------------------------------------------------------------------------- */
-
-static void on_ws_message(struct ws *ws, void *arg, const void *data, size_t len, bool binary)
-{
-	struct stream *st = arg;
-	const unsigned char *p = data;
-
-	(void)ws;
-	(void)binary;
-	if (st->ending)
-		return;
-	if (st->tunnel) {
-		if (st->up)
-			(void)http_upgrade_write(st->up, data, len);
-	} else if (len && (p[0] == CH_STDIN || p[0] == CH_RESIZE)) {
-		if (st->use[p[0]] && !st->fin[p[0]] && len > 1)
-			spdy_send(st->spdy, st->ids[p[0]], p + 1, len - 1, false);
-	} else if (len == 2 && p[0] == CH_CLOSE && p[1] == CH_STDIN && str_starts(st->protocol, "v5.") &&
-		   st->use[CH_STDIN] && !st->fin[CH_STDIN]) {
-		st->fin[CH_STDIN] = true;
-		spdy_send(st->spdy, st->ids[CH_STDIN], "", 0, true);
-	}
-	to_node_done(st);
-}
-
-static void on_ws_close(struct ws *ws, void *arg, int code)
-{
-	struct stream *st = arg;
-
-	(void)ws;
-	(void)code;
-	st->ending = true;
-	(void)loop_timer_set(st->s->loop, &st->end, 0);
-}
-
-static void on_ws_write(struct ws *ws, void *arg, const void *data, size_t len)
-{
-	(void)ws;
-	(void)http_hijack_write(((struct stream *)arg)->req, data, len);
-}
-
-static void on_client_bytes(struct http_req *req, void *data, const void *bytes, size_t len)
-{
-	struct stream *st = data;
-
-	(void)req;
-	if (st->ws) {
-		ws_feed(st->ws, bytes, len);
-	} else if (st->up) {
-		(void)http_upgrade_write(st->up, bytes, len);
-		to_node_done(st);
-	}
-}
-
-static int open_websocket(struct stream *st)
-{
-	static const struct ws_ops ws_ops = { on_ws_message, on_ws_close, on_ws_write };
-	static const struct spdy_ops spdy_ops = { on_spdy_data, on_spdy_reset, on_spdy_close, on_spdy_write };
-	/* The runtime expects the error stream first. */
-	static const int order[] = { CH_ERROR, CH_STDIN, CH_STDOUT, CH_STDERR, CH_RESIZE };
-
-	st->ws = ws_new(false, MESSAGE_MAX, &ws_ops, st);
-	st->spdy = st->tunnel ? NULL : spdy_new(&spdy_ops, st);
-	if (!st->ws || (!st->tunnel && !st->spdy))
-		return -ENOMEM;
-	if (http_ws_accept(st->req, st->protocol, on_client_bytes) < 0)
-		return -EPROTO;
-	st->opened = true;
-	if (st->tunnel)
-		return 0;
-	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
-		struct spdy_header h = { "streamtype", stream_types[order[i]] };
-
-		if (!st->use[order[i]])
-			continue;
-		st->ids[order[i]] = spdy_open(st->spdy, &h, 1);
-		if (!st->ids[order[i]]) {
-			end(st, 1011, "out of memory");
-			return 0;
-		}
-	}
-	/* As kubelet does: an empty message tells the client that the connection stands. */
-	ws_send_channel(st->ws, st->use[CH_STDOUT] ? CH_STDOUT : st->use[CH_STDERR] ? CH_STDERR : CH_ERROR, "", 0);
-	return 0;
-}
-
-/* --- the connection to the runtime -------------------------------------------------------------------------------- */
-
-static void on_open(struct http_upgrade *u, void *arg, const char *head)
-{
-	struct stream *st = arg;
-	int r = 0;
-
-	(void)u;
-	if (st->protocol) {
-		r = open_websocket(st);
-		if (r == -ENOMEM)
-			answer_text(st->req, 500, "out of memory\n");
-	} else {
-		r = http_hijack(st->req, head, strlen(head), on_client_bytes);
-		st->opened = !r;
-		if (r < 0)
-			answer_text(st->req, 500, "cannot hand over the connection: %s\n", strerror(-r));
-	}
-	if (!r)
-		http_stream_on_drain(st->req, LOW_WATER, on_drain);
-}
-
-static void on_node_data(struct http_upgrade *u, void *arg, const void *data, size_t len)
-{
-	struct stream *st = arg;
-
-	(void)u;
-	if (!st->opened || st->ending)
-		return;
-	if (st->spdy)
-		spdy_feed(st->spdy, data, len);
-	else if (st->ws)
-		ws_send(st->ws, data, len, true);
-	else
-		(void)http_hijack_write(st->req, data, len);
-	to_client_done(st);
-}
-
-static void on_node_closed(struct http_upgrade *u, void *arg, int status, const char *text)
-{
-	struct stream *st = arg;
-
-	(void)u;
-	st->up = NULL;
-	if (st->opened)
-		end(st, 1000, "");
-	else
-		answer_text(st->req, 502, "container runtime: %s (%d)\n", text && text[0] ? text : "no connection",
-			    status);
-}
-
-static void connect_node(struct stream *st, const char *url)
-{
-	static const struct http_upgrade_ops ops = { on_open, on_node_data, on_node_closed };
-	struct http_client_config cc = { .connect_timeout_ms = 5000 };
-	const char *path = strstr(url, "://"), *v;
-	cleanup(free) char *base = NULL;
-	const char *headers[12] = { "Connection: Upgrade", "Upgrade: SPDY/3.1" };
-	char versions[8][96];
-	size_t n = 2;
-	struct err err = ERR_INIT;
-
-	path = path ? strchr(path + 3, '/') : NULL;
-	base = path ? strndup(url, (size_t)(path - url)) : NULL;
-	if (!base) {
-		answer_text(st->req, 502, "container runtime: it gave no usable URL for the stream\n");
-		return;
-	}
-	cc.base_url = base;
-	if (st->protocol) {
-		headers[n++] = st->kind == STREAM_PORT_FORWARD ? "X-Stream-Protocol-Version: portforward.k8s.io"
-							       : "X-Stream-Protocol-Version: v4.channel.k8s.io";
-	} else {
-		for (size_t i = 0; i < 8 && (v = http_req_header_nth(st->req, "x-stream-protocol-version", i)); i++) {
-			if (strlen(v) > 64 || strpbrk(v, "\r\n"))
-				continue;
-			snprintf(versions[i], sizeof(versions[i]), "X-Stream-Protocol-Version: %s", v);
-			headers[n++] = versions[i];
-		}
-	}
-	if (http_client_new(st->s->loop, &cc, &st->client, &err) == 0)
-		st->up = http_upgrade_start(st->client, "POST", path, headers, &ops, st, &err);
-	if (!st->up)
-		answer_text(st->req, 502, "container runtime: %s\n", err.msg);
+	((struct asking *)data)->req = NULL;
 }
 
 static void on_url(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
-	struct stream *st = arg;
+	struct asking *a = arg;
 
-	if (!st->req) {
-		stream_free(st);
-		return;
+	if (a->req) {
+		http_req_set_data(a->req, NULL, NULL);
+		if (status->code)
+			answer_text(a->req, status->code == GRPC_NOT_FOUND ? 404 : 500, "container runtime: %s\n",
+				    status->message);
+		else
+			stream_join(a->s->loop, a->req, &a->ask, ((const Cri__UrlResponse *)msg)->url);
 	}
-	http_req_set_data(st->req, st, on_client_gone);
-	if (status->code)
-		answer_text(st->req, status->code == GRPC_NOT_FOUND ? 404 : 500, "container runtime: %s\n",
-			    status->message);
-	else
-		connect_node(st, ((const Cri__UrlResponse *)msg)->url);
+	free(a);
 }
-
-/* --- the request -------------------------------------------------------------------------------------------------- */
 
 static bool flag(const struct http_req *req, const char *name)
 {
@@ -367,47 +48,47 @@ static bool flag(const struct http_req *req, const char *name)
 	return v && (streq(v, "1") || streq(v, "true"));
 }
 
-static bool ask_exec(struct stream *st, const char *id)
+static bool ask_exec(struct asking *a, const char *id)
 {
 	Cri__ExecRequest rq = CRI__EXEC_REQUEST__INIT;
 	char *cmd[256];
 	const char *v;
 
-	while (rq.n_cmd < sizeof(cmd) / sizeof(*cmd) && (v = http_req_query_nth(st->req, "command", rq.n_cmd)))
+	while (rq.n_cmd < sizeof(cmd) / sizeof(*cmd) && (v = http_req_query_nth(a->req, "command", rq.n_cmd)))
 		cmd[rq.n_cmd++] = (char *)v;
 	rq.container_id = (char *)id;
 	rq.cmd = cmd;
-	rq.tty = flag(st->req, "tty");
-	rq.stdin_ = st->use[CH_STDIN];
-	rq.stdout_ = st->use[CH_STDOUT];
-	rq.stderr_ = st->use[CH_STDERR];
-	return cri_call(st->s->config.cri, CRI_EXEC, &rq.base, 0, on_url, st) != NULL;
+	rq.tty = a->ask.tty;
+	rq.stdin_ = a->ask.in;
+	rq.stdout_ = a->ask.out;
+	rq.stderr_ = a->ask.err;
+	return cri_call(a->s->config.cri, CRI_EXEC, &rq.base, 0, on_url, a) != NULL;
 }
 
-static bool ask_attach(struct stream *st, const char *id, bool tty)
+static bool ask_attach(struct asking *a, const char *id)
 {
 	Cri__AttachRequest rq = CRI__ATTACH_REQUEST__INIT;
 
 	rq.container_id = (char *)id;
-	rq.tty = tty;
-	rq.stdin_ = st->use[CH_STDIN];
-	rq.stdout_ = st->use[CH_STDOUT];
-	rq.stderr_ = st->use[CH_STDERR];
-	return cri_call(st->s->config.cri, CRI_ATTACH, &rq.base, 0, on_url, st) != NULL;
+	rq.tty = a->ask.tty;
+	rq.stdin_ = a->ask.in;
+	rq.stdout_ = a->ask.out;
+	rq.stderr_ = a->ask.err;
+	return cri_call(a->s->config.cri, CRI_ATTACH, &rq.base, 0, on_url, a) != NULL;
 }
 
-static bool ask_port_forward(struct stream *st, const char *sandbox)
+static bool ask_port_forward(struct asking *a, const char *sandbox)
 {
 	Cri__PortForwardRequest rq = CRI__PORT_FORWARD_REQUEST__INIT;
 	int32_t ports[16];
 	const char *v;
 	int64_t port;
 
-	while (rq.n_port < sizeof(ports) / sizeof(*ports) && (v = http_req_query_nth(st->req, "port", rq.n_port)))
+	while (rq.n_port < sizeof(ports) / sizeof(*ports) && (v = http_req_query_nth(a->req, "port", rq.n_port)))
 		ports[rq.n_port++] = str_to_i64(v, 1, 65535, &port) ? 0 : (int32_t)port;
 	rq.pod_sandbox_id = (char *)sandbox;
 	rq.port = ports;
-	return cri_call(st->s->config.cri, CRI_PORT_FORWARD, &rq.base, 0, on_url, st) != NULL;
+	return cri_call(a->s->config.cri, CRI_PORT_FORWARD, &rq.base, 0, on_url, a) != NULL;
 }
 
 /* False: answered. *ret_id: of the container or sandbox. */
@@ -439,10 +120,10 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 		  const char *container)
 {
 	static const char *const channels[] = { "v5.channel.k8s.io", "v4.channel.k8s.io", NULL };
-	static const char *const tunnels[] = { TUNNEL, NULL };
+	static const char *const tunnels[] = { STREAM_TUNNEL, NULL };
 	bool ws = http_req_wants_upgrade(req, "websocket"), tty = flag(req, "tty"), asked;
 	const char *offer = http_req_header(req, "sec-websocket-protocol"), *id, *protocol = NULL;
-	struct stream *st;
+	struct asking *a;
 
 	if (!ws && !http_req_wants_upgrade(req, "SPDY/3.1")) {
 		answer_text(req, 400, "Upgrade request required: WebSocket or SPDY/3.1\n");
@@ -451,9 +132,9 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 	if (ws) {
 		protocol = ws_choose_protocol(offer ? offer : "", kind == STREAM_PORT_FORWARD ? tunnels : channels);
 		if (!protocol) {
-			answer_text(req, 400, "none of the protocols \"%s\" is spoken here: offer %s\n",
-				    offer ? offer : "",
-				    kind == STREAM_PORT_FORWARD ? TUNNEL : "v5.channel.k8s.io or v4.channel.k8s.io");
+			answer_text(
+				req, 400, "none of the protocols \"%s\" is spoken here: offer %s\n", offer ? offer : "",
+				kind == STREAM_PORT_FORWARD ? STREAM_TUNNEL : "v5.channel.k8s.io or v4.channel.k8s.io");
 			return;
 		}
 	}
@@ -467,29 +148,30 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 	}
 	if (!find_target(s, req, kind, ns, pod, container, &id, &tty))
 		return;
-	st = calloc(1, sizeof(*st));
-	if (!st) {
+	a = calloc(1, sizeof(*a));
+	if (!a) {
 		answer_text(req, 500, "out of memory\n");
 		return;
 	}
-	*st = (struct stream){
-		.s = s, .req = req, .kind = kind, .protocol = protocol, .tunnel = kind == STREAM_PORT_FORWARD && ws
-	};
 	if (kind == STREAM_EXEC)
 		tty = flag(req, "tty");
-	st->use[CH_STDIN] = flag(req, "input");
-	st->use[CH_STDOUT] = flag(req, "output");
-	st->use[CH_STDERR] = flag(req, "error") && !tty;
-	st->use[CH_ERROR] = true;
-	st->use[CH_RESIZE] = tty;
-	st->end.fn = on_end;
-	st->end.arg = st;
-	http_req_set_data(req, st, on_client_gone_early);
-	asked = kind == STREAM_EXEC	? ask_exec(st, id)
-		: kind == STREAM_ATTACH ? ask_attach(st, id, tty)
-					: ask_port_forward(st, id);
-	if (!asked) {
-		http_req_set_data(req, st, on_client_gone);
-		answer_text(req, 500, "out of memory\n");
-	}
+	*a = (struct asking){
+		.s = s,
+		.req = req,
+		.ask = { .kind = kind,
+			 .protocol = protocol,
+			 .in = flag(req, "input"),
+			 .out = flag(req, "output"),
+			 .err = flag(req, "error") && !tty,
+			 .tty = tty },
+	};
+	http_req_set_data(req, a, on_client_gone);
+	asked = kind == STREAM_EXEC	? ask_exec(a, id)
+		: kind == STREAM_ATTACH ? ask_attach(a, id)
+					: ask_port_forward(a, id);
+	if (asked)
+		return;
+	http_req_set_data(req, NULL, NULL);
+	free(a);
+	answer_text(req, 500, "out of memory\n");
 }

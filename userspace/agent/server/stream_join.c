@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec, attach and port-forward once the runtime has said where it serves them. It speaks SPDY/3.1 (containerd 1.6 has
+ * WebSocket v4 only, which cannot half-close stdin). A client that speaks SPDY is joined to it byte by byte. A client
+ * on WebSocket (v5 or v4.channel.k8s.io) is ended here: its channels become SPDY streams. Port-forward over WebSocket
+ * is SPDY in a tunnel and is unwrapped.
+ */
+#include "server-internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/base/cleanup.h"
+#include "../../lib/base/log.h"
+#include "../../lib/base/str.h"
+#include "../../lib/io/spdy.h"
+#include "../../lib/io/ws.h"
+
+#define HIGH_WATER    (512u << 10)
+#define LOW_WATER     (128u << 10)
+#define CLOSE_WAIT_MS 1000 /* for the client's close frame */
+#define MESSAGE_MAX   (1u << 20)
+#define VERSIONS_MAX  8
+
+enum { CH_STDIN, CH_STDOUT, CH_STDERR, CH_ERROR, CH_RESIZE, CHANNELS, CH_CLOSE = 255 };
+static const char *const stream_types[CHANNELS] = { "stdin", "stdout", "stderr", "error", "resize" };
+
+struct stream {
+	struct loop *loop;
+	struct http_req *req;
+	struct stream_ask ask;
+	bool tunnel, opened, ending;
+	bool use[CHANNELS], fin[CHANNELS];
+	uint32_t ids[CHANNELS];
+	struct ws *ws;
+	struct spdy *spdy;
+	struct http_client *client;
+	struct http_upgrade *up;
+	bool client_paused, node_paused;
+	struct loop_timer end;
+};
+
+static void stream_free(struct stream *st)
+{
+	loop_timer_cancel(&st->end);
+	if (st->up)
+		http_upgrade_close(TAKE(st->up));
+	http_client_free(st->client);
+	ws_free(st->ws);
+	spdy_free(st->spdy);
+	free(st);
+}
+
+static void on_client_gone(struct http_req *req, void *data)
+{
+	(void)req;
+	stream_free(data);
+}
+
+/* Everything may be freed by this: never from inside a callback of ws or spdy. */
+static void on_end(struct loop_timer *t)
+{
+	struct stream *st = t->arg;
+
+	http_hijack_close(st->req);
+}
+
+static void end(struct stream *st, int code, const char *why)
+{
+	if (st->ending)
+		return;
+	st->ending = true;
+	if (st->ws)
+		ws_close(st->ws, code, why);
+	(void)loop_timer_set(st->loop, &st->end, st->ws ? CLOSE_WAIT_MS : 0);
+}
+
+/* --- back-pressure ------------------------------------------------------------------------------------------------ */
+
+/* A stream that lost a piece must not look whole. */
+static void to_node(struct stream *st, const void *data, size_t len)
+{
+	if (st->up && http_upgrade_write(st->up, data, len) < 0)
+		end(st, 1011, "cannot pass data on to the container runtime");
+}
+
+static void on_node_drain(struct http_upgrade *u, void *arg)
+{
+	struct stream *st = arg;
+
+	(void)u;
+	st->client_paused = false;
+	http_hijack_pause(st->req, false);
+}
+
+static void to_node_done(struct stream *st)
+{
+	if (!st->up || st->client_paused || http_upgrade_pending(st->up) <= HIGH_WATER)
+		return;
+	st->client_paused = true;
+	http_hijack_pause(st->req, true);
+	http_upgrade_on_drain(st->up, LOW_WATER, on_node_drain);
+}
+
+static void on_drain(struct http_req *req, void *data)
+{
+	struct stream *st = data;
+
+	(void)req;
+	if (st->node_paused && st->up) {
+		st->node_paused = false;
+		http_upgrade_pause(st->up, false);
+	}
+}
+
+static void to_client_done(struct stream *st)
+{
+	if (st->node_paused || !st->up || http_stream_pending(st->req) <= HIGH_WATER)
+		return;
+	st->node_paused = true;
+	http_upgrade_pause(st->up, true);
+}
+
+/* --- the runtime's SPDY session, when the client speaks WebSocket ------------------------------------------------- */
+
+static bool outputs_over(const struct stream *st)
+{
+	for (int ch = CH_STDOUT; ch <= CH_ERROR; ch++)
+		if (st->use[ch] && !st->fin[ch])
+			return false;
+	return true;
+}
+
+static void on_spdy_data(struct spdy *s, void *arg, uint32_t id, const void *data, size_t len, bool fin)
+{
+	struct stream *st = arg;
+
+	(void)s;
+	for (int ch = CH_STDOUT; ch <= CH_ERROR; ch++) {
+		if (!st->use[ch] || st->ids[ch] != id || st->ending)
+			continue;
+		if (len)
+			ws_send_channel(st->ws, (uint8_t)ch, data, len);
+		st->fin[ch] |= fin;
+	}
+	to_client_done(st);
+	if (outputs_over(st))
+		end(st, 1000, "");
+}
+
+static void on_spdy_reset(struct spdy *s, void *arg, uint32_t id, uint32_t status)
+{
+	(void)status;
+	on_spdy_data(s, arg, id, "", 0, true);
+}
+
+static void on_spdy_close(struct spdy *s, void *arg, const char *why)
+{
+	(void)s;
+	end(arg, 1011, why);
+}
+
+static void on_spdy_write(struct spdy *s, void *arg, const void *data, size_t len)
+{
+	struct stream *st = arg;
+
+	(void)s;
+	to_node(st, data, len);
+}
+
+/* --- the client's WebSocket --------------------------------------------------------------------------------------- */
+
+static void on_ws_message(struct ws *ws, void *arg, const void *data, size_t len, bool binary)
+{
+	struct stream *st = arg;
+	const unsigned char *p = data;
+
+	(void)ws;
+	(void)binary;
+	if (st->ending)
+		return;
+	if (st->tunnel) {
+		to_node(st, data, len);
+	} else if (len && (p[0] == CH_STDIN || p[0] == CH_RESIZE)) {
+		if (st->use[p[0]] && !st->fin[p[0]] && len > 1)
+			spdy_send(st->spdy, st->ids[p[0]], p + 1, len - 1, false);
+	} else if (len == 2 && p[0] == CH_CLOSE && p[1] == CH_STDIN && str_starts(st->ask.protocol, "v5.") &&
+		   st->use[CH_STDIN] && !st->fin[CH_STDIN]) {
+		st->fin[CH_STDIN] = true;
+		spdy_send(st->spdy, st->ids[CH_STDIN], "", 0, true);
+	}
+	to_node_done(st);
+}
+
+static void on_ws_close(struct ws *ws, void *arg, int code)
+{
+	struct stream *st = arg;
+
+	(void)ws;
+	(void)code;
+	st->ending = true;
+	(void)loop_timer_set(st->loop, &st->end, 0);
+}
+
+static void on_ws_write(struct ws *ws, void *arg, const void *data, size_t len)
+{
+	(void)ws;
+	(void)http_hijack_write(((struct stream *)arg)->req, data, len);
+}
+
+static void on_client_bytes(struct http_req *req, void *data, const void *bytes, size_t len)
+{
+	struct stream *st = data;
+
+	(void)req;
+	if (st->ws) {
+		ws_feed(st->ws, bytes, len);
+	} else {
+		to_node(st, bytes, len);
+		to_node_done(st);
+	}
+}
+
+static int open_websocket(struct stream *st)
+{
+	static const struct ws_ops ws_ops = { on_ws_message, on_ws_close, on_ws_write };
+	static const struct spdy_ops spdy_ops = { on_spdy_data, on_spdy_reset, on_spdy_close, on_spdy_write };
+	/* The runtime expects the error stream first. */
+	static const int order[] = { CH_ERROR, CH_STDIN, CH_STDOUT, CH_STDERR, CH_RESIZE };
+
+	st->ws = ws_new(false, MESSAGE_MAX, &ws_ops, st);
+	st->spdy = st->tunnel ? NULL : spdy_new(&spdy_ops, st);
+	if (!st->ws || (!st->tunnel && !st->spdy))
+		return -ENOMEM;
+	if (http_ws_accept(st->req, st->ask.protocol, on_client_bytes) < 0)
+		return -EPROTO;
+	st->opened = true;
+	if (st->tunnel)
+		return 0;
+	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
+		struct spdy_header h = { "streamtype", stream_types[order[i]] };
+
+		if (!st->use[order[i]])
+			continue;
+		st->ids[order[i]] = spdy_open(st->spdy, &h, 1);
+		if (!st->ids[order[i]]) {
+			end(st, 1011, "out of memory");
+			return 0;
+		}
+	}
+	/* As kubelet does: an empty message tells the client that the connection stands. */
+	ws_send_channel(st->ws, st->use[CH_STDOUT] ? CH_STDOUT : st->use[CH_STDERR] ? CH_STDERR : CH_ERROR, "", 0);
+	return 0;
+}
+
+/* --- the connection to the runtime -------------------------------------------------------------------------------- */
+
+static void on_open(struct http_upgrade *u, void *arg, const char *head)
+{
+	struct stream *st = arg;
+	int r = 0;
+
+	(void)u;
+	if (st->ask.protocol) {
+		r = open_websocket(st);
+		if (r == -ENOMEM)
+			answer_text(st->req, 500, "out of memory\n");
+	} else {
+		r = http_hijack(st->req, head, strlen(head), on_client_bytes);
+		st->opened = !r;
+		if (r < 0)
+			answer_text(st->req, 500, "cannot hand over the connection: %s\n", strerror(-r));
+	}
+	if (!r)
+		http_stream_on_drain(st->req, LOW_WATER, on_drain);
+}
+
+static void on_node_data(struct http_upgrade *u, void *arg, const void *data, size_t len)
+{
+	struct stream *st = arg;
+
+	(void)u;
+	if (!st->opened || st->ending)
+		return;
+	if (st->spdy)
+		spdy_feed(st->spdy, data, len);
+	else if (st->ws)
+		ws_send(st->ws, data, len, true);
+	else
+		(void)http_hijack_write(st->req, data, len);
+	to_client_done(st);
+}
+
+static void on_node_closed(struct http_upgrade *u, void *arg, int status, const char *text)
+{
+	struct stream *st = arg;
+
+	(void)u;
+	st->up = NULL;
+	if (st->opened) /* on channels the outputs end first: whoever has seen no status must not take this for success
+			 */
+		end(st, st->spdy ? 1011 : 1000, st->spdy ? "the container runtime closed the connection" : "");
+	else /* 403: it speaks none of the versions that the client offers */
+		answer_text(st->req, status == 400 || status == 403 ? status : 502, "container runtime: %s (%d)\n",
+			    text && text[0] ? text : "no connection", status);
+}
+
+/* The versions of the protocol that the client offers, one header each, as the runtime reads them. */
+static size_t add_versions(const struct http_req *req, char lines[VERSIONS_MAX][96], const char **headers)
+{
+	const char *v, *end;
+	size_t n = 0;
+
+	for (size_t i = 0; (v = http_req_header_nth(req, "x-stream-protocol-version", i)); i++) {
+		for (; *v && n < VERSIONS_MAX; v = *end ? end + 1 : end) {
+			int len;
+
+			v += strspn(v, " \t");
+			end = v + strcspn(v, ",");
+			len = (int)strcspn(v, ", \t\r\n");
+			if (len < 1 || len > 64)
+				continue;
+			snprintf(lines[n], sizeof(lines[n]), "X-Stream-Protocol-Version: %.*s", len, v);
+			headers[n] = lines[n];
+			n++;
+		}
+	}
+	return n;
+}
+
+static void connect_node(struct stream *st, const char *url)
+{
+	static const struct http_upgrade_ops ops = { on_open, on_node_data, on_node_closed };
+	struct http_client_config cc = { .connect_timeout_ms = 5000 };
+	const char *path = strstr(url, "://");
+	cleanup(free) char *base = NULL;
+	const char *headers[2 + VERSIONS_MAX + 1] = { "Connection: Upgrade", "Upgrade: SPDY/3.1" };
+	char versions[VERSIONS_MAX][96];
+	struct err err = ERR_INIT;
+
+	path = path ? strchr(path + 3, '/') : NULL;
+	base = path ? strndup(url, (size_t)(path - url)) : NULL;
+	if (!base) {
+		answer_text(st->req, 502, "container runtime: it gave no usable URL for the stream\n");
+		return;
+	}
+	cc.base_url = base;
+	if (!st->ask.protocol)
+		(void)add_versions(st->req, versions, headers + 2);
+	else if (st->tunnel)
+		headers[2] = "X-Stream-Protocol-Version: portforward.k8s.io";
+	else
+		headers[2] = "X-Stream-Protocol-Version: v4.channel.k8s.io";
+	if (http_client_new(st->loop, &cc, &st->client, &err) == 0)
+		st->up = http_upgrade_start(st->client, "POST", path, headers, &ops, st, &err);
+	if (!st->up)
+		answer_text(st->req, 502, "container runtime: %s\n", err.msg);
+}
+
+void stream_join(struct loop *loop, struct http_req *req, const struct stream_ask *ask, const char *url)
+{
+	struct stream *st = calloc(1, sizeof(*st));
+	bool channels = ask->kind != STREAM_PORT_FORWARD;
+
+	if (!st) {
+		answer_text(req, 500, "out of memory\n");
+		return;
+	}
+	*st = (struct stream){
+		.loop = loop,
+		.req = req,
+		.ask = *ask,
+		.tunnel = !channels && ask->protocol,
+		.use = { [CH_STDIN] = channels && ask->in,
+			 [CH_STDOUT] = channels && ask->out,
+			 [CH_STDERR] = channels && ask->err,
+			 [CH_ERROR] = channels,
+			 [CH_RESIZE] = channels && ask->tty },
+		.end = { .fn = on_end, .arg = st },
+	};
+	http_req_set_data(req, st, on_client_gone);
+	connect_node(st, url);
+}
