@@ -8,16 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "io/http_server.h"
 
-#define BIG (8u << 20)
+#define BIG	 (8u << 20)
+#define STREAMED (48u << 20) /* more than all socket buffers on the way hold */
 
 static struct fx f;
 static struct http_server *agent;
-static char asked[1024], user[64];
-static size_t agent_sent;
+static char asked[1024], user[64], versions[256];
+static size_t agent_sent, agent_got;
+static struct http_req *joined; /* the agent's side of a SPDY stream */
+static bool agent_gone;
 
 static void echo(struct http_req *req, void *data, const void *bytes, size_t len)
 {
@@ -44,6 +48,47 @@ static void send_more(struct http_req *req, void *data)
 		http_stream_end(req);
 }
 
+static void on_joined_gone(struct http_req *req, void *data)
+{
+	(void)req;
+	(void)data;
+	joined = NULL;
+	agent_gone = true;
+}
+
+static void on_joined_data(struct http_req *req, void *data, const void *bytes, size_t len)
+{
+	(void)req;
+	(void)data;
+	(void)bytes;
+	agent_got += len;
+}
+
+static void join(struct http_req *req)
+{
+	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: SPDY/3.1\r\nConnection: Upgrade\r\n"
+				   "X-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n";
+	const char *v;
+
+	for (size_t i = 0; (v = http_req_header_nth(req, "x-stream-protocol-version", i)); i++)
+		snprintf(versions + strlen(versions), sizeof(versions) - strlen(versions), "%s;", v);
+	joined = req;
+	http_req_set_data(req, NULL, on_joined_gone);
+	(void)http_hijack(req, head, strlen(head), on_joined_data);
+}
+
+static void stream_more(struct http_req *req, void *data)
+{
+	static char block[65536];
+
+	(void)data;
+	while (agent_sent < STREAMED && http_stream_pending(req) < sizeof(block)) {
+		if (http_hijack_write(req, block, sizeof(block)) < 0)
+			return;
+		agent_sent += sizeof(block);
+	}
+}
+
 static void on_agent(struct http_req *req, void *arg)
 {
 	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -60,6 +105,8 @@ static void on_agent(struct http_req *req, void *arg)
 		http_respond(req, 200, "text/plain", "hello\n", 6);
 	} else if (http_req_wants_upgrade(req, "websocket")) {
 		(void)http_hijack(req, head, strlen(head), echo);
+	} else if (http_req_wants_upgrade(req, "SPDY/3.1") && !str_starts(asked, "/exec/")) {
+		join(req);
 	} else {
 		http_respond(req, 403, "text/plain", "only WebSocket here", 19);
 	}
@@ -162,7 +209,7 @@ Test(proxy, a_slow_reader_of_a_log_holds_the_node_back_and_loses_nothing)
 	while (!r.at_pause || loop_run_once(f.loop, 200) > 0)
 		if (!r.at_pause)
 			loop_run_once(f.loop, 200);
-		else if (clock_mono_ms() > end - 18000)
+		else if (clock_mono_ms() > end - 58000)
 			break;
 	cr_assert(!r.done);
 	http_call_pause(call, false);
@@ -258,8 +305,15 @@ Test(proxy, what_cannot_be_upgraded_is_told)
 	struct stream s = { .in = STRBUF_INIT };
 	struct err err = ERR_INIT;
 
+	struct answer a;
+
 	fx_refused(&f, ADMIN, 400, "POST", PODS "/p/exec?container=c&command=ls&stdout=1", NULL,
 		   "Upgrade request required");
+	fx_refused(&f, ADMIN, 400, "GET", PODS "/p/attach?container=c&stdout=1", NULL, "Upgrade request required");
+	fx_refused(&f, ADMIN, 400, "GET", PODS "/p/portforward", NULL, "Upgrade request required");
+	a = fx_call(&f, ADMIN, "HEAD", PODS "/p/portforward", NULL, "*/*", NULL);
+	cr_assert(a.status == 400);
+	answer_done(&a);
 	cr_assert(http_upgrade_start(f.clients[ADMIN], "POST", PODS "/p/exec?container=c&command=ls&stdout=1", spdy,
 				     &ops, &s, &err));
 	run_until(&s.closed, &s.open);
@@ -267,4 +321,109 @@ Test(proxy, what_cannot_be_upgraded_is_told)
 	cr_assert(strstr(s.text, "only WebSocket here"));
 	fx_refused(&f, NODE1, 403, "POST", PODS "/p/exec?container=c&command=ls&stdout=1", NULL,
 		   "cannot create resource \"pods/exec\"");
+}
+
+/* --- SPDY, which the server passes on as it is -------------------------------------------------------------------- */
+
+static struct http_upgrade *spdy_start(struct stream *s, const char *method, const char *path)
+{
+	const char *headers[] = { "Connection: Upgrade", "Upgrade: SPDY/3.1",
+				  "X-Stream-Protocol-Version: v4.channel.k8s.io",
+				  "X-Stream-Protocol-Version: v3.channel.k8s.io, v2.channel.k8s.io", NULL };
+	struct err err = ERR_INIT;
+	struct http_upgrade *u = http_upgrade_start(f.clients[ADMIN], method, path, headers, &ops, s, &err);
+
+	cr_assert(u);
+	run_until(&s->open, &s->closed);
+	cr_assert(s->open, "%s", s->text);
+	cr_assert(strstr(s->head, "Upgrade: SPDY/3.1") && strstr(s->head, "v4.channel.k8s.io"));
+	cr_assert(joined);
+	return u;
+}
+
+/* Turns until nothing has happened for a while. */
+static void settle(const size_t *progress)
+{
+	size_t seen;
+
+	do {
+		seen = *progress;
+		for (int i = 0; i < 30; i++)
+			(void)loop_run_once(f.loop, 10);
+	} while (*progress != seen);
+}
+
+Test(proxy, spdy_offers_its_versions_to_the_node)
+{
+	struct stream s = { .in = STRBUF_INIT };
+
+	spdy_start(&s, "POST", PODS "/p/attach?container=c&stdin=true&stdout=true&stderr=true");
+	cr_assert_str_eq(versions, "v4.channel.k8s.io;v3.channel.k8s.io, v2.channel.k8s.io;");
+	cr_assert_str_eq(asked, "/attach/default/p/c?input=1&output=1&error=1");
+	cr_assert(http_hijack_write(joined, "\x80\x03", 2) == 0);
+	http_hijack_close(joined);
+	run_until(&s.closed, &s.closed);
+	cr_assert(s.status == 0 && s.in.len == 2);
+	strbuf_done(&s.in);
+}
+
+Test(proxy, portforward_needs_no_container)
+{
+	struct stream s = { .in = STRBUF_INIT };
+	struct http_upgrade *u = spdy_start(&s, "POST", PODS "/p/portforward");
+
+	cr_assert_str_eq(asked, "/portForward/default/p");
+	http_upgrade_close(u); /* and a client that vanishes is told to the node */
+	run_until(&agent_gone, &agent_gone);
+}
+
+Test(proxy, a_node_that_vanishes_ends_the_stream)
+{
+	struct stream s = { .in = STRBUF_INIT };
+
+	spdy_start(&s, "GET", PODS "/p/portforward");
+	http_server_free(TAKE(agent));
+	run_until(&s.closed, &s.closed);
+	cr_assert(s.status == 0);
+}
+
+Test(proxy, a_slow_reader_of_a_stream_holds_the_node_back_and_loses_nothing)
+{
+	struct stream s = { .in = STRBUF_INIT };
+	struct http_upgrade *u = spdy_start(&s, "POST", PODS "/p/portforward");
+	int64_t end = clock_mono_ms() + 60000;
+
+	http_upgrade_pause(u, true);
+	http_stream_on_drain(joined, 65536, stream_more);
+	settle(&agent_sent);
+	cr_assert(agent_sent && agent_sent < STREAMED);
+	http_upgrade_pause(u, false);
+	while (s.in.len < STREAMED) {
+		cr_assert(clock_mono_ms() < end);
+		loop_run_once(f.loop, 1000);
+	}
+	strbuf_done(&s.in);
+}
+
+Test(proxy, a_node_that_does_not_read_holds_the_client_back)
+{
+	struct stream s = { .in = STRBUF_INIT };
+	struct http_upgrade *u = spdy_start(&s, "POST", PODS "/p/portforward");
+	int64_t end = clock_mono_ms() + 60000;
+	char *big = calloc(1, STREAMED);
+	size_t pending;
+
+	http_hijack_pause(joined, true);
+	cr_assert(big && http_upgrade_write(u, big, STREAMED) == 0);
+	free(big);
+	do {
+		pending = http_upgrade_pending(u);
+		settle(&agent_got);
+	} while (http_upgrade_pending(u) != pending);
+	cr_assert(pending);
+	http_hijack_pause(joined, false);
+	while (agent_got < STREAMED) {
+		cr_assert(clock_mono_ms() < end);
+		loop_run_once(f.loop, 1000);
+	}
 }

@@ -98,26 +98,14 @@ static void container_names(const json_t *list, const char *want, bool *found, s
 	}
 }
 
-/* Pod, container and node of the request; -1: answered. *ret_container is the caller's. */
-static int find_target(struct call *c, char **ret_container, char *url, size_t url_size)
+/* -1: answered. *ret is the caller's. */
+static int choose_container(struct call *c, const json_t *pod, char **ret)
 {
-	struct object *o = cache_get(c->res, c->ns, c->name);
-	const char *want = call_query(c, "container"), *first = NULL, *node, *named;
+	const char *want = call_query(c, "container"), *first = NULL, *named, *ignored;
 	cleanup(strbuf_done) struct strbuf names = STRBUF_INIT, all = STRBUF_INIT;
-	json_t *pod = NULL;
 	bool found = false;
 	size_t n = 0, m = 0;
-	const char *ignored;
-	int r = -1;
 
-	if (!o) {
-		call_not_found(c);
-		return -1;
-	}
-	if (api_json_parse(o->json->data, o->json->len, &pod, NULL, NULL) < 0) {
-		call_oom(c);
-		return -1;
-	}
 	if (want && !*want)
 		want = NULL;
 	container_names(api_get(pod, "spec.containers"), want, &found, &names, &first, &n);
@@ -140,8 +128,35 @@ static int find_target(struct call *c, char **ret_container, char *url, size_t u
 			call_status(c, 400, "BadRequest",
 				    "a container name must be specified for pod %s, choose one of: [%s]", c->name,
 				    names.buf);
-		goto out;
+		return -1;
 	}
+	*ret = strdup(want);
+	if (!*ret) {
+		call_oom(c);
+		return -1;
+	}
+	return 0;
+}
+
+/* Pod, container and node of the request; -1: answered. *ret_container is the caller's; NULL for portforward. */
+static int find_target(struct call *c, char **ret_container, char *url, size_t url_size)
+{
+	struct object *o = cache_get(c->res, c->ns, c->name);
+	cleanup(free) char *container = NULL;
+	const char *node;
+	json_t *pod = NULL;
+	int r = -1;
+
+	if (!o) {
+		call_not_found(c);
+		return -1;
+	}
+	if (api_json_parse(o->json->data, o->json->len, &pod, NULL, NULL) < 0) {
+		call_oom(c);
+		return -1;
+	}
+	if (!streq(c->sub, "portforward") && choose_container(c, pod, &container) < 0)
+		goto out;
 	node = api_get_str(pod, "spec.nodeName");
 	if (!node || !*node) {
 		if (streq(c->sub, "log"))
@@ -150,13 +165,9 @@ static int find_target(struct call *c, char **ret_container, char *url, size_t u
 			call_status(c, 400, "BadRequest", "pod %s does not have a host assigned", c->name);
 		goto out;
 	}
-	if (node_url(c, node, url, url_size) < 0)
-		goto out;
-	*ret_container = strdup(want);
-	if (!*ret_container)
-		call_oom(c);
-	else
-		r = 0;
+	r = node_url(c, node, url, url_size);
+	if (!r)
+		*ret_container = TAKE(container);
 out:
 	json_decref(pod);
 	return r;
@@ -544,10 +555,11 @@ static void stream_admit(struct call *c)
 void proxy_stream(struct call *c)
 {
 	c->repr = REPR_JSON;
-	if (http_req_is_h2(c->req) ||
+	if (http_req_is_h2(c->req) || streq(http_req_method(c->req), "HEAD") ||
 	    (!http_req_wants_upgrade(c->req, "websocket") && !http_req_wants_upgrade(c->req, "SPDY/3.1"))) {
 		call_status(c, 400, "BadRequest",
-			    "Upgrade request required: %s needs an HTTP/1.1 connection that upgrades to WebSocket",
+			    "Upgrade request required: %s needs an HTTP/1.1 connection that upgrades to WebSocket or "
+			    "SPDY/3.1",
 			    c->sub);
 		return;
 	}
