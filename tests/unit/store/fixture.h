@@ -80,14 +80,14 @@ void on_txn(void *arg, int r, const struct store_txn_result *result, const struc
 
 #define STORE_TEST(name)                                                                                               \
 	static void body_##name(struct fixture *f);                                                                    \
-	Test(store_sqlite, name, .timeout = 180)                                                                        \
+	Test(store_sqlite, name, .timeout = 180)                                                                       \
 	{                                                                                                              \
 		struct fixture f;                                                                                      \
 		fx_start(&f, false);                                                                                   \
 		body_##name(&f);                                                                                       \
 		fx_stop(&f);                                                                                           \
 	}                                                                                                              \
-	Test(store_etcd, name, .timeout = 180)                                                                          \
+	Test(store_etcd, name, .timeout = 180)                                                                         \
 	{                                                                                                              \
 		struct fixture f;                                                                                      \
 		fx_start(&f, true);                                                                                    \
