@@ -185,7 +185,8 @@ Test(etcd_ha, clients_notice_nothing_but_latency, .init = setup, .fini = teardow
 		}
 		answer_done(&r);
 	}
-	/* of both: they share their metrics here; who compacted may not have had the answer yet, and then tries again */
+	/* of both: they share their metrics here; who compacted may not have had the answer yet, and then tries again
+	 */
 	end = clock_mono_ms() + 60000;
 	while (metric(&a, "apiserver_storage_compactions_total") < 1) {
 		cr_assert(clock_mono_ms() < end);
