@@ -14,7 +14,7 @@
 #include "../../lib/base/str.h"
 #include "etcd-internal.h"
 
-#define MAX_RUNNING	    64u /* also bounds the connections where each call needs its own */
+#define MAX_RUNNING	    64u /* also bounds the connections where libcurl makes one for each call: http_h2c.c */
 #define MAX_WAITING	    65536u
 #define TIMEOUT_MS	    2000 /* a proposal forwarded to a leader that died is lost without a word */
 #define BIG_READ_TIMEOUT_MS 30000

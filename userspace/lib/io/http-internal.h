@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the client's files share: http_client.c (calls), http_upgrade.c (raw connections), grpc.c (streaming uploads).
+ * What the client's files share: http_client.c (calls), http_h2c.c (plain HTTP/2), http_upgrade.c (raw connections),
+ * grpc.c (streaming uploads).
  * Nobody outside lib/io includes this.
  */
 #ifndef SKEP_IO_HTTP_INTERNAL_H
@@ -24,6 +25,7 @@ struct http_client {
 	struct list dead;	 /* cancelled inside libcurl: to be removed once it is left */
 	struct list sockets;
 	struct list upgrades; /* http_upgrade.c's */
+	struct list h2cs;     /* http_h2c.c's connections; new calls take the first, if it is not retired */
 	unsigned depth;	      /* callbacks of ours on the stack: freeing waits for zero */
 	unsigned in_curl;     /* inside libcurl: its multi functions must not be called */
 	bool freed;
@@ -74,6 +76,16 @@ struct http_call {
 	int64_t last_byte_ms;
 	char error[CURL_ERROR_SIZE];
 	struct http_call_sync_state *sync;
+	/* http_h2c.c */
+	bool own;	      /* goes over a connection of ours: easy is NULL */
+	struct h2c *h2c;      /* whose stream it is; NULL: none (yet, or any more) */
+	struct list h2c_node; /* in h2c's streams or ended */
+	int32_t stream_id;
+	struct loop_timer deadline;
+	CURLcode end_code; /* outcome, while it waits in `ended` */
+	int os_errno;	   /* why there is no connection */
+	bool sent, paused;
+	size_t unconsumed; /* bytes received while paused */
 	/* streaming request */
 	bool upload, upload_open, upload_paused, resume;
 	struct strbuf out;
@@ -104,6 +116,26 @@ bool http_call_may_start(struct http_call *call);
 void http_call_finish(struct http_call *call, CURLcode code); /* on_done, free */
 void http_call_free(struct http_call *call);
 void http_call_resume(struct http_call *call); /* upload bytes for libcurl, if it waits for them */
+/* What a connection of either sort tells of an answer. false: the call is to be ended. */
+bool http_call_got_status(struct http_call *call, int status);
+bool http_call_got_header(struct http_call *call, const char *name, const char *value);
+bool http_call_got_body(struct http_call *call, const char *data, size_t len);
+/*
+ * Bytes of the request's body: their number; 0 at its end; -1: none now, http_call_resume() will say. The caller takes
+ * them.
+ */
+ssize_t http_call_next_upload(struct http_call *call, void *buf, size_t size);
+
+/* --- http_h2c.c --------------------------------------------------------------------------------------------------- */
+
+bool h2c_serves(const struct http_client *c);
+int h2c_start(struct http_call *call);	 /* 0; < 0: call->end_code says what http_call_finish() is to be told */
+void h2c_detach(struct http_call *call); /* ends its stream; nothing more comes for it */
+void h2c_resume(struct http_call *call); /* there is upload again */
+void h2c_pause(struct http_call *call, bool pause);
+void h2c_timed_out(struct http_call *call); /* before http_call_finish(): its connection may be dead */
+void h2c_free_all(struct http_client *c);
+
 void http_upgrades_free(struct http_client *c);
 /* libcurl's sockets: not for programs that we start, and out of the loop before they are closed. */
 curl_socket_t http_open_socket(void *client, curlsocktype purpose, struct curl_sockaddr *addr);

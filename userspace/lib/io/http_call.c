@@ -32,7 +32,8 @@ struct http_call_sync_state {
 };
 
 static struct http_call *start(struct http_client *c, const struct http_call_config *config, bool upload);
-static struct http_call *call_new(struct http_client *c, const struct http_call_config *config, bool upload);
+static struct http_call *call_new(struct http_client *c, const struct http_call_config *config, bool upload, bool own);
+static int add_headers(struct http_call *call);
 static int set_options(struct http_call *call);
 
 DEFINE_CLEANUP(struct http_call *, http_call_free);
@@ -52,7 +53,7 @@ static struct http_call *start(struct http_client *c, const struct http_call_con
 	struct http_call *call;
 
 	assert(c->loop && !c->freed);
-	call = call_new(c, config, upload);
+	call = call_new(c, config, upload, h2c_serves(c));
 	if (!call)
 		return NULL;
 	list_push_back(&c->starting, &call->node);
@@ -147,14 +148,28 @@ static void on_idle(struct loop_timer *timer)
 	http_client_flush(c);
 }
 
-/* A failure to add (out of memory) is told on the next turn, like every other end. */
+/* Of calls over our own connections; libcurl minds its own. */
+static void on_deadline(struct loop_timer *timer)
+{
+	struct http_call *call = timer->arg;
+	struct http_client *c = call->c;
+
+	h2c_timed_out(call);
+	snprintf(call->error, sizeof(call->error), "no answer in time");
+	c->depth++;
+	http_call_finish(call, CURLE_OPERATION_TIMEDOUT);
+	c->depth--;
+	http_client_flush(c);
+}
+
+/* A failure to add (out of memory, refused) is told on the next turn, like every other end. */
 static void on_add_failed(struct loop_timer *timer)
 {
 	struct http_call *call = timer->arg;
 	struct http_client *c = call->c;
 
 	c->depth++;
-	http_call_finish(call, CURLE_OUT_OF_MEMORY);
+	http_call_finish(call, call->end_code);
 	c->depth--;
 	http_client_flush(c);
 }
@@ -163,12 +178,13 @@ void http_call_add(struct http_call *call)
 {
 	struct http_client *c = call->c;
 
-	call->multi = c->multi;
+	call->multi = call->own ? NULL : c->multi;
 	list_remove(&call->node);
 	list_push_back(&c->calls, &call->node);
 	activate(call);
 	call->idle.arg = call;
-	if (curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {
+	call->end_code = CURLE_OUT_OF_MEMORY;
+	if (call->own ? h2c_start(call) < 0 : curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {
 		call->multi = NULL;
 		call->idle.fn = on_add_failed;
 		(void)loop_timer_set(c->loop, &call->idle, 0);
@@ -178,6 +194,11 @@ void http_call_add(struct http_call *call)
 	call->idle.fn = on_idle;
 	if (call->config.idle_timeout_ms > 0)
 		(void)loop_timer_set(c->loop, &call->idle, call->config.idle_timeout_ms);
+	call->deadline.fn = on_deadline;
+	call->deadline.arg = call;
+	if (call->own && call->config.timeout_ms >= 0)
+		(void)loop_timer_set(c->loop, &call->deadline,
+				     call->config.timeout_ms ? call->config.timeout_ms : 30000);
 }
 
 void http_call_cancel(struct http_call *call)
@@ -201,6 +222,7 @@ void http_call_cancel(struct http_call *call)
 	if (c->in_curl) {
 		if (c->loop)
 			loop_timer_cancel(&call->idle);
+		loop_timer_cancel(&call->deadline);
 		list_push_back(&c->dead, &call->node);
 		return;
 	}
@@ -215,6 +237,8 @@ void http_call_free(struct http_call *call)
 	deactivate(call);
 	if (call->c->loop)
 		loop_timer_cancel(&call->idle);
+	loop_timer_cancel(&call->deadline);
+	h2c_detach(call);
 	if (call->multi)
 		curl_multi_remove_handle(call->multi, call->easy);
 	if (call->easy)
@@ -263,6 +287,10 @@ void http_call_resume(struct http_call *call)
 		return;
 	}
 	call->upload_paused = false;
+	if (call->own) {
+		h2c_resume(call);
+		return;
+	}
 	/* May call the read function at once: that is libcurl on the stack. */
 	call->c->depth++;
 	call->c->in_curl++;
@@ -275,6 +303,8 @@ void http_call_pause(struct http_call *call, bool pause)
 {
 	struct http_client *c = call->c;
 
+	if (call->own && !call->in_done)
+		h2c_pause(call, pause);
 	if (call->in_done || !call->multi)
 		return;
 	/* Going on may call the write function at once: that is libcurl on the stack. */
@@ -288,48 +318,80 @@ void http_call_pause(struct http_call *call, bool pause)
 		http_client_flush(c);
 }
 
-static size_t on_upload(char *buf, size_t size, size_t n, void *arg)
+ssize_t http_call_next_upload(struct http_call *call, void *buf, size_t size)
 {
-	struct http_call *call = arg;
 	size_t len = call->out.len - call->out_off;
 
-	if (call->in_done)
-		return CURL_READFUNC_ABORT;
 	if (!len) {
 		if (!call->upload_open)
 			return 0;
 		call->upload_paused = true;
-		return CURL_READFUNC_PAUSE;
+		return -1;
 	}
-	if (len > size * n)
-		len = size * n;
+	if (len > size)
+		len = size;
 	memcpy(buf, call->out.buf + call->out_off, len);
 	call->out_off += len;
-	return len;
+	return (ssize_t)len;
 }
 
-static size_t on_body(char *data, size_t size, size_t n, void *arg)
+static size_t on_upload(char *buf, size_t size, size_t n, void *arg)
 {
 	struct http_call *call = arg;
-	size_t len = size * n;
+	ssize_t len;
 
 	if (call->in_done)
-		return 0;
+		return CURL_READFUNC_ABORT;
+	len = http_call_next_upload(call, buf, size * n);
+	return len < 0 ? CURL_READFUNC_PAUSE : (size_t)len;
+}
+
+bool http_call_got_body(struct http_call *call, const char *data, size_t len)
+{
+	if (call->in_done)
+		return false;
 	call->last_byte_ms = clock_mono_ms();
 	call->c->n_pieces++;
 	if (call->config.on_data) {
 		if (call->config.on_data(call, call->config.arg, data, len)) {
 			call->stopped = true;
-			return 0;
+			return false;
 		}
-		return call->in_done ? 0 : len;
+		return !call->in_done;
 	}
 	if (call->body.len + len > call->config.max_body) {
 		call->too_big = true;
-		return 0;
+		return false;
 	}
 	strbuf_add(&call->body, data, len);
-	return strbuf_oom(&call->body) ? 0 : len;
+	return !strbuf_oom(&call->body);
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+	return http_call_got_body(arg, data, size * n) ? size * n : 0;
+}
+
+bool http_call_got_status(struct http_call *call, int status)
+{
+	if (call->in_done)
+		return false;
+	if (status >= 200 && status <= 999) {
+		call->status = status;
+		if (call->config.on_status)
+			call->config.on_status(call, call->config.arg, status);
+	}
+	return !call->in_done;
+}
+
+bool http_call_got_header(struct http_call *call, const char *name, const char *value)
+{
+	if (call->in_done)
+		return false;
+	call->last_byte_ms = clock_mono_ms();
+	if (call->config.on_header && call->status) /* a 1xx answer's headers are not the answer's */
+		call->config.on_header(call, call->config.arg, name, value);
+	return !call->in_done;
 }
 
 static bool header_status(struct http_call *call, const char *line)
@@ -343,11 +405,7 @@ static bool header_status(struct http_call *call, const char *line)
 	status = sp ? atoi(sp + 1) : 0;
 	if (str_starts(line, "HTTP/1"))
 		call->c->ungated = true;
-	if (status >= 200 && status <= 999) {
-		call->status = status;
-		if (call->config.on_status)
-			call->config.on_status(call, call->config.arg, status);
-	}
+	(void)http_call_got_status(call, status);
 	return true;
 }
 
@@ -368,34 +426,33 @@ static size_t on_header_line(char *data, size_t size, size_t n, void *arg)
 		return 0;
 	if (header_status(call, line))
 		return call->in_done ? 0 : len;
-	if (!call->config.on_header || !call->status) /* a 1xx answer's headers are not the answer's */
-		return len;
 	value = strchr(line, ':');
 	if (!value || value == line)
 		return len;
 	*value++ = '\0';
 	value += strspn(value, " \t");
-	call->config.on_header(call, call->config.arg, line, value);
-	return call->in_done ? 0 : len;
+	return http_call_got_header(call, line, value) ? len : 0;
 }
 
-static struct http_call *call_new(struct http_client *c, const struct http_call_config *config, bool upload)
+static struct http_call *call_new(struct http_client *c, const struct http_call_config *config, bool upload, bool own)
 {
 	cleanup(http_call_free) struct http_call *call = calloc(1, sizeof(*call));
 
 	if (!call)
 		return NULL;
 	list_init(&call->node);
+	list_init(&call->h2c_node);
 	strbuf_init(&call->body);
 	strbuf_init(&call->out);
 	call->c = c;
 	call->config = *config;
 	call->upload = call->upload_open = upload;
+	call->own = own;
 	if (!call->config.max_body)
 		call->config.max_body = MAX_BODY_DEFAULT;
 	call->method = strdup(config->method ? config->method : "GET");
-	call->easy = curl_easy_init();
-	if (!call->method || !call->easy ||
+	call->easy = own ? NULL : curl_easy_init();
+	if (!call->method || (!call->easy && !own) ||
 	    asprintf(&call->url, "%s%s%s", c->base_url, config->path && config->path[0] == '/' ? "" : "/",
 		     config->path ? config->path : "") < 0)
 		return NULL;
@@ -404,7 +461,7 @@ static struct http_call *call_new(struct http_client *c, const struct http_call_
 		if (strbuf_oom(&call->out))
 			return NULL;
 	}
-	if (set_options(call) < 0)
+	if (add_headers(call) < 0 || (!own && set_options(call) < 0))
 		return NULL;
 	call->config.body = NULL;
 	call->config.method = call->config.path = call->config.accept = call->config.content_type = NULL;
@@ -498,8 +555,6 @@ static int set_options(struct http_call *call)
 	int timeout_ms = call->config.timeout_ms;
 	long version = CURL_HTTP_VERSION_1_1;
 
-	if (add_headers(call) < 0)
-		return -ENOMEM;
 	if (c->h2_prior_knowledge)
 		version = c->https ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 	else if (c->https)
@@ -554,7 +609,10 @@ static int explain(struct http_call *call, CURLcode code, char *buf, size_t size
 	const char *text = call->error[0] ? call->error : curl_easy_strerror(code);
 	long os = 0, verify = 0;
 
-	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os);
+	if (call->easy)
+		curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os);
+	else
+		os = call->os_errno;
 	if (call->idle_hit) {
 		snprintf(buf, size, "timeout: nothing received for %d ms", call->config.idle_timeout_ms);
 		return -ETIMEDOUT;
@@ -607,8 +665,11 @@ static void note_unsent(struct http_call *call, CURLcode code)
 {
 	curl_off_t pretransfer = 0;
 
-	curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &pretransfer);
 	call->timed_out = code == CURLE_OPERATION_TIMEDOUT;
+	if (call->easy)
+		curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &pretransfer);
+	else
+		pretransfer = call->sent;
 	call->unsent = code != CURLE_OK && !pretransfer && !call->status;
 }
 
@@ -621,6 +682,8 @@ void http_call_finish(struct http_call *call, CURLcode code)
 	if (call->multi)
 		curl_multi_remove_handle(call->multi, call->easy);
 	call->multi = NULL;
+	h2c_detach(call);
+	loop_timer_cancel(&call->deadline);
 	if (call->in_done) { /* cancelled inside libcurl */
 		http_call_free(call);
 		return;
@@ -672,7 +735,7 @@ int http_call_sync(struct http_client *c, const struct http_call_config *config,
 	strbuf_init(&sync.body);
 	if (!c->sync_multi)
 		c->sync_multi = http_multi_new(c);
-	call = c->sync_multi ? call_new(c, config, false) : NULL;
+	call = c->sync_multi ? call_new(c, config, false, false) : NULL;
 	if (!call)
 		return err_set(err, ENOMEM, "out of memory");
 	call->sync = &sync;

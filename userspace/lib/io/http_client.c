@@ -220,6 +220,7 @@ int http_client_new(struct loop *loop, const struct http_client_config *config, 
 	list_init(&c->dead);
 	list_init(&c->sockets);
 	list_init(&c->upgrades);
+	list_init(&c->h2cs);
 	c->timer.fn = on_timer;
 	c->timer.arg = c;
 	c->kick.fn = on_kick;
@@ -278,6 +279,7 @@ static void destroy(struct http_client *c)
 {
 	while (!list_empty(&c->dead))
 		http_call_free(list_first(&c->dead, struct http_call, node));
+	h2c_free_all(c);
 	if (c->multi)
 		curl_multi_cleanup(c->multi);
 	if (c->sync_multi)
