@@ -7,7 +7,8 @@ if ! command -v kubectl >/dev/null; then
 fi
 up 1
 skep kubeconfig --name "$CLUSTER" > "$TMP/kubeconfig"
-kc() { timeout 60 kubectl --kubeconfig "$TMP/kubeconfig" "$@"; }
+KC=(timeout 60 kubectl --kubeconfig "$TMP/kubeconfig")
+kc() { "${KC[@]}" "$@"; }
 minor=$(kc version -o json 2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["clientVersion"]["minor"].rstrip("+"))')
 if [ "${minor:-0}" -lt 28 ]; then
 	echo "skip kubectl # it is 1.$minor; 1.28 and later read our OpenAPI"
@@ -42,9 +43,11 @@ check "which sees the processes of its target" bash -c "kubectl --kubeconfig $TM
 check "exec into it" [ "$(kc exec "$pod" -c dbg -- echo hi)" = hi ]
 kc describe "$pod" > "$TMP/described"
 check "describe, with events" grep -q 'Started container c' "$TMP/described"
+# Before the pod may be the one that scaling down takes.
+check "label and select" bash -c "kubectl --kubeconfig $TMP/kubeconfig label $pod a=b && kubectl --kubeconfig $TMP/kubeconfig get pods -l a=b -o name | grep -qx $pod"
 check "scale" kc scale deployment/web --replicas=1
 check "apply again" kc apply -f "$TMP/k.yaml"
 check "explain" bash -c "kubectl --kubeconfig $TMP/kubeconfig explain pod.spec.containers | grep -q image"
-check "label and select" bash -c "kubectl --kubeconfig $TMP/kubeconfig label $pod a=b && kubectl --kubeconfig $TMP/kubeconfig get pods -l a=b -o name | grep -qx $pod"
 check "delete" kc delete -f "$TMP/k.yaml" --timeout 60s
 check "get what is not there fails" bash -c "! kubectl --kubeconfig $TMP/kubeconfig get pod nonesuch 2>/dev/null"
+streams

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# kubectl 1.20 (Debian 12's kubernetes-client), which reads OpenAPI v2 in protobuf before it sends anything. Debian's
-# package is unpacked into build/, not installed: it would take the place of the machine's own kubectl.
+# kubectl 1.20 (Debian 12's kubernetes-client), which reads OpenAPI v2 in protobuf before it sends anything and
+# speaks SPDY. Debian's package is unpacked into build/, not installed: it would take the place of the machine's own.
 source "$(dirname "$0")/lib.sh"
 old=$BUILD/kubectl-old
 if [ ! -x "$old/usr/bin/kubectl" ]; then
@@ -14,7 +14,8 @@ fi
 up 1
 skep kubeconfig --name "$CLUSTER" > "$TMP/kubeconfig"
 export HOME=$TMP # its cache of discovery and schemas
-kc() { timeout 60 "$old/usr/bin/kubectl" --kubeconfig "$TMP/kubeconfig" "$@"; }
+KC=(timeout 60 "$old/usr/bin/kubectl" --kubeconfig "$TMP/kubeconfig")
+kc() { "${KC[@]}" "$@"; }
 minor=$(kc version --client -o json 2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["clientVersion"]["minor"].rstrip("+"))')
 echo "# kubectl 1.$minor"
 cat > "$TMP/k.yaml" <<Y
@@ -53,11 +54,13 @@ check "get -o wide" says "CONTAINERS" kc get deployment web -o wide
 pod=$(kc get pods -o name | head -1)
 check "logs" [ "$(kc logs "$pod")" = started ]
 check "describe" says "Started container c" kc describe "$pod"
-check "scale" kc scale deployment/web --replicas=1
+# Before the pod may be the one that scaling down takes.
 check "label" kc label "$pod" a=b
+check "scale" kc scale deployment/web --replicas=1
 check "strategic merge patch" kc patch deployment web -p '{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"A","value":"b"}]}]}}}}'
 check "create configmap" kc create configmap c --from-literal a=b
 # Of an object that no controller writes meanwhile.
 check "edit's replace" bash -c "'$old/usr/bin/kubectl' --kubeconfig '$TMP/kubeconfig' get configmap c -o yaml | '$old/usr/bin/kubectl' --kubeconfig '$TMP/kubeconfig' replace -f - >/dev/null"
 check "wait" kc wait --for=condition=Available deployment/web --timeout 60s
 check "delete" kc delete -f "$TMP/k.yaml" --timeout 60s
+streams

@@ -75,3 +75,84 @@ http() { kn exec "$1" -c c -- sh -c "printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 2 $
 
 node_name() { if [ "$CLUSTER" = default ]; then echo "node-$1"; else echo "$CLUSTER-node-$1"; fi; }
 pid_of() { cat "/run/skep/$CLUSTER/pids/$1"; }
+
+# until_in TEXT FILE: the file comes to hold the text.
+until_in() {
+	for _ in $(seq 600); do
+		grep -qF -- "$1" "$2" && return
+		sleep 0.1
+	done
+	cat "$2"
+	return 1
+}
+
+# What a page's server on this machine's port says.
+page() { timeout 30 bash -c 'exec 8<>"/dev/tcp/127.0.0.1/$0" && printf "GET / HTTP/1.0\r\n\r\n" >&8 && tail -1 <&8' "$1"; }
+# The local port of the n-th target of the port-forward that writes to $TMP/pf.
+local_port() { sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$TMP/pf" | sed -n "$1p"; }
+
+# exec, attach, cp and port-forward by the kubectl of the array KC.
+streams() {
+	local pod pid
+	cat > "$TMP/io.yaml" <<-Y
+	apiVersion: apps/v1
+	kind: Deployment
+	metadata: {name: io}
+	spec:
+	  selector: {matchLabels: {app: io}}
+	  template:
+	    metadata: {labels: {app: io}}
+	    spec:
+	      terminationGracePeriodSeconds: 1
+	      containers:
+	      - name: c
+	        image: "docker.io/library/test:1"
+	        stdin: true
+	        command:
+	        - sh
+	        - -c
+	        - |
+	          for p in 8001 8002; do mkdir -p /www/\$p /tmp; echo page \$p > /www/\$p/index.html; httpd -p \$p -h /www/\$p; done
+	          while read -r l; do echo "got \$l"; done
+	          exec sleep 100000
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: io}
+	spec: {selector: {app: io}, ports: [{port: 80, targetPort: 8001}]}
+	Y
+	"${KC[@]}" apply -f "$TMP/io.yaml" >/dev/null
+	"${KC[@]}" rollout status deployment/io --timeout 60s >/dev/null
+	pod=$("${KC[@]}" get pods -l app=io -o name)
+	pod=${pod#pod/}
+	head -c 3000000 /dev/urandom > "$TMP/big"
+	check "exec -i, much input" [ "$("${KC[@]}" exec -i "$pod" -- wc -c < "$TMP/big")" = 3000000 ]
+	check "exec -it has a terminal" grep -q /dev/pts/ <(script -qec "${KC[*]} exec -it $pod -- tty" /dev/null </dev/null)
+	check "cp to a pod" "${KC[@]}" cp "$TMP/big" "$pod:/tmp/big"
+	check "cp from a pod" "${KC[@]}" cp "$pod:/tmp/big" "$TMP/back"
+	check "cp back gives the same" cmp "$TMP/big" "$TMP/back"
+	# The runtime drops what is still to be said once input has ended: it stays open until the answer is there.
+	mkfifo "$TMP/in"
+	"${KC[@]}" attach -i "$pod" < "$TMP/in" > "$TMP/attached" 2>&1 &
+	pid=$!
+	exec 9> "$TMP/in"
+	echo hello >&9
+	check "attach -i" until_in "got hello" "$TMP/attached"
+	exec 9>&-
+	wait "$pid"
+	check "attach's exit status" [ $? -eq 0 ]
+	"${KC[@]}" port-forward svc/io :80 > "$TMP/pf" 2>&1 &
+	pid=$!
+	check "port-forward to a service" until_in "Forwarding from 127.0.0.1:" "$TMP/pf"
+	check "its page" [ "$(page "$(local_port 1)")" = "page 8001" ]
+	kill "$pid"
+	wait "$pid" 2>/dev/null
+	"${KC[@]}" port-forward deployment/io :8001 :8002 :99 > "$TMP/pf" 2>&1 &
+	pid=$!
+	check "port-forward to a deployment" until_in "-> 99" "$TMP/pf"
+	check "pages of two ports" [ "$(page "$(local_port 1)") $(page "$(local_port 2)")" = "page 8001 page 8002" ]
+	page "$(local_port 3)" >/dev/null 2>&1
+	check "a port that refuses is told" until_in "connection refused" "$TMP/pf"
+	kill "$pid" 2>/dev/null # later versions end by themselves after that
+	wait "$pid" 2>/dev/null || true
+}
