@@ -297,3 +297,55 @@ Test(writes, the_first_page_at_a_revision_is_exact)
 	cr_assert_str_eq(api_get_str(json_array_get(json_object_get(o, "items"), 1), "metadata.name"), "c");
 	json_decref(o);
 }
+
+Test(writes, a_clients_timeout_counts)
+{
+	struct answer a;
+
+	fx_refused(&f, ADMIN, 400, "GET", CMS "?timeout=soon", NULL, "invalid timeout specified in the request URL");
+	fx_do(&f, 200, "GET", CMS "?timeout=32s", NULL);
+	/* what would be waited for three seconds */
+	a = fx_call(&f, ADMIN, "GET", CMS "?resourceVersion=1000000&timeout=1ms", NULL, NULL, NULL);
+	cr_assert(a.status == 504 && strstr(a.text, "did not complete within the allowed duration"), "%s", a.text);
+	answer_done(&a);
+}
+
+Test(writes, answers_are_laid_out_for_people_who_ask)
+{
+	struct answer a, b;
+
+	fx_do(&f, 201, "POST", CMS, CM("a", "\"k\":\"v\""));
+	a = fx_call(&f, ADMIN, "GET", CMS "/a?pretty=true", NULL, NULL, NULL);
+	b = fx_call(&f, ADMIN, "GET", CMS "/a?pretty=false", NULL, NULL, NULL);
+	cr_assert(strstr(a.text, "{\n  \"kind\": \"ConfigMap\",\n  \"apiVersion\": \"v1\",\n"), "%s", a.text);
+	cr_assert(!strchr(b.text, '\n') && json_equal(a.json, b.json));
+	answer_done(&a);
+	answer_done(&b);
+	a = fx_call(&f, ADMIN, "GET", CMS "/none?pretty=1", NULL, NULL, NULL);
+	cr_assert(a.status == 404 && strstr(a.text, "\n  \"reason\": \"NotFound\""));
+	answer_done(&a);
+	a = fx_call(&f, ADMIN, "GET", CMS "?pretty=1", NULL, NULL, NULL);
+	cr_assert(strstr(a.text, "\n  \"items\": [\n"));
+	answer_done(&a);
+	a = fx_call(&f, ADMIN, "GET", CMS "/a?pretty=1", NULL, "application/yaml", NULL);
+	cr_assert(strstr(a.text, "kind: ConfigMap\n"));
+	answer_done(&a);
+}
+
+Test(writes, who_finalizes_a_namespace_owns_what_it_changed)
+{
+	bool found = false;
+	json_t *o, *e;
+	size_t i;
+
+	fx_do(&f, 201, "POST", "/api/v1/namespaces", "{\"metadata\":{\"name\":\"n\"}}");
+	o = fx_expect(&f, 200, "PUT", "/api/v1/namespaces/n/finalize?fieldManager=me",
+		      "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"finalizers\":[\"kubernetes\",\"x.io/mine\"]}}");
+	cr_assert_eq(json_array_size(api_get(o, "spec.finalizers")), 2);
+	json_array_foreach (api_get(o, "metadata.managedFields"), i, e)
+		found = found ||
+			(streq(api_get_str(e, "manager"), "me") && streq(api_get_str(e, "subresource"), "finalize") &&
+			 api_get(e, "fieldsV1.f:spec.f:finalizers"));
+	cr_assert(found);
+	json_decref(o);
+}

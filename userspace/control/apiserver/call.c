@@ -16,7 +16,8 @@
 #include "../../lib/base/log.h"
 #include "../../lib/base/str.h"
 
-#define GZIP_MIN (128 << 10)
+#define GZIP_MIN   (128 << 10)
+#define PRETTY_MAX (128 << 10)
 
 static void on_req_close(struct http_req *req, void *data);
 
@@ -174,6 +175,21 @@ static bool worth_gzip(const struct call *c, int code, size_t len)
 	       gzip_accepted(c);
 }
 
+/* For people: ?pretty=true. What is long is for programs, and stays as it is. */
+static char *prettier(struct call *c, const char *type, const void *data, size_t len)
+{
+	const char *pretty = call_query(c, "pretty");
+	json_t *v = NULL;
+	char *text;
+
+	if (!pretty || streq(pretty, "0") || streq(pretty, "false") || len > PRETTY_MAX ||
+	    !streq(type, "application/json") || api_json_parse(data, len, &v, NULL, NULL) < 0)
+		return NULL;
+	text = json_dumps(v, JSON_INDENT(2));
+	json_decref(v);
+	return text;
+}
+
 static void respond_gzip(struct call *c, int code, const char *type, const void *data, size_t len)
 {
 	cleanup(strbuf_done) struct strbuf out = STRBUF_INIT;
@@ -188,6 +204,8 @@ static void respond_gzip(struct call *c, int code, const char *type, const void 
 
 void call_bytes(struct call *c, int code, const char *type, const void *data, size_t len)
 {
+	cleanup(free) char *pretty = NULL;
+
 	if (call_dead(c))
 		return;
 	c->answered = true;
@@ -197,7 +215,10 @@ void call_bytes(struct call *c, int code, const char *type, const void *data, si
 	}
 	count(c, code);
 	audit_answered(c, code, type, data, len);
-	if (worth_gzip(c, code, len))
+	pretty = prettier(c, type, data, len);
+	if (pretty)
+		http_respond(c->req, code, type, pretty, strlen(pretty));
+	else if (worth_gzip(c, code, len))
 		respond_gzip(c, code, type, data, len);
 	else
 		http_respond(c->req, code, type, data, len);
@@ -207,7 +228,7 @@ void call_typed_buf(struct call *c, int code, const char *type, struct http_buf 
 {
 	if (call_dead(c))
 		return;
-	if (c->finish || worth_gzip(c, code, buf->len)) {
+	if (c->finish || call_query(c, "pretty") || worth_gzip(c, code, buf->len)) {
 		call_bytes(c, code, type, buf->data, buf->len);
 		return;
 	}

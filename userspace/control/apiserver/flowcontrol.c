@@ -375,9 +375,16 @@ static void arm_turn(struct flow *f)
 		(void)loop_timer_set(f->s->loop, &f->turn, 0);
 }
 
-static int request_timeout_ms(const struct call *c)
+/* A client may wait for less than the server would work, not for more. */
+static int request_timeout_ms(struct call *c)
 {
-	return (c->s->config.request_timeout_s ? c->s->config.request_timeout_s : REQUEST_TIMEOUT_S) * 1000;
+	int ms = (c->s->config.request_timeout_s ? c->s->config.request_timeout_s : REQUEST_TIMEOUT_S) * 1000;
+	const char *asked = call_query(c, "timeout");
+	int64_t asked_ms;
+
+	if (asked && str_to_duration_ms(asked, &asked_ms) == 0 && asked_ms > 0 && asked_ms < ms)
+		ms = (int)asked_ms;
+	return ms;
 }
 
 static void run(struct flow *f, struct call *c)

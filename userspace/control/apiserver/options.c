@@ -55,6 +55,18 @@ int options_dry_run(struct call *c, const char *value)
 	return 0;
 }
 
+int options_check_timeout(struct call *c)
+{
+	const char *timeout = call_query(c, "timeout");
+	int64_t ms;
+
+	if (!timeout || !*timeout || streq(c->verb, "watch") || str_to_duration_ms(timeout, &ms) == 0)
+		return 0;
+	call_status(c, 400, "BadRequest",
+		    "invalid timeout specified in the request URL - time: invalid duration \"%.64s\"", timeout);
+	return -1;
+}
+
 int options_check_write(struct call *c)
 {
 	const char *dry = call_query(c, "dryRun"), *mode = call_query(c, "fieldValidation");

@@ -4,6 +4,7 @@
  * through /finalize once everything in them is gone; always labelled with their own name.
  */
 #include "apiserver-internal.h"
+#include "managed.h"
 
 #include <errno.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static enum change finalize_change(struct call *c)
 {
 	json_t *finalizers = api_get(c->body, "spec.finalizers");
 	const char *uid = api_get_str(c->body, "metadata.uid");
+	int r;
 
 	if (!c->old) {
 		call_not_found(c);
@@ -59,7 +61,10 @@ static enum change finalize_change(struct call *c)
 	}
 	if (deletion_finished(c->res->kind, c->obj))
 		return CHANGE_DELETE;
-	return json_equal(c->obj, c->old) ? CHANGE_NONE : CHANGE_WRITE;
+	r = managed_track(c, c->obj, NULL);
+	if (r < 0)
+		return CHANGE_ANSWERED;
+	return r ? CHANGE_WRITE : CHANGE_NONE;
 }
 
 void namespace_finalize(struct call *c)

@@ -341,7 +341,7 @@ static void route_found(struct call *c)
 		c->ns = "";
 	if (call_negotiate(c) < 0)
 		return;
-	if (options_check_write(c) < 0 || managed_check_manager(c) < 0)
+	if (options_check_timeout(c) < 0 || options_check_write(c) < 0 || managed_check_manager(c) < 0)
 		return;
 	crd_warn(c);
 	cache_wait(c, 0, LOAD_TIMEOUT_MS, when_loaded);
