@@ -436,6 +436,8 @@ int gzip_whole(const void *data, size_t len, struct strbuf *out);
 /* --- registry_*.c ------------------------------------------------------------------------------------------------- */
 
 void cache_wait(struct call *c, int64_t rev, int timeout_ms, call_fn *fn); /* fn now or later; answers 504 itself */
+/* While it waited its kind may have gone, or changed, on another server: then it has been answered. */
+bool cache_retired(struct call *c);
 void cache_wait_fresh(struct call *c, call_fn *fn); /* until what was acknowledged before now is in the cache */
 void cache_wake(struct apiserver *s);
 void cache_wait_in(struct call *c, struct list *waiters, int64_t rev, int timeout_ms, call_fn *fn);

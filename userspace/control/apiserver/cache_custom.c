@@ -203,6 +203,21 @@ void cache_load_check(struct apiserver *s)
 	}
 }
 
+bool cache_retired(struct call *c)
+{
+	if (!c->res || !c->res->retired)
+		return false;
+	if (cache_version(c->s, c->group, c->version, c->resource)) {
+		call_status(c, 503, "ServiceUnavailable", "the definition of the resource changed; try again");
+	} else {
+		struct resource *r = TAKE(c->res); /* nothing of it is told, but the call holds on to it */
+
+		call_status(c, 404, "NotFound", "the server could not find the requested resource");
+		c->res = r;
+	}
+	return true;
+}
+
 void cache_wait_loaded(struct call *c, int timeout_ms, call_fn *fn)
 {
 	if (c->res && c->res->retired)

@@ -61,9 +61,11 @@ static int set_old(struct call *c, const void *value, size_t len, int64_t rev)
 
 static void read_cached(struct call *c)
 {
-	struct object *o = cache_get(c->res->view_of ? c->res->view_of : c->res,
-				     c->res->kind->namespaced ? c->ns : NULL, c->name);
+	struct object *o;
 
+	if (cache_retired(c))
+		return;
+	o = cache_get(c->res->view_of ? c->res->view_of : c->res, c->res->kind->namespaced ? c->ns : NULL, c->name);
 	if (set_old(c, o ? o->json->data : NULL, o ? o->json->len : 0, o ? o->rev : 0) < 0)
 		call_oom(c);
 	else

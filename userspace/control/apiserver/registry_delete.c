@@ -390,6 +390,8 @@ static void collect(struct call *c)
 	struct collection *col = c->data;
 	struct resource *r = c->res;
 
+	if (cache_retired(c))
+		return;
 	col->todo = malloc((r->n ? r->n : 1) * sizeof(*col->todo));
 	col->deleted = malloc((r->n ? r->n : 1) * sizeof(*col->deleted));
 	if (!col->todo || !col->deleted) {

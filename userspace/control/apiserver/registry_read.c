@@ -21,8 +21,11 @@
 
 static void get_now(struct call *c)
 {
-	struct object *o = cache_get(c->res, c->ns, c->name);
+	struct object *o;
 
+	if (cache_retired(c))
+		return;
+	o = cache_get(c->res, c->ns, c->name);
 	if (o)
 		call_object_buf(c, 200, o->json);
 	else
@@ -121,6 +124,10 @@ static void list_cache(struct call *c)
 	struct list_state *l = c->data;
 	size_t i, to;
 
+	if (cache_retired(c)) {
+		list_free(c);
+		return;
+	}
 	cache_bounds(c, &i, &to);
 	if (l->after) {
 		size_t at = cache_lower_bound(c->res, l->after);

@@ -103,6 +103,8 @@ static void watch_start(struct call *c)
 	struct watcher *w;
 	int64_t s = 0;
 
+	if (cache_retired(c))
+		return;
 	if (timeout && *timeout && str_to_i64(timeout, 0, INT32_MAX, &s) < 0) {
 		call_status(c, 400, "BadRequest",
 			    "timeoutSeconds: Invalid value: \"%.64s\": must be a number of seconds", timeout);
