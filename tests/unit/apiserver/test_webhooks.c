@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "io/http_server.h"
+#include "io/tls.h"
 
 static struct fx f;
 static struct http_server *hooks;
@@ -20,6 +22,7 @@ static char *ca;
 static json_t *asked[64]; /* requests, in order */
 static char asked_path[64][64];
 static size_t n_asked;
+static char audit_policy[128], audit_log[128];
 
 /* What the webhook at /<name> answers; the last path segment chooses. */
 static void on_review(struct http_req *req, void *arg)
@@ -45,6 +48,8 @@ static void on_review(struct http_req *req, void *arg)
 		json_object_set_new(response, "allowed", json_false());
 	if (streq(path, "/warn"))
 		json_object_set_new(response, "warnings", json_pack("[s]", "think \"twice\""));
+	if (streq(path, "/note"))
+		json_object_set_new(response, "auditAnnotations", json_pack("{s:s}", "seen-by", "the \"hook\""));
 	if (streq(path, "/uid"))
 		json_object_set_new(response, "uid", json_string("another"));
 	if (str_starts(path, "/label")) {
@@ -82,15 +87,43 @@ static void on_review(struct http_req *req, void *arg)
 	json_decref(review);
 }
 
+/* A certificate for a webhook behind the service `hook`, and at the loopback address. */
+static void make_cert(struct tls_files *ret)
+{
+	static char cert[128], key[128];
+	const char *dns[] = { "hook.default.svc", NULL }, *ips[] = { "127.0.0.1", NULL };
+	struct tls_cert_request req = {
+		.common_name = "hook", .dns_names = dns, .ip_addresses = ips, .server = true, .days = 2
+	};
+	struct err err = ERR_INIT;
+	char ca_key[128];
+
+	snprintf(cert, sizeof(cert), "%s/hook.crt", f.dir);
+	snprintf(key, sizeof(key), "%s/hook.key", f.dir);
+	snprintf(ca_key, sizeof(ca_key), "%s/ca.key", f.dir);
+	cr_assert(tls_make_cert(f.tls[0].ca_file, ca_key, &req, cert, key, &err) == 0);
+	*ret = (struct tls_files){ f.tls[0].ca_file, cert, key };
+}
+
 static void setup(void)
 {
 	struct http_server_config c = { .handler = on_review };
 	struct err err = ERR_INIT;
+	struct tls_files tls;
 	size_t len;
 	char *pem = NULL;
 
 	fx_init(&f);
-	c.tls = &f.tls[N_WHO];
+	snprintf(audit_policy, sizeof(audit_policy), "%s/policy.yaml", f.dir);
+	snprintf(audit_log, sizeof(audit_log), "%s/audit.log", f.dir);
+	cr_assert(file_write(audit_policy,
+			     "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n"
+			     "- {level: Metadata, resources: [{group: '', resources: [configmaps]}]}\n",
+			     &err) == 0);
+	f.config.audit_policy_file = audit_policy;
+	f.config.audit_log_path = audit_log;
+	make_cert(&tls);
+	c.tls = &tls;
 	cr_assert(http_server_new(f.loop, &c, &hooks, &err) == 0);
 	cr_assert(http_server_listen(hooks, "127.0.0.1:0", &port, &err) == 0);
 	cr_assert(file_read(f.tls[0].ca_file, 1 << 20, &pem, &len, &err) == 0);
@@ -310,33 +343,203 @@ Test(webhooks, warnings_reach_the_client)
 	answer_done(&a);
 }
 
-Test(webhooks, behind_a_service)
+static void add_by_service(const char *service, const char *bundle)
 {
-	char body[900];
+	char *body;
+
+	cr_assert(
+		asprintf(
+			&body,
+			"{\"apiVersion\":\"admissionregistration.k8s.io/v1\",\"kind\":\"ValidatingWebhookConfiguration\","
+			"\"metadata\":{\"name\":\"s\"},\"webhooks\":[{\"name\":\"s.example.com\",\"clientConfig\":{"
+			"\"service\":{\"namespace\":\"default\",\"name\":\"%s\",\"path\":\"/deny\"}%s%s%s},"
+			"\"sideEffects\":\"None\",\"admissionReviewVersions\":[\"v1\"],\"rules\":[" RULE "]}]}",
+			service, bundle ? ",\"caBundle\":\"" : "", bundle ? bundle : "", bundle ? "\"" : "") > 0);
+	fx_do(&f, 201, "POST", config_path(false), body);
+	free(body);
+}
+
+static void add_service(const char *name)
+{
+	char body[400];
+
+	snprintf(body, sizeof(body),
+		 "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"ports\":[{"
+		 "\"port\":443,\"targetPort\":8443}]}}",
+		 name);
+	fx_do(&f, 201, "POST", "/api/v1/namespaces/default/services", body);
+}
+
+static void add_endpoint(const char *service)
+{
+	char body[600];
 
 	snprintf(
 		body, sizeof(body),
-		"{\"apiVersion\":\"admissionregistration.k8s.io/v1\",\"kind\":\"ValidatingWebhookConfiguration\","
-		"\"metadata\":{\"name\":\"s\"},\"webhooks\":[{\"name\":\"s.example.com\",\"clientConfig\":{\"service\":{"
-		"\"namespace\":\"default\",\"name\":\"hook\",\"path\":\"/deny\"}},\"sideEffects\":\"None\","
-		"\"admissionReviewVersions\":[\"v1\"],\"rules\":[" RULE "]}]}");
-	fx_do(&f, 201, "POST", config_path(false), body);
-	fx_refused(&f, ADMIN, 500, "POST", CMS, CM("a", ""), "service \"hook\" not found");
-	fx_do(&f, 201, "POST", "/api/v1/namespaces/default/services",
-	      "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"hook\"},\"spec\":{\"ports\":[{\"port\":"
-	      "443,\"targetPort\":8443}]}}");
-	fx_refused(&f, ADMIN, 500, "POST", CMS, CM("a", ""), "no endpoints available for service \"hook\"");
-	snprintf(
-		body, sizeof(body),
-		"{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"hook-1\","
-		"\"labels\":{\"kubernetes.io/service-name\":\"hook\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"\","
+		"{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"%s-1\","
+		"\"labels\":{\"kubernetes.io/service-name\":\"%s\"}},\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"\","
 		"\"port\":%d}],\"endpoints\":[{\"addresses\":[\"127.0.0.1\"],\"conditions\":{\"ready\":true}}]}",
-		port);
+		service, service, port);
 	fx_do(&f, 201, "POST", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", body);
-	/* reached, and refused: nobody vouches for its certificate */
-	fx_refused(&f, ADMIN, 500, "POST", CMS, CM("a", ""),
-		   "failed to call webhook: Post \"https://hook.default.svc:443/deny?timeout=10s\"");
+}
+
+Test(webhooks, behind_a_service)
+{
+	add_by_service("hook", ca);
+	fx_refused(&f, ADMIN, 500, "POST", CMS, CM("a", ""), "service \"hook\" not found");
+	add_service("hook");
+	fx_refused(&f, ADMIN, 500, "POST", CMS, CM("a", ""), "no endpoints available for service \"hook\"");
+	add_endpoint("hook");
+	fx_refused(&f, ADMIN, 403, "POST", CMS, CM("a", ""),
+		   "admission webhook \"s.example.com\" denied the request: not on a Sunday");
+	cr_assert(n_asked == 1);
+	cr_assert_str_eq(asked_path[0], "/deny");
+}
+
+/* Reached, and not believed. */
+Test(webhooks, certificates_must_be_the_services)
+{
+	json_t *o;
+
+	add_service("hook");
+	add_endpoint("hook");
+	add_service("other");
+	add_endpoint("other");
+	add_by_service("hook", NULL); /* nobody vouches for it */
+	o = fx_expect(&f, 500, "POST", CMS, CM("a", ""));
+	cr_assert(strstr(api_get_str(o, "message"),
+			 "failed to call webhook: Post \"https://hook.default.svc:443/deny?timeout=10s\""));
+	cr_assert(strstr(api_get_str(o, "message"), "certificate"), "%s", api_get_str(o, "message"));
+	json_decref(o);
+	del_config(false, "s");
+	add_by_service("other", ca); /* it is another one's */
+	o = fx_expect(&f, 500, "POST", CMS, CM("a", ""));
+	cr_assert(strstr(api_get_str(o, "message"), "other.default.svc"));
+	cr_assert(strstr(api_get_str(o, "message"), "certificate"), "%s", api_get_str(o, "message"));
+	json_decref(o);
 	cr_assert(n_asked == 0);
+}
+
+struct refusal {
+	bool closed;
+	int status;
+	char text[512];
+};
+
+static void on_open(struct http_upgrade *u, void *arg, const char *head)
+{
+	(void)u, (void)arg, (void)head;
+	cr_assert(false, "it was let through");
+}
+
+static void on_data(struct http_upgrade *u, void *arg, const void *data, size_t len)
+{
+	(void)u, (void)arg, (void)data, (void)len;
+}
+
+static void on_close(struct http_upgrade *u, void *arg, int status, const char *text)
+{
+	struct refusal *r = arg;
+
+	(void)u;
+	r->closed = true;
+	r->status = status;
+	snprintf(r->text, sizeof(r->text), "%s", text ? text : "");
+}
+
+Test(webhooks, are_asked_before_a_connection)
+{
+	static const struct http_upgrade_ops ops = { on_open, on_data, on_close };
+	static const struct {
+		const char *sub, *query, *kind;
+	} cases[] = {
+		{ "exec", "?container=c&command=sh&command=-c&stdin=true&stdout=true", "PodExecOptions" },
+		{ "attach", "?container=c&stdout=true", "PodAttachOptions" },
+		{ "portforward", "", "PodPortForwardOptions" },
+	};
+	const char *headers[] = { "Connection: Upgrade",
+				  "Upgrade: websocket",
+				  "Sec-WebSocket-Version: 13",
+				  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+				  "Sec-WebSocket-Protocol: v5.channel.k8s.io",
+				  NULL };
+
+	fx_do(&f, 201, "POST", PODS, POD("p", "\"nodeName\":\"n\","));
+	add_config(
+		false, "c", "deny",
+		"{\"apiGroups\":[\"\"],\"apiVersions\":[\"v1\"],\"operations\":[\"CONNECT\"],\"resources\":[\"pods/*\"]}",
+		"");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int64_t end = clock_mono_ms() + 60000;
+		struct refusal r = { 0 };
+		struct err err = ERR_INIT;
+		char path[200];
+
+		snprintf(path, sizeof(path), PODS "/p/%s%s", cases[i].sub, cases[i].query);
+		cr_assert(http_upgrade_start(f.clients[ADMIN], "GET", path, headers, &ops, &r, &err));
+		while (!r.closed) {
+			cr_assert(clock_mono_ms() < end);
+			loop_run_once(f.loop, 1000);
+		}
+		cr_assert(r.status == 403, "%s: %d %s", cases[i].sub, r.status, r.text);
+		cr_assert(strstr(r.text, "denied the request: not on a Sunday"));
+		cr_assert(n_asked == i + 1);
+		cr_assert_str_eq(api_get_str(asked[i], "operation"), "CONNECT");
+		cr_assert_str_eq(api_get_str(asked[i], "subResource"), cases[i].sub);
+		cr_assert_str_eq(api_get_str(asked[i], "name"), "p");
+		cr_assert_str_eq(api_get_str(asked[i], "object.kind"), cases[i].kind);
+		cr_assert(json_is_null(json_object_get(asked[i], "oldObject")));
+	}
+	cr_assert(json_array_size(api_get(asked[0], "object.command")) == 2);
+	cr_assert(json_is_true(api_get(asked[0], "object.stdin")));
+}
+
+/* Annotations of the event that tells of this answer. */
+static json_t *annotations_of(const char *name, int code)
+{
+	json_t *found = NULL, *v;
+	char *text, *save = NULL;
+	size_t len;
+
+	cr_assert(file_read(audit_log, 1 << 22, &text, &len, NULL) == 0);
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		cr_assert(api_json_parse(line, strlen(line), &v, NULL, NULL) == 0, "%s", line);
+		if (!found && streq(api_get_str(v, "objectRef.name"), name) &&
+		    api_get_int(v, "responseStatus.code", 0) == code)
+			found = json_incref(json_object_get(v, "annotations"));
+		json_decref(v);
+	}
+	free(text);
+	cr_assert(found, "no event for %s", name);
+	return found;
+}
+
+static const char *note(const json_t *annotations, const char *key)
+{
+	return json_string_value(json_object_get(annotations, key));
+}
+
+Test(webhooks, leave_their_mark_in_the_audit_log)
+{
+	json_t *n;
+
+	add_config(true, "m", "label-a", RULE, "");
+	add_config(false, "n", "note", RULE, "");
+	add_config(false, "z", "broken", RULE, ",\"failurePolicy\":\"Ignore\"");
+	fx_do(&f, 201, "POST", CMS, CM("a", "\"k\":\"v\""));
+	fx_refused(&f, STRANGER, 403, "GET", CMS "/b", NULL, "cannot get resource");
+	fx_stop(&f); /* all is written now */
+	n = annotations_of("a", 201);
+	cr_assert_str_eq(note(n, "authorization.k8s.io/decision"), "allow");
+	cr_assert_str_eq(note(n, "authorization.k8s.io/reason"), "");
+	cr_assert_str_eq(note(n, "n.example.com/seen-by"), "the \"hook\"");
+	cr_assert_str_eq(note(n, "mutation.webhook.admission.k8s.io/round_0_index_0"),
+			 "{\"configuration\":\"m\",\"webhook\":\"m.example.com\",\"mutated\":true}");
+	cr_assert_str_eq(note(n, "failed-open.validating.webhook.admission.k8s.io/round_0_index_1"), "z.example.com");
+	json_decref(n);
+	n = annotations_of("b", 403);
+	cr_assert_str_eq(note(n, "authorization.k8s.io/decision"), "forbid");
+	json_decref(n);
 }
 
 Test(webhooks, configurations_must_make_sense)

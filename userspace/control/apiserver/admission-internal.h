@@ -35,9 +35,8 @@ struct admission {
 	call_fn *then;
 
 	unsigned warnings;
-	json_t *own;	     /* obj, where the call has no such object */
-	json_t *own_old;     /* the same for old */
-	json_t *annotations; /* for the audit log: key to value */
+	json_t *own;	 /* obj, where the call has no such object */
+	json_t *own_old; /* the same for old */
 
 	/* of admission_webhook.c */
 	json_t *hooks; /* mutating ones that the request concerns */
@@ -74,8 +73,6 @@ bool admission_is_pod(const struct admission *a);
 enum admit admission_forbid(struct admission *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Warning header to the client, at most 32 a request; control characters are dropped. */
 void admission_warn(struct admission *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Key and value for the audit log. */
-void admission_annotate(struct admission *a, const char *key, const char *value);
 /* An object of the cache as a tree, the caller's; NULL: absent or out of memory. ns NULL: cluster-scoped. */
 json_t *admission_get(struct apiserver *s, const char *group, const char *plural, const char *ns, const char *name);
 json_t *admission_parse(const struct object *o);

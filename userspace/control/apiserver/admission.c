@@ -62,7 +62,6 @@ void admission_free(struct admission *a)
 		return;
 	json_decref(a->own);
 	json_decref(a->own_old);
-	json_decref(a->annotations);
 	json_decref(a->hooks);
 	json_decref(a->to_charge);
 	json_decref(a->charged);
@@ -275,14 +274,6 @@ void admission_warn(struct admission *a, const char *fmt, ...)
 	strbuf_addc(&header, '"');
 	if (!strbuf_oom(&header))
 		http_add_header(c->req, "Warning", header.buf);
-}
-
-void admission_annotate(struct admission *a, const char *key, const char *value)
-{
-	if (!a->annotations)
-		a->annotations = json_object();
-	if (a->annotations && json_object_size(a->annotations) < 64)
-		json_object_set_new(a->annotations, key, json_string(value));
 }
 
 json_t *admission_parse(const struct object *o)

@@ -114,7 +114,7 @@ static enum admit judge(struct admission *a, const json_t *spec, const struct po
 	pod_policy_text(&p[AUDIT], policy, sizeof(policy));
 	strbuf_addf(&text, "would violate PodSecurity \"%s\": ", policy);
 	if (pod_security_check(&p[AUDIT], spec, false, &text))
-		admission_annotate(a, PREFIX "audit-violations", text.buf);
+		audit_annotate(a->c, PREFIX "audit-violations", text.buf);
 	strbuf_clear(&text);
 	if (pod_security_check(&p[WARN], spec, false, &text)) {
 		pod_policy_text(&p[WARN], policy, sizeof(policy));
@@ -122,7 +122,7 @@ static enum admit judge(struct admission *a, const json_t *spec, const struct po
 	}
 	if (enforce) {
 		pod_policy_text(&p[ENFORCE], policy, sizeof(policy));
-		admission_annotate(a, PREFIX "enforce-policy", policy);
+		audit_annotate(a->c, PREFIX "enforce-policy", policy);
 	}
 	return ADMIT_NEXT;
 }

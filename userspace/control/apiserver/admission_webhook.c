@@ -22,7 +22,7 @@
 struct ask {
 	struct admission *a;
 	struct hook_call *call;
-	json_t *entry; /* {"configuration", "hook", "key"} */
+	json_t *entry; /* {"configuration", "hook", "key", "index"} */
 	bool mutating;
 	char uid[37];
 	char url[512]; /* for messages */
@@ -92,6 +92,7 @@ static json_t *collect(const struct admission *a, const char *plural)
 {
 	struct resource *r = cache_resource(a->c->s, "admissionregistration.k8s.io", plural);
 	json_t *list;
+	int index = 0; /* among all webhooks of the sort */
 
 	if (!r || !r->n || !intercepted(a->c))
 		return NULL;
@@ -104,11 +105,12 @@ static json_t *collect(const struct admission *a, const char *plural)
 		json_array_foreach (json_object_get(config, "webhooks"), j, hook) {
 			char key[600];
 
+			index++;
 			if (!wanted(a, hook))
 				continue;
 			snprintf(key, sizeof(key), "%.253s/%zu", name, j);
-			json_array_append_new(
-				list, json_pack("{s:s,s:O,s:s}", "configuration", name, "hook", hook, "key", key));
+			json_array_append_new(list, json_pack("{s:s,s:O,s:s,s:i}", "configuration", name, "hook", hook,
+							      "key", key, "index", index - 1));
 		}
 		json_decref(config);
 	}
@@ -209,10 +211,10 @@ static enum admit failed(struct admission *a, const json_t *entry, bool mutating
 	char key[128];
 
 	if (streq(api_get_str(hook, "failurePolicy"), "Ignore")) {
-		snprintf(key, sizeof(key), "failed-open.%s.webhook.admission.k8s.io/round_%d_index_%s",
-			 mutating ? "mutation" : "validation", a->reinvoked,
-			 strrchr(api_get_str(entry, "key"), '/') + 1);
-		admission_annotate(a, key, name);
+		snprintf(key, sizeof(key), "failed-open.%s.webhook.admission.k8s.io/round_%d_index_%d",
+			 mutating ? "mutation" : "validating", mutating && a->reinvoked,
+			 (int)api_get_int(entry, "index", 0));
+		audit_annotate(a->c, key, name);
 		return ADMIT_NEXT;
 	}
 	call_status(a->c, 500, "InternalError", "Internal error occurred: failed calling webhook \"%s\": %s", name,
@@ -234,7 +236,7 @@ static void tell_warnings(struct admission *a, const char *hook, const json_t *r
 
 		snprintf(full, sizeof(full), "%.253s/%.100s", hook, key);
 		if (json_is_string(v))
-			admission_annotate(a, full, json_string_value(v));
+			audit_annotate(a->c, full, json_string_value(v));
 	}
 }
 
@@ -280,12 +282,12 @@ static void mutated(struct admission *a, const json_t *entry, bool changed)
 {
 	char key[160], value[700];
 
-	snprintf(key, sizeof(key), "mutation.webhook.admission.k8s.io/round_%d_index_%s", a->reinvoked,
-		 strrchr(api_get_str(entry, "key"), '/') + 1);
+	snprintf(key, sizeof(key), "mutation.webhook.admission.k8s.io/round_%d_index_%d", a->reinvoked,
+		 (int)api_get_int(entry, "index", 0));
 	snprintf(value, sizeof(value), "{\"configuration\":\"%.253s\",\"webhook\":\"%.253s\",\"mutated\":%s}",
 		 api_get_str(entry, "configuration"), api_get_str(json_object_get(entry, "hook"), "name"),
 		 changed ? "true" : "false");
-	admission_annotate(a, key, value);
+	audit_annotate(a->c, key, value);
 	if (changed) {
 		a->changed = true;
 		a->object_version++;

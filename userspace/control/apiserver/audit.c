@@ -19,6 +19,8 @@
 
 #define MAX_POLICY (1u << 20)
 #define MAX_URI	   8192
+#define MAX_NOTES  64 /* annotations of a request, and bytes of one */
+#define MAX_NOTE   16384
 
 struct audit {
 	struct audit_policy *policy;
@@ -31,7 +33,8 @@ struct audit_ticket {
 	char id[65];
 	char received[40];
 	bool complete;
-	int code; /* of a stream that has begun */
+	int code;	     /* of a stream that has begun */
+	json_t *annotations; /* key to value; NULL: none */
 };
 
 /* --- life ----------------------------------------------------------------------------------------------------------
@@ -235,6 +238,16 @@ static void add_status(struct strbuf *sb, int code, const char *type, const void
 	json_decref(v);
 }
 
+static void add_annotations(struct strbuf *sb, const struct audit_ticket *t)
+{
+	cleanup(free) char *text = t->annotations ? json_dumps(t->annotations, JSON_COMPACT) : NULL;
+
+	if (text)
+		strbuf_addf(sb, ",\"annotations\":%s", text);
+	else if (t->annotations)
+		sb->oom = true;
+}
+
 struct answer {
 	int code; /* 0: none yet */
 	const char *type;
@@ -281,6 +294,7 @@ static void emit(struct call *c, enum audit_stage stage, const struct answer *a)
 		add_body(&sb, t, "responseObject", a->type, a->body, a->len);
 	member(&sb, "requestReceivedTimestamp", t->received);
 	member(&sb, "stageTimestamp", clock_rfc3339_micro(clock_real_ms(), now));
+	add_annotations(&sb, t);
 	strbuf_adds(&sb, "}\n");
 	if (!strbuf_oom(&sb))
 		audit_log_add(c->s->audit->log, sb.buf, sb.len);
@@ -326,6 +340,21 @@ void audit_begin(struct call *c, const char *path)
 	emit(c, AUDIT_RECEIVED, &(struct answer){ 0 });
 }
 
+void audit_annotate(struct call *c, const char *key, const char *value)
+{
+	struct audit_ticket *t;
+
+	while (c->parent)
+		c = c->parent;
+	t = c->audit;
+	if (!t || t->complete || strlen(key) > MAX_NOTE || strlen(value) > MAX_NOTE)
+		return;
+	if (!t->annotations)
+		t->annotations = json_object();
+	if (json_object_size(t->annotations) < MAX_NOTES || json_object_get(t->annotations, key))
+		json_object_set_new(t->annotations, key, json_string(value));
+}
+
 void audit_answered(struct call *c, int code, const char *type, const void *body, size_t len)
 {
 	if (!c->audit || c->audit->complete || !c->req)
@@ -354,6 +383,9 @@ void audit_closed(struct call *c)
 
 void audit_free(struct call *c)
 {
+	if (!c->audit)
+		return;
+	json_decref(c->audit->annotations);
 	free(c->audit);
 	c->audit = NULL;
 }

@@ -68,6 +68,8 @@ int audit_init(struct apiserver *s, struct err *err);
 void audit_done(struct apiserver *s);
 /* Who and what for are known. */
 void audit_begin(struct call *c, const char *path);
+/* A key and value for the events still to come of the request that c is part of. A key said again is replaced. */
+void audit_annotate(struct call *c, const char *key, const char *value);
 /* The answer, or the first byte of a stream. */
 void audit_answered(struct call *c, int code, const char *type, const void *body, size_t len);
 void audit_streaming(struct call *c, int code);

@@ -182,10 +182,14 @@ static bool allowed(struct call *c, const char *path)
 	cleanup(strbuf_done) struct strbuf reason = STRBUF_INIT;
 	struct resource *res;
 	char name[256];
+	bool may;
 
 	if (!path)
 		a.name = asked_name(c, name, sizeof(name));
-	if (authz_decide(c->s, &a, &reason) == AUTHZ_ALLOW)
+	may = authz_decide(c->s, &a, &reason) == AUTHZ_ALLOW;
+	audit_annotate(c, "authorization.k8s.io/decision", may ? "allow" : "forbid");
+	audit_annotate(c, "authorization.k8s.io/reason", reason.len && !strbuf_oom(&reason) ? reason.buf : "");
+	if (may)
 		return true;
 	res = TAKE(c->res); /* a refusal tells nothing of what is there */
 	if (c->who.authenticated)
