@@ -125,13 +125,8 @@ streams() {
 	"${KC[@]}" rollout status deployment/io --timeout 60s >/dev/null
 	pod=$("${KC[@]}" get pods -l app=io -o name)
 	pod=${pod#pod/}
-	head -c 3000000 /dev/urandom > "$TMP/big"
-	check "exec -i, much input" [ "$("${KC[@]}" exec -i "$pod" -- wc -c < "$TMP/big")" = 3000000 ]
-	check "exec -it has a terminal" grep -q /dev/pts/ <(script -qec "${KC[*]} exec -it $pod -- tty" /dev/null </dev/null)
-	check "cp to a pod" "${KC[@]}" cp "$TMP/big" "$pod:/tmp/big"
-	check "cp from a pod" "${KC[@]}" cp "$pod:/tmp/big" "$TMP/back"
-	check "cp back gives the same" cmp "$TMP/big" "$TMP/back"
-	# The runtime drops what is still to be said once input has ended: it stays open until the answer is there.
+	# The runtime drops what is still to be said once input has ended: it stays open until the answer is there. That also
+	# says that the servers have started.
 	mkfifo "$TMP/in"
 	"${KC[@]}" attach -i "$pod" < "$TMP/in" > "$TMP/attached" 2>&1 &
 	pid=$!
@@ -141,6 +136,12 @@ streams() {
 	exec 9>&-
 	wait "$pid"
 	check "attach's exit status" [ $? -eq 0 ]
+	head -c 3000000 /dev/urandom > "$TMP/big"
+	check "exec -i, much input" [ "$("${KC[@]}" exec -i "$pod" -- wc -c < "$TMP/big")" = 3000000 ]
+	check "exec -it has a terminal" grep -q /dev/pts/ <(script -qec "${KC[*]} exec -it $pod -- tty" /dev/null </dev/null)
+	check "cp to a pod" "${KC[@]}" cp "$TMP/big" "$pod:/tmp/big"
+	check "cp from a pod" "${KC[@]}" cp "$pod:/tmp/big" "$TMP/back"
+	check "cp back gives the same" cmp "$TMP/big" "$TMP/back"
 	"${KC[@]}" port-forward svc/io :80 > "$TMP/pf" 2>&1 &
 	pid=$!
 	check "port-forward to a service" until_in "Forwarding from 127.0.0.1:" "$TMP/pf"

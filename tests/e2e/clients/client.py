@@ -5,7 +5,7 @@ import threading
 
 from kubernetes import client, config, watch
 from kubernetes.client.rest import ApiException
-from kubernetes.stream import stream
+from kubernetes.stream import portforward, stream
 
 failed = 0
 
@@ -78,7 +78,8 @@ dep = apps.create_namespaced_deployment("py", {
     "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "d"}},
              "template": {"metadata": {"labels": {"app": "d"}},
                           "spec": {"terminationGracePeriodSeconds": 0,
-                                   "containers": [{"name": "c", "image": image, "command": ["sleep", "100000"]}]}}}})
+                                   "containers": [{"name": "c", "image": image, "command": ["sh", "-c", "mkdir -p /www; echo page > /www/index.html; "
+                                                                            "httpd -p 8001 -h /www; exec sleep 100000"]}]}}}})
 for ev in watch.Watch().stream(apps.list_namespaced_deployment, "py", timeout_seconds=60):
     if ev["object"].status.available_replicas == 1:
         break
@@ -87,6 +88,20 @@ pod = core.list_namespaced_pod("py", label_selector="app=d").items[0]
 out = stream(core.connect_get_namespaced_pod_exec, pod.metadata.name, "py", command=["echo", "hello from the pod"],
              stdout=True, stderr=True, stdin=False, tty=False)
 check("exec over WebSocket", out == "hello from the pod\n", out)
+stream(core.connect_get_namespaced_pod_exec, pod.metadata.name, "py", stdout=True, stderr=True, stdin=False, tty=False,
+       command=["sh", "-c", "until wget -q -O /dev/null http://127.0.0.1:8001/; do sleep 0.1; done"])
+forward = portforward(core.connect_get_namespaced_pod_portforward, pod.metadata.name, "py", ports="8001")
+sock = forward.socket(8001)
+sock.settimeout(60)
+sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+page = b""
+while not page.endswith(b"page\n"):
+    piece = sock.recv(4096)
+    if not piece:
+        break
+    page += piece
+check("port-forward over WebSocket", page.endswith(b"page\n") and not forward.error(8001), (page, forward.error(8001)))
+forward.close()
 scale = apps.patch_namespaced_deployment_scale("d", "py", {"spec": {"replicas": 2}})
 check("scale", scale.spec.replicas == 2, scale.spec)
 check("delete with dependents", apps.delete_namespaced_deployment("d", "py", propagation_policy="Foreground").status is not None)

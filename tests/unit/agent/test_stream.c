@@ -145,7 +145,7 @@ static void on_message(struct ws *ws, void *arg, const void *data, size_t len, b
 	(void)ws;
 	(void)arg;
 	cr_assert(binary);
-	if (ask.kind == STREAM_PORT_FORWARD) {
+	if (streq(ask.protocol, STREAM_TUNNEL)) {
 		strbuf_add(&cl.text[0], data, len);
 		return;
 	}
@@ -454,6 +454,33 @@ Test(stream, port_forward_on_websocket_is_spdy_in_a_tunnel)
 	http_hijack_close(rt.req);
 	UNTIL(cl.ws_closed && cl.closed);
 	cr_assert(cl.code == 1000);
+}
+
+Test(stream, port_forward_on_channels_has_two_for_each_port)
+{
+	ask = (struct stream_ask){
+		.kind = STREAM_PORT_FORWARD, .protocol = "v4.channel.k8s.io", .n_ports = 2, .ports = { 80, 0x1234 }
+	};
+	start(NULL);
+	cr_assert(cl.open);
+	cr_assert_str_eq(rt.versions.buf, "portforward.k8s.io;");
+	/* Of each port the error stream first: 1 and 5; data: 3 and 7. */
+	UNTIL(rt.opened[7] && rt.fin[1] && rt.fin[5] && cl.got[3] == 2);
+	cr_assert(!memcmp(cl.text[0].buf, "\x50\0", 2) && !memcmp(cl.text[1].buf, "\x50\0", 2));
+	cr_assert(!memcmp(cl.text[2].buf, "\x34\x12", 2) && !memcmp(cl.text[3].buf, "\x34\x12", 2));
+	ws_send_channel(cl.ws, 2, "hello", 5);
+	ws_send_channel(cl.ws, 1, "nobody", 6); /* errors come from the runtime only */
+	ws_send_channel(cl.ws, 4, "nobody", 6);
+	frame(3, "page", 4, true);
+	frame(1, "", 0, true);
+	UNTIL(rt.got[7] == 5 && cl.got[0] == 6);
+	cr_assert(!rt.got[1] && !rt.got[3] && !cl.ws_closed);
+	frame(5, "refused", 7, true);
+	frame(7, "", 0, true);
+	UNTIL(cl.ws_closed && cl.closed);
+	cr_assert(cl.code == 1000);
+	cr_assert(!memcmp(cl.text[0].buf + 2, "page", 4));
+	cr_assert(!memcmp(cl.text[3].buf + 2, "refused", 7));
 }
 
 Test(stream, what_the_runtime_refuses_is_told)

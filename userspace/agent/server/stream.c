@@ -80,15 +80,42 @@ static bool ask_attach(struct asking *a, const char *id)
 static bool ask_port_forward(struct asking *a, const char *sandbox)
 {
 	Cri__PortForwardRequest rq = CRI__PORT_FORWARD_REQUEST__INIT;
-	int32_t ports[16];
-	const char *v;
-	int64_t port;
+	int32_t ports[STREAM_PORTS_MAX];
 
-	while (rq.n_port < sizeof(ports) / sizeof(*ports) && (v = http_req_query_nth(a->req, "port", rq.n_port)))
-		ports[rq.n_port++] = str_to_i64(v, 1, 65535, &port) ? 0 : (int32_t)port;
+	for (rq.n_port = 0; rq.n_port < a->ask.n_ports; rq.n_port++)
+		ports[rq.n_port] = a->ask.ports[rq.n_port];
 	rq.pod_sandbox_id = (char *)sandbox;
 	rq.port = ports;
 	return cri_call(a->s->config.cri, CRI_PORT_FORWARD, &rq.base, 0, on_url, a) != NULL;
+}
+
+/* "port=80&port=81,82"; false: answered. Clients on SPDY name theirs later, so that there may be none. */
+static bool read_ports(struct http_req *req, struct stream_ask *ask)
+{
+	const char *v;
+	int64_t port;
+
+	for (size_t i = 0; (v = http_req_query_nth(req, "port", i)); i++) {
+		while (*v) {
+			size_t len = strcspn(v, ",");
+			char text[8] = "";
+
+			if (len < sizeof(text))
+				memcpy(text, v, len);
+			if (str_to_i64(text, 1, 65535, &port) || ask->n_ports == STREAM_PORTS_MAX) {
+				answer_text(req, 400,
+					    "port: \"%.32s\": up to %d numbers from 1 to 65535 are possible\n", v,
+					    STREAM_PORTS_MAX);
+				return false;
+			}
+			ask->ports[ask->n_ports++] = (uint16_t)port;
+			v += len + (v[len] == ',');
+		}
+	}
+	if (ask->n_ports || !ask->protocol || streq(ask->protocol, STREAM_TUNNEL))
+		return true;
+	answer_text(req, 400, "query parameter \"port\" is required\n");
+	return false;
 }
 
 /* False: answered. *ret_id: of the container or sandbox. */
@@ -120,7 +147,7 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 		  const char *container)
 {
 	static const char *const channels[] = { "v5.channel.k8s.io", "v4.channel.k8s.io", NULL };
-	static const char *const tunnels[] = { STREAM_TUNNEL, NULL };
+	static const char *const tunnels[] = { STREAM_TUNNEL, "v4.channel.k8s.io", NULL };
 	bool ws = http_req_wants_upgrade(req, "websocket"), tty = flag(req, "tty"), asked;
 	const char *offer = http_req_header(req, "sec-websocket-protocol"), *id, *protocol = NULL;
 	struct asking *a;
@@ -165,6 +192,10 @@ void serve_stream(struct server *s, struct http_req *req, enum stream_kind kind,
 			 .err = flag(req, "error") && !tty,
 			 .tty = tty },
 	};
+	if (kind == STREAM_PORT_FORWARD && !read_ports(req, &a->ask)) {
+		free(a);
+		return;
+	}
 	http_req_set_data(req, a, on_client_gone);
 	asked = kind == STREAM_EXEC	? ask_exec(a, id)
 		: kind == STREAM_ATTACH ? ask_attach(a, id)

@@ -3,7 +3,8 @@
  * exec, attach and port-forward once the runtime has said where it serves them. It speaks SPDY/3.1 (containerd 1.6 has
  * WebSocket v4 only, which cannot half-close stdin). A client that speaks SPDY is joined to it byte by byte. A client
  * on WebSocket (v5 or v4.channel.k8s.io) is ended here: its channels become SPDY streams. Port-forward over WebSocket
- * is SPDY in a tunnel and is unwrapped.
+ * is SPDY in a tunnel and is unwrapped, or, of older clients that are not kubectl, two channels for each port: data,
+ * and what went wrong; each begins with its port.
  */
 #include "server-internal.h"
 
@@ -23,16 +24,22 @@
 #define MESSAGE_MAX   (1u << 20)
 #define VERSIONS_MAX  8
 
-enum { CH_STDIN, CH_STDOUT, CH_STDERR, CH_ERROR, CH_RESIZE, CHANNELS, CH_CLOSE = 255 };
-static const char *const stream_types[CHANNELS] = { "stdin", "stdout", "stderr", "error", "resize" };
+enum { CH_STDIN, CH_STDOUT, CH_STDERR, CH_ERROR, CH_RESIZE, CH_CLOSE = 255 };
+static const char *const stream_types[] = { "stdin", "stdout", "stderr", "error", "resize" };
+
+struct channel {
+	bool to_node, to_client;
+	bool fin; /* the client has ended stdin; the runtime its output */
+	uint32_t id;
+};
 
 struct stream {
 	struct loop *loop;
 	struct http_req *req;
 	struct stream_ask ask;
 	bool tunnel, opened, ending;
-	bool use[CHANNELS], fin[CHANNELS];
-	uint32_t ids[CHANNELS];
+	struct channel ch[2 * STREAM_PORTS_MAX];
+	size_t n_ch;
 	struct ws *ws;
 	struct spdy *spdy;
 	struct http_client *client;
@@ -126,8 +133,8 @@ static void to_client_done(struct stream *st)
 
 static bool outputs_over(const struct stream *st)
 {
-	for (int ch = CH_STDOUT; ch <= CH_ERROR; ch++)
-		if (st->use[ch] && !st->fin[ch])
+	for (size_t i = 0; i < st->n_ch; i++)
+		if (st->ch[i].to_client && !st->ch[i].fin)
 			return false;
 	return true;
 }
@@ -137,12 +144,14 @@ static void on_spdy_data(struct spdy *s, void *arg, uint32_t id, const void *dat
 	struct stream *st = arg;
 
 	(void)s;
-	for (int ch = CH_STDOUT; ch <= CH_ERROR; ch++) {
-		if (!st->use[ch] || st->ids[ch] != id || st->ending)
+	for (size_t i = 0; i < st->n_ch; i++) {
+		struct channel *ch = &st->ch[i];
+
+		if (!ch->to_client || ch->id != id || st->ending)
 			continue;
 		if (len)
-			ws_send_channel(st->ws, (uint8_t)ch, data, len);
-		st->fin[ch] |= fin;
+			ws_send_channel(st->ws, (uint8_t)i, data, len);
+		ch->fin |= fin;
 	}
 	to_client_done(st);
 	if (outputs_over(st))
@@ -182,13 +191,13 @@ static void on_ws_message(struct ws *ws, void *arg, const void *data, size_t len
 		return;
 	if (st->tunnel) {
 		to_node(st, data, len);
-	} else if (len && (p[0] == CH_STDIN || p[0] == CH_RESIZE)) {
-		if (st->use[p[0]] && !st->fin[p[0]] && len > 1)
-			spdy_send(st->spdy, st->ids[p[0]], p + 1, len - 1, false);
+	} else if (len && p[0] < st->n_ch && st->ch[p[0]].to_node) {
+		if (!st->ch[p[0]].fin && len > 1)
+			spdy_send(st->spdy, st->ch[p[0]].id, p + 1, len - 1, false);
 	} else if (len == 2 && p[0] == CH_CLOSE && p[1] == CH_STDIN && str_starts(st->ask.protocol, "v5.") &&
-		   st->use[CH_STDIN] && !st->fin[CH_STDIN]) {
-		st->fin[CH_STDIN] = true;
-		spdy_send(st->spdy, st->ids[CH_STDIN], "", 0, true);
+		   st->ch[CH_STDIN].to_node && !st->ch[CH_STDIN].fin) {
+		st->ch[CH_STDIN].fin = true;
+		spdy_send(st->spdy, st->ch[CH_STDIN].id, "", 0, true);
 	}
 	to_node_done(st);
 }
@@ -222,12 +231,53 @@ static void on_client_bytes(struct http_req *req, void *data, const void *bytes,
 	}
 }
 
+static bool open_channels(struct stream *st)
+{
+	/* The runtime expects the error stream first. */
+	static const int order[] = { CH_ERROR, CH_STDIN, CH_STDOUT, CH_STDERR, CH_RESIZE };
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
+		struct spdy_header h = { "streamtype", stream_types[order[i]] };
+		struct channel *ch = &st->ch[order[i]];
+
+		if (!ch->to_node && !ch->to_client)
+			continue;
+		ch->id = spdy_open(st->spdy, &h, 1);
+		if (!ch->id)
+			return false;
+	}
+	/* As kubelet does: an empty message tells the client that the connection stands. */
+	ws_send_channel(st->ws, st->ask.out ? CH_STDOUT : st->ask.err ? CH_STDERR : CH_ERROR, "", 0);
+	return true;
+}
+
+static bool open_ports(struct stream *st)
+{
+	for (size_t i = 0; i < st->ask.n_ports; i++) {
+		struct channel *data = &st->ch[2 * i], *error = data + 1;
+		unsigned port = st->ask.ports[i];
+		const unsigned char first[] = { port & 0xff, (unsigned char)(port >> 8) };
+		char text[8], request[8];
+		struct spdy_header h[] = { { "streamtype", "error" }, { "port", text }, { "requestid", request } };
+
+		snprintf(text, sizeof(text), "%u", port);
+		snprintf(request, sizeof(request), "%zu", i);
+		error->id = spdy_open(st->spdy, h, 3);
+		h[0].value = "data";
+		data->id = error->id ? spdy_open(st->spdy, h, 3) : 0;
+		if (!data->id)
+			return false;
+		spdy_send(st->spdy, error->id, "", 0, true); /* nothing is ever written to it */
+		ws_send_channel(st->ws, (uint8_t)(2 * i), first, sizeof(first));
+		ws_send_channel(st->ws, (uint8_t)(2 * i + 1), first, sizeof(first));
+	}
+	return true;
+}
+
 static int open_websocket(struct stream *st)
 {
 	static const struct ws_ops ws_ops = { on_ws_message, on_ws_close, on_ws_write };
 	static const struct spdy_ops spdy_ops = { on_spdy_data, on_spdy_reset, on_spdy_close, on_spdy_write };
-	/* The runtime expects the error stream first. */
-	static const int order[] = { CH_ERROR, CH_STDIN, CH_STDOUT, CH_STDERR, CH_RESIZE };
 
 	st->ws = ws_new(false, MESSAGE_MAX, &ws_ops, st);
 	st->spdy = st->tunnel ? NULL : spdy_new(&spdy_ops, st);
@@ -236,21 +286,8 @@ static int open_websocket(struct stream *st)
 	if (http_ws_accept(st->req, st->ask.protocol, on_client_bytes) < 0)
 		return -EPROTO;
 	st->opened = true;
-	if (st->tunnel)
-		return 0;
-	for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++) {
-		struct spdy_header h = { "streamtype", stream_types[order[i]] };
-
-		if (!st->use[order[i]])
-			continue;
-		st->ids[order[i]] = spdy_open(st->spdy, &h, 1);
-		if (!st->ids[order[i]]) {
-			end(st, 1011, "out of memory");
-			return 0;
-		}
-	}
-	/* As kubelet does: an empty message tells the client that the connection stands. */
-	ws_send_channel(st->ws, st->use[CH_STDOUT] ? CH_STDOUT : st->use[CH_STDERR] ? CH_STDERR : CH_ERROR, "", 0);
+	if (!st->tunnel && !(st->ask.kind == STREAM_PORT_FORWARD ? open_ports(st) : open_channels(st)))
+		end(st, 1011, "out of memory");
 	return 0;
 }
 
@@ -348,7 +385,7 @@ static void connect_node(struct stream *st, const char *url)
 	cc.base_url = base;
 	if (!st->ask.protocol)
 		(void)add_versions(st->req, versions, headers + 2);
-	else if (st->tunnel)
+	else if (st->ask.kind == STREAM_PORT_FORWARD)
 		headers[2] = "X-Stream-Protocol-Version: portforward.k8s.io";
 	else
 		headers[2] = "X-Stream-Protocol-Version: v4.channel.k8s.io";
@@ -361,24 +398,25 @@ static void connect_node(struct stream *st, const char *url)
 void stream_join(struct loop *loop, struct http_req *req, const struct stream_ask *ask, const char *url)
 {
 	struct stream *st = calloc(1, sizeof(*st));
-	bool channels = ask->kind != STREAM_PORT_FORWARD;
 
 	if (!st) {
 		answer_text(req, 500, "out of memory\n");
 		return;
 	}
-	*st = (struct stream){
-		.loop = loop,
-		.req = req,
-		.ask = *ask,
-		.tunnel = !channels && ask->protocol,
-		.use = { [CH_STDIN] = channels && ask->in,
-			 [CH_STDOUT] = channels && ask->out,
-			 [CH_STDERR] = channels && ask->err,
-			 [CH_ERROR] = channels,
-			 [CH_RESIZE] = channels && ask->tty },
-		.end = { .fn = on_end, .arg = st },
-	};
+	*st = (struct stream){ .loop = loop, .req = req, .ask = *ask, .end = { .fn = on_end, .arg = st } };
+	if (ask->kind == STREAM_PORT_FORWARD) {
+		st->tunnel = ask->protocol && streq(ask->protocol, STREAM_TUNNEL);
+		st->n_ch = 2 * ask->n_ports;
+		for (size_t i = 0; i < st->n_ch; i++)
+			st->ch[i] = (struct channel){ .to_node = i % 2 == 0, .to_client = true };
+	} else {
+		st->n_ch = CH_RESIZE + 1;
+		st->ch[CH_STDIN].to_node = ask->in;
+		st->ch[CH_STDOUT].to_client = ask->out;
+		st->ch[CH_STDERR].to_client = ask->err;
+		st->ch[CH_ERROR].to_client = true;
+		st->ch[CH_RESIZE].to_node = ask->tty;
+	}
 	http_req_set_data(req, st, on_client_gone);
 	connect_node(st, url);
 }
