@@ -16,6 +16,7 @@
 #include "../lib/base/cleanup.h"
 #include "../lib/base/file.h"
 #include "../lib/base/log.h"
+#include "../lib/base/memory.h"
 #include "../lib/base/str.h"
 #include "cgroup.h"
 #include "cri/cri.h"
@@ -27,6 +28,7 @@
 
 #define LABELS_MAX	64
 #define NETWORK_LOOK_MS 50
+#define TRIM_AFTER_MS	5000
 #define JOIN_WAIT_MS	900000
 
 struct flags {
@@ -50,7 +52,7 @@ struct agent {
 	struct pods *pods;
 	struct network *network;
 	struct renewal *renewal;
-	struct loop_timer network_timer;
+	struct loop_timer network_timer, trim_timer;
 	struct loop_signal signals;
 	char *node_ip[2], *net_dir, *cni_socket;
 	int status;
@@ -245,10 +247,18 @@ static void network_look(struct agent *a)
 				     : "waiting for Node.spec.podCIDRs from the controller manager";
 
 	node_set_network(a->node, why);
-	if (!why)
+	if (!why) {
 		pods_set_network_ready(a->pods, true);
-	else
+		(void)loop_timer_set(a->loop, &a->trim_timer, TRIM_AFTER_MS);
+	} else {
 		(void)loop_timer_set(a->loop, &a->network_timer, NETWORK_LOOK_MS);
+	}
+}
+
+static void on_trim(struct loop_timer *t)
+{
+	(void)t;
+	memory_trim();
 }
 
 static void on_network_timer(struct loop_timer *t)
@@ -377,6 +387,7 @@ static int start(struct agent *a, struct err *err)
 	a->signals.arg = a;
 	a->network_timer.fn = on_network_timer;
 	a->network_timer.arg = a;
+	a->trim_timer.fn = on_trim;
 	if (loop_signal_add(a->loop, &a->signals, sigs, 2) < 0)
 		return err_set(err, errno, "signals: %m");
 	if (f->system_reserved) {
@@ -460,6 +471,7 @@ int main(int argc, char **argv)
 		}
 	}
 	loop_timer_cancel(&a.network_timer);
+	loop_timer_cancel(&a.trim_timer);
 	server_free(a.server);
 	pods_free(a.pods);
 	if (a.network)
