@@ -173,7 +173,8 @@ bool call_choose_repr(struct call *c)
 
 int call_negotiate(struct call *c)
 {
-	if (call_choose_repr(c))
+	/* Text of others: only errors are ours. */
+	if (call_choose_repr(c) || streq(c->sub, "proxy") || streq(c->sub, "log"))
 		return 0;
 	if (c->res && api_protobuf_has(c->res->kind->type))
 		call_not_acceptable(c, streq(c->verb, "watch") ? JSON ", " PROTOBUF_TYPE

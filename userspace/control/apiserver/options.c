@@ -60,7 +60,8 @@ int options_check_timeout(struct call *c)
 	const char *timeout = call_query(c, "timeout");
 	int64_t ms;
 
-	if (!timeout || !*timeout || streq(c->verb, "watch") || str_to_duration_ms(timeout, &ms) == 0)
+	if (!timeout || !*timeout || streq(c->verb, "watch") || streq(c->sub, "proxy") ||
+	    str_to_duration_ms(timeout, &ms) == 0)
 		return 0;
 	call_status(c, 400, "BadRequest",
 		    "invalid timeout specified in the request URL - time: invalid duration \"%.64s\"", timeout);
@@ -72,7 +73,8 @@ int options_check_write(struct call *c)
 	const char *dry = call_query(c, "dryRun"), *mode = call_query(c, "fieldValidation");
 	struct api_errs errs = { 0 };
 
-	if (streq(c->verb, "get") || streq(c->verb, "list") || streq(c->verb, "watch"))
+	/* what a proxied request asks for is not for us */
+	if (streq(c->verb, "get") || streq(c->verb, "list") || streq(c->verb, "watch") || streq(c->sub, "proxy"))
 		return 0;
 	if (dry && *dry && options_dry_run(c, dry) < 0)
 		return -1;

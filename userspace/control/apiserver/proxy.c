@@ -5,6 +5,7 @@
  * relayed byte by byte with back-pressure both ways.
  */
 #include "apiserver-internal.h"
+#include "proxy_http.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -316,7 +317,7 @@ void proxy_log(struct call *c)
 
 static void node_start(struct call *c)
 {
-	const char *rest = strstr(http_req_raw_target(c->req), "/proxy");
+	const char *rest = proxy_rest(c, PROXY_NODE_SEGMENTS);
 	struct http_call_config config = { .method = "GET",
 					   .timeout_ms = 30000,
 					   .on_status = log_status,
@@ -336,7 +337,6 @@ static void node_start(struct call *c)
 	p = proxy_new(c, url);
 	if (!p)
 		return;
-	rest = rest ? rest + strlen("/proxy") : "";
 	config.path = *rest == '/' ? rest : "/";
 	config.arg = p;
 	p->log = http_call_start(p->client, &config);

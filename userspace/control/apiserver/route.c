@@ -14,6 +14,7 @@
 #include "../../lib/base/str.h"
 #include "authn.h"
 #include "options.h"
+#include "proxy_http.h"
 
 #define LOAD_TIMEOUT_MS 5000
 #define MAX_CALLS	20000 /* in flight, watches included */
@@ -87,7 +88,7 @@ static int parse_resource(struct call *c, const char *path)
 		return -1;
 	if (p.n > i + 2 && take(&c->sub, 63, p.seg[i + 2]) < 0)
 		return -1;
-	if (p.n > i + 3 && !(streq(c->sub, "proxy") && streq(c->resource, "nodes")))
+	if (p.n > i + 3 && !streq(c->sub, "proxy"))
 		return -1;
 	return 1;
 }
@@ -252,7 +253,9 @@ static void dispatch_sub(struct call *c)
 		else
 			method_not_allowed(c);
 	} else if (streq(c->sub, "proxy")) {
-		if (read)
+		if (!streq(c->resource, "nodes"))
+			proxy_to_pod(c);
+		else if (read)
 			proxy_node(c);
 		else
 			method_not_allowed(c);

@@ -13,6 +13,7 @@
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/str.h"
 #include "admission-internal.h"
+#include "endpoint_pick.h"
 
 #define MAX_IDLE 32
 
@@ -112,39 +113,14 @@ static struct hook_client *client_get(struct apiserver *s, const struct target *
 
 /* --- where -------------------------------------------------------------------------------------------------------- */
 
-/* A ready endpoint in this slice, the turn-th of those seen so far. */
-static void pick(const json_t *slice, const char *port_name, unsigned turn, unsigned *seen, char *base, size_t size)
-{
-	json_t *v, *ports = json_object_get(slice, "ports");
-	int64_t port = 0;
-	size_t i;
-
-	json_array_foreach (ports, i, v)
-		if (streq(api_get_str(v, "name") ?: "", port_name))
-			port = api_get_int(v, "port", 0);
-	if (!port)
-		return;
-	json_array_foreach (json_object_get(slice, "endpoints"), i, v) {
-		const char *ip = json_string_value(json_array_get(json_object_get(v, "addresses"), 0));
-
-		if (!ip || json_is_false(api_get(v, "conditions.ready")))
-			continue;
-		/* roughly in turns, without counting them first */
-		if (turn % ++*seen == 0)
-			snprintf(base, size, strchr(ip, ':') ? "https://[%s]:%lld" : "https://%s:%lld", ip,
-				 (long long)port);
-	}
-}
-
 static int resolve_service(struct apiserver *s, const json_t *ref, struct target *t, struct err *err)
 {
 	const char *ns = api_get_str(ref, "namespace"), *name = api_get_str(ref, "name"),
 		   *path = api_get_str(ref, "path"), *port_name = NULL;
-	struct resource *slices = cache_resource(s, "discovery.k8s.io", "endpointslices");
 	int64_t port = api_get_int(ref, "port", 443);
 	json_t *service, *v;
-	unsigned seen = 0;
-	size_t i, from, to;
+	bool found;
+	size_t i;
 
 	if (!ns || !name)
 		return err_set(err, EINVAL, "the reference names no service");
@@ -162,22 +138,9 @@ static int resolve_service(struct apiserver *s, const json_t *ref, struct target
 		return err_set(err, ENOENT, "Post \"%s\": no service port %lld found for service \"%s\"", t->shown,
 			       (long long)port, name);
 	}
-	s->hooks->turn++;
-	if (slices) {
-		admission_range(slices, ns, &from, &to);
-		for (i = from; i < to; i++) {
-			const json_t *labels = api_get(slices->objs[i]->index, "metadata.labels");
-			json_t *slice;
-
-			if (!streq(json_string_value(json_object_get(labels, "kubernetes.io/service-name")), name))
-				continue;
-			slice = admission_parse(slices->objs[i]);
-			pick(slice, port_name, s->hooks->turn, &seen, t->base, sizeof(t->base));
-			json_decref(slice);
-		}
-	}
+	found = endpoint_pick(s, ns, name, port_name, "https", ++s->hooks->turn, t->base, sizeof(t->base));
 	json_decref(service);
-	if (!seen)
+	if (!found)
 		return err_set(err, ENOENT, "Post \"%s\": no endpoints available for service \"%s\"", t->shown, name);
 	return 0;
 }

@@ -44,11 +44,22 @@ static const struct sub subs[] = {
 	{ "exec", "", "v1", "PodExecOptions", { "create", "get" } },
 	{ "attach", "", "v1", "PodAttachOptions", { "create", "get" } },
 	{ "portforward", "", "v1", "PodPortForwardOptions", { "create", "get" } },
-	{ "proxy", "", "v1", "NodeProxyOptions", { "get" } },
+	{ "proxy", "", "v1", "NodeProxyOptions", { "get" } }, /* of nodes */
 };
 
-static const struct sub *find_sub(const char *name)
+static const struct sub pod_proxy = {
+	"proxy", "", "v1", "PodProxyOptions", { "create", "delete", "get", "patch", "update" }
+};
+static const struct sub service_proxy = {
+	"proxy", "", "v1", "ServiceProxyOptions", { "create", "delete", "get", "patch", "update" }
+};
+
+static const struct sub *find_sub(const struct api_kind *k, const char *name)
 {
+	if (streq(name, "proxy") && streq(k->plural, "pods"))
+		return &pod_proxy;
+	if (streq(name, "proxy") && streq(k->plural, "services"))
+		return &service_proxy;
 	for (size_t i = 0; i < sizeof(subs) / sizeof(subs[0]); i++)
 		if (streq(subs[i].name, name))
 			return &subs[i];
@@ -153,8 +164,8 @@ json_t *api_discovery_resources(const struct api_kinds *kinds, const char *group
 			continue;
 		json_array_append_new(resources, resource(k));
 		for (const char *const *s = k->subresources; s && *s; s++)
-			if (find_sub(*s))
-				json_array_append_new(resources, subresource(k, find_sub(*s)));
+			if (find_sub(k, *s))
+				json_array_append_new(resources, subresource(k, find_sub(k, *s)));
 	}
 	if (!json_array_size(resources)) {
 		json_decref(resources);
@@ -185,7 +196,7 @@ static json_t *aggregated_resource(const struct api_kind *k)
 	if (k->categories && k->categories[0])
 		json_object_set_new(r, "categories", strings(k->categories));
 	for (const char *const *name = k->subresources; name && *name; name++) {
-		const struct sub *s = find_sub(*name);
+		const struct sub *s = find_sub(k, *name);
 
 		if (s)
 			json_array_append_new(list, json_pack("{s:s,s:o,s:o}", "subresource", s->name, "responseKind",
