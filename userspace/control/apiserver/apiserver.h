@@ -39,7 +39,7 @@ struct apiserver_config {
 	const char *disable_admission_plugins; /* names, comma-separated; NULL: none */
 	int care_interval_ms;		       /* between looks at the store\'s room; 0: 30 s */
 	int compact_interval_s;		       /* history kept; 0: 300 */
-	bool proxy_to_loopback; /* for tests: pods/proxy and services/proxy may reach this machine */
+	bool proxy_to_loopback;		       /* for tests: pods/proxy and services/proxy may reach this machine */
 	int bookmark_interval_s;	       /* 0: 60 */
 	int ring_events;		       /* events kept per kind for watches to resume; 0: 4096 */
 
