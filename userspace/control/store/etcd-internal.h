@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The etcd store's parts: store_etcd.c (operations, endpoints) and store_etcd_watch.c. All on one loop. */
+/*
+ * The etcd store's parts, all on one loop: store_etcd.c (operations, endpoints), store_etcd_send.c (their requests),
+ * store_etcd_resolve.c (unknown outcomes), store_etcd_watch.c, store_etcd_status.c.
+ */
 #ifndef SKEP_STORE_ETCD_INTERNAL_H
 #define SKEP_STORE_ETCD_INTERNAL_H
 
@@ -9,7 +12,9 @@
 #include "proto/etcd.pb-c.h"
 #include "store-internal.h"
 
-#define ETCD_MAX_ENDPOINTS 16
+#define ETCD_MAX_ENDPOINTS	 16
+#define ETCD_TIMEOUT_MS		 2000 /* a proposal forwarded to a leader that died is lost without a word */
+#define ETCD_BIG_READ_TIMEOUT_MS 30000
 
 struct etcd_store {
 	struct store base;
@@ -30,6 +35,68 @@ struct etcd_store {
 	unsigned n_running, n_waiting;
 	struct list watches, statuses;
 };
+
+/* --- operations ----------------------------------------------------------------------------------------------------
+ */
+
+enum etcd_op_type { OP_RANGE, OP_PUT, OP_DEL, OP_COMPACT, OP_GRANT, OP_KEEPALIVE };
+
+struct etcd_op {
+	struct etcd_store *s;
+	struct list node; /* in running, or waiting */
+	enum etcd_op_type type;
+	char *key, *end; /* with prefix */
+	void *value;
+	size_t value_len, limit;
+	int64_t expect, rev, lease; /* lease: id, or ttl to grant */
+	bool keys_only;
+	union {
+		store_range_fn *range;
+		store_txn_fn *txn;
+		void (*compact)(void *arg, int r, const struct err *err);
+		void (*lease)(void *arg, int r, int64_t v, const struct err *err);
+	} to;
+	void *arg;
+	struct grpc_call *call;
+	struct loop_timer timer; /* a refusal to be told on the next turn; a keep-alive's deadline; a pause */
+	unsigned endpoint, tries;
+	int64_t give_up_ms;
+	bool unknown; /* an attempt at this transaction may have been done */
+	unsigned steps;
+	int64_t later_rev; /* resolving: the state looked at last, and whether it is what we wanted to write */
+	bool later_ours;
+	struct etcd_saved *present; /* resolving: what is there now */
+	bool started;		    /* counts in n_running */
+	int r;
+	char *msg;
+	int64_t kept_ttl_s;
+};
+
+/* A key's state that outlives the answer it came with. */
+struct etcd_saved {
+	struct store_kv kv; /* points behind */
+	int64_t rev;	    /* of the store when it was read */
+	bool exists;
+	char bytes[];
+};
+
+struct etcd_op *etcd_op_new(struct store *base, enum etcd_op_type type, const char *key, void *arg);
+void etcd_op_free(struct etcd_op *op);
+void etcd_op_attempt(struct etcd_op *op);
+void etcd_op_detach(struct etcd_op *op);	/* it has ended: its place is another's */
+void etcd_op_finish_failed(struct etcd_op *op); /* tells r and msg, frees */
+/* The outcome of an attempt. */
+void etcd_op_done(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg);
+struct grpc_call *etcd_op_send(struct etcd_op *op, struct http_client *c); /* NULL: out of memory */
+/* A comparison failed after an attempt of unknown outcome; finishes op. present: what is there now, NULL: nothing. */
+void etcd_op_resolve(struct etcd_op *op, const struct store_kv *present, int64_t rev);
+static inline bool etcd_op_is_big_read(const struct etcd_op *op)
+{
+	return op->type == OP_RANGE && op->end && (!op->limit || op->limit > 1000);
+}
+
+/* --- endpoints, revisions, keys -------------------------------------------------------------------------------------
+ */
 
 /* After a failure at endpoint i: whatever comes next goes elsewhere. */
 void etcd_leave_endpoint(struct etcd_store *s, unsigned i);

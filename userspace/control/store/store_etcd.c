@@ -7,73 +7,25 @@
  * An attempt at a transaction that ended without an answer may have been done, or may be done yet. It is sent again
  * all the same, since its comparison lets at most one attempt succeed. If then the comparison fails, somebody was
  * faster: another client, or the earlier attempt. Which of them is found by reading back the key's history: see
- * resolve(). Where the history does not tell (the key is gone, or was compacted) the callback gets -EAGAIN.
+ * store_etcd_resolve.c. Where the history does not tell (the key is gone, or was compacted) the callback gets
+ * -EAGAIN.
  */
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 #include "etcd-internal.h"
 
-#define MAX_RUNNING	    64u /* also bounds the connections where libcurl makes one for each call: http_h2c.c */
-#define MAX_WAITING	    65536u
-#define TIMEOUT_MS	    2000 /* a proposal forwarded to a leader that died is lost without a word */
-#define BIG_READ_TIMEOUT_MS 30000
-#define RETRY_FOR_MS	    10000
-#define PAUSE_MIN_MS	    20
-#define PAUSE_MAX_MS	    500
-#define RESOLVE_STEPS	    32 /* changes by others after an unknown outcome that are looked through */
-
-enum op_type { OP_RANGE, OP_PUT, OP_DEL, OP_COMPACT, OP_GRANT, OP_KEEPALIVE };
-
-struct etcd_op {
-	struct etcd_store *s;
-	struct list node; /* in running, or waiting */
-	enum op_type type;
-	char *key, *end; /* with prefix */
-	void *value;
-	size_t value_len, limit;
-	int64_t expect, rev, lease; /* lease: id, or ttl to grant */
-	bool keys_only;
-	union {
-		store_range_fn *range;
-		store_txn_fn *txn;
-		void (*compact)(void *arg, int r, const struct err *err);
-		void (*lease)(void *arg, int r, int64_t v, const struct err *err);
-	} to;
-	void *arg;
-	struct grpc_call *call;
-	struct loop_timer timer; /* a refusal to be told on the next turn; a keep-alive's deadline; a pause */
-	unsigned endpoint, tries;
-	int64_t give_up_ms;
-	bool unknown; /* an attempt at this transaction may have been done */
-	unsigned steps;
-	int64_t later_rev; /* resolving: the state looked at last, and whether it is what we wanted to write */
-	bool later_ours;
-	struct etcd_saved *present; /* resolving: what is there now */
-	bool started;		    /* counts in n_running */
-	int r;
-	char *msg;
-	int64_t kept_ttl_s;
-};
-
-/* A key's state that outlives the answer it came with. */
-struct etcd_saved {
-	struct store_kv kv; /* points behind */
-	int64_t rev;	    /* of the store when it was read */
-	bool exists;
-	char bytes[];
-};
+#define MAX_RUNNING  64u /* also bounds the connections where libcurl makes one for each call: http_h2c.c */
+#define MAX_WAITING  65536u
+#define RETRY_FOR_MS 10000
+#define PAUSE_MIN_MS 20
+#define PAUSE_MAX_MS 500
 
 static const struct store_ops ops;
 
-static bool is_big_read(const struct etcd_op *op);
 static void start_waiting(struct etcd_store *s);
-static void finish_failed(struct etcd_op *op);
-static void resolve(struct etcd_op *op, const struct store_kv *present, int64_t rev);
 
 static void submit(struct etcd_op *op);
-static void attempt(struct etcd_op *op);
-static void on_done(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg);
 static void store_free(struct etcd_store *s);
 
 DEFINE_CLEANUP(struct etcd_store *, store_free);
@@ -146,7 +98,7 @@ static struct etcd_store *of(struct store *base)
 
 /* --- starting ----------------------------------------------------------------------------------------------------- */
 
-static void op_free(struct etcd_op *op)
+void etcd_op_free(struct etcd_op *op)
 {
 	list_remove(&op->node);
 	loop_timer_cancel(&op->timer);
@@ -159,7 +111,7 @@ static void op_free(struct etcd_op *op)
 }
 
 /* Without memory for an operation there is nothing that could call back: see op_or_die() in store_sqlite.c. */
-static struct etcd_op *op_new(struct store *base, enum op_type type, const char *key, void *arg)
+struct etcd_op *etcd_op_new(struct store *base, enum etcd_op_type type, const char *key, void *arg)
 {
 	struct etcd_store *s = of(base);
 	struct etcd_op *op = calloc(1, sizeof(*op));
@@ -177,7 +129,7 @@ static struct etcd_op *op_new(struct store *base, enum op_type type, const char 
 static void do_range(struct store *base, const char *start, const char *end, int64_t rev, size_t limit, bool keys_only,
 		     store_range_fn *fn, void *arg)
 {
-	struct etcd_op *op = op_new(base, OP_RANGE, start, arg);
+	struct etcd_op *op = etcd_op_new(base, OP_RANGE, start, arg);
 
 	if (end[0] && asprintf(&op->end, "%s%s", op->s->prefix, end) < 0)
 		abort();
@@ -188,10 +140,10 @@ static void do_range(struct store *base, const char *start, const char *end, int
 	submit(op);
 }
 
-static struct etcd_op *txn_new(struct store *base, enum op_type type, const char *key, int64_t expect, store_txn_fn *fn,
-			       void *arg)
+static struct etcd_op *txn_new(struct store *base, enum etcd_op_type type, const char *key, int64_t expect,
+			       store_txn_fn *fn, void *arg)
 {
-	struct etcd_op *op = op_new(base, type, key, arg);
+	struct etcd_op *op = etcd_op_new(base, type, key, arg);
 
 	op->expect = expect;
 	op->to.txn = fn;
@@ -225,7 +177,7 @@ static void do_del(struct store *base, const char *key, int64_t expect, store_tx
 
 static void do_compact(struct store *base, int64_t rev, void (*fn)(void *arg, int r, const struct err *err), void *arg)
 {
-	struct etcd_op *op = op_new(base, OP_COMPACT, NULL, arg);
+	struct etcd_op *op = etcd_op_new(base, OP_COMPACT, NULL, arg);
 
 	op->rev = rev;
 	op->to.compact = fn;
@@ -235,7 +187,7 @@ static void do_compact(struct store *base, int64_t rev, void (*fn)(void *arg, in
 static void do_lease_grant(struct store *base, int64_t ttl_s, void (*fn)(void *, int, int64_t, const struct err *),
 			   void *arg)
 {
-	struct etcd_op *op = op_new(base, OP_GRANT, NULL, arg);
+	struct etcd_op *op = etcd_op_new(base, OP_GRANT, NULL, arg);
 
 	op->lease = ttl_s;
 	op->to.lease = fn;
@@ -245,7 +197,7 @@ static void do_lease_grant(struct store *base, int64_t ttl_s, void (*fn)(void *,
 static void do_lease_keepalive(struct store *base, int64_t lease, void (*fn)(void *, int, int64_t, const struct err *),
 			       void *arg)
 {
-	struct etcd_op *op = op_new(base, OP_KEEPALIVE, NULL, arg);
+	struct etcd_op *op = etcd_op_new(base, OP_KEEPALIVE, NULL, arg);
 
 	op->lease = lease;
 	op->to.lease = fn;
@@ -278,7 +230,7 @@ static void tell_failure(struct etcd_op *op)
 }
 
 /* Out of the lists before its callback runs, so that the callback finds the store in order. */
-static void detach(struct etcd_op *op)
+void etcd_op_detach(struct etcd_op *op)
 {
 	struct etcd_store *s = op->s;
 
@@ -298,7 +250,7 @@ static void start_waiting(struct etcd_store *s)
 
 		list_remove(&next->node);
 		s->n_waiting--;
-		attempt(next);
+		etcd_op_attempt(next);
 	}
 }
 
@@ -335,7 +287,7 @@ static void on_offset(void *arg, int r, const struct store_range *range, const s
 		struct etcd_op *op = list_first(&failed, struct etcd_op, node);
 
 		op->r = store_fail(&op->msg, -r, "%s", err->msg);
-		finish_failed(op);
+		etcd_op_finish_failed(op);
 	}
 }
 
@@ -346,21 +298,21 @@ void etcd_need_offset(struct etcd_store *s)
 	if (s->offset_known || s->offset_asked)
 		return;
 	s->offset_asked = true;
-	op = op_new(&s->base, OP_RANGE, ETCD_OFFSET_KEY, s);
+	op = etcd_op_new(&s->base, OP_RANGE, ETCD_OFFSET_KEY, s);
 	op->to.range = on_offset;
-	attempt(op);
+	etcd_op_attempt(op);
 }
 
-static void finish_failed(struct etcd_op *op)
+void etcd_op_finish_failed(struct etcd_op *op)
 {
-	detach(op);
+	etcd_op_detach(op);
 	tell_failure(op);
-	op_free(op);
+	etcd_op_free(op);
 }
 
 static void on_refused(struct loop_timer *timer)
 {
-	finish_failed(timer->arg);
+	etcd_op_finish_failed(timer->arg);
 }
 
 /* op->r is set: the callback comes on the next turn. */
@@ -387,7 +339,7 @@ static void submit(struct etcd_op *op)
 		list_push_back(&s->waiting, &op->node);
 		s->n_waiting++;
 	} else {
-		attempt(op);
+		etcd_op_attempt(op);
 	}
 }
 
@@ -463,7 +415,7 @@ static int tell_range(struct etcd_op *op, const Etcdpb__RangeResponse *rsp)
 	for (size_t i = 0; i < rsp->n_kvs; i++)
 		etcd_kv(op->s, rsp->kvs[i], &keys, &kvs[i]);
 	range.rev = op->rev ? op->rev : rsp->header ? rsp->header->revision + op->s->offset : 0;
-	detach(op);
+	etcd_op_detach(op);
 	op->to.range(op->arg, 0, &range, NULL);
 	return 0;
 }
@@ -489,10 +441,10 @@ static int tell_txn(struct etcd_op *op, const Etcdpb__TxnResponse *rsp)
 		result.current = &current;
 	}
 	if (!result.succeeded && op->unknown) {
-		resolve(op, result.current, result.rev);
+		etcd_op_resolve(op, result.current, result.rev);
 		return 1;
 	}
-	detach(op);
+	etcd_op_detach(op);
 	op->to.txn(op->arg, 0, &result, NULL);
 	return 0;
 }
@@ -511,14 +463,14 @@ static int tell(struct etcd_op *op, const ProtobufCMessage *msg)
 		etcd_note_header(s, ((const Etcdpb__TxnResponse *)msg)->header);
 		return tell_txn(op, (const Etcdpb__TxnResponse *)msg);
 	case OP_COMPACT:
-		detach(op);
+		etcd_op_detach(op);
 		op->to.compact(op->arg, 0, NULL);
 		return 0;
 	case OP_GRANT:
 	case OP_KEEPALIVE:
 		break;
 	}
-	detach(op);
+	etcd_op_detach(op);
 	op->to.lease(op->arg, 0, op->type == OP_GRANT ? ((const Etcdpb__LeaseGrantResponse *)msg)->id : op->kept_ttl_s,
 		     NULL);
 	return 0;
@@ -526,7 +478,7 @@ static int tell(struct etcd_op *op, const ProtobufCMessage *msg)
 
 static void on_pause_over(struct loop_timer *timer)
 {
-	attempt(timer->arg);
+	etcd_op_attempt(timer->arg);
 }
 
 /* At once while there is an endpoint that has not been tried, then with growing pauses. */
@@ -555,7 +507,7 @@ static bool try_again(struct etcd_op *op, const struct grpc_status *status)
 	if (clock_mono_ms() + pause >= op->give_up_ms)
 		return false;
 	if (!pause) {
-		attempt(op);
+		etcd_op_attempt(op);
 		return true;
 	}
 	op->timer.fn = on_pause_over;
@@ -567,10 +519,10 @@ static void failed(struct etcd_op *op, const struct grpc_status *status)
 	if (try_again(op, status))
 		return;
 	op->r = etcd_fail(op->s, op->endpoint, status, &op->msg);
-	finish_failed(op);
+	etcd_op_finish_failed(op);
 }
 
-static void on_done(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
+void etcd_op_done(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
 	struct etcd_op *op = arg;
 	int r;
@@ -583,242 +535,13 @@ static void on_done(void *arg, const struct grpc_status *status, const ProtobufC
 	r = tell(op, msg);
 	if (r < 0) {
 		op->r = r;
-		finish_failed(op);
+		etcd_op_finish_failed(op);
 	} else if (!r) {
-		op_free(op);
+		etcd_op_free(op);
 	}
 }
 
-/* --- unknown outcomes --------------------------------------------------------------------------------------------- */
-
-/* The earlier attempt was it, or another client did the very same. */
-static void resolved(struct etcd_op *op, bool done, int64_t rev)
-{
-	struct store_txn_result result = { .succeeded = done, .rev = done ? rev : op->present->rev };
-
-	if (!done && op->present->exists)
-		result.current = &op->present->kv;
-	detach(op);
-	op->to.txn(op->arg, 0, &result, NULL);
-	op_free(op);
-}
-
-static void unresolved(struct etcd_op *op, const char *why)
-{
-	op->r = store_fail(&op->msg, EAGAIN, "etcd: the outcome of a write to '%s' is unknown: %s",
-			   op->key + op->s->prefix_len, why);
-	finish_failed(op);
-}
-
-static struct etcd_saved *save(const struct store_kv *kv, int64_t rev)
-{
-	struct etcd_saved *p = calloc(1, sizeof(*p) + (kv ? kv->key_len + 1 + kv->value_len : 0));
-
-	if (!p)
-		return NULL;
-	p->rev = rev;
-	if (!kv)
-		return p;
-	p->exists = true;
-	p->kv = *kv;
-	memcpy(p->bytes, kv->key, kv->key_len + 1);
-	memcpy(p->bytes + kv->key_len + 1, kv->value, kv->value_len);
-	p->kv.key = p->bytes;
-	p->kv.value = p->bytes + kv->key_len + 1;
-	return p;
-}
-
-static bool is_ours(const struct etcd_op *op, const struct store_kv *kv)
-{
-	return kv->value_len == op->value_len && (!kv->value_len || !memcmp(kv->value, op->value, kv->value_len));
-}
-
-static void look_back(struct etcd_op *op, int64_t rev, bool ours);
-
-static void on_past(void *arg, int r, const struct store_range *range, const struct err *err)
-{
-	struct etcd_op *op = arg;
-	const struct store_kv *kv = r == 0 && range->n ? &range->kvs[0] : NULL;
-
-	if (r == -ECANCELED) {
-		op->r = store_fail(&op->msg, ECANCELED, "%s", err->msg);
-		finish_failed(op);
-	} else if (!kv) {
-		unresolved(op, r < 0 ? err->msg : "the key was removed meanwhile");
-	} else if (!op->expect) {
-		resolved(op, is_ours(op, kv), kv->mod_rev); /* as it was made */
-	} else if (kv->mod_rev == op->expect) {
-		resolved(op, op->later_ours, op->later_rev); /* the state after it is the one that counts */
-	} else {
-		look_back(op, kv->mod_rev, is_ours(op, kv));
-	}
-}
-
-/* The read always ends and finishes the transaction, which keeps its place among the running ones. */
-static void read_past(struct etcd_op *op, int64_t rev)
-{
-	struct etcd_op *sub = op_new(&op->s->base, OP_RANGE, op->key + op->s->prefix_len, op);
-
-	list_remove(&op->node);
-	sub->rev = rev;
-	sub->to.range = on_past;
-	attempt(sub);
-}
-
-/* From the key's state at rev to the one before. */
-static void look_back(struct etcd_op *op, int64_t rev, bool ours)
-{
-	op->later_rev = rev;
-	op->later_ours = ours;
-	if (++op->steps > RESOLVE_STEPS)
-		unresolved(op, "too many changes came after it");
-	else
-		read_past(op, rev - 1);
-}
-
-static void resolve(struct etcd_op *op, const struct store_kv *present, int64_t rev)
-{
-	op->present = save(present, rev);
-	if (!op->present)
-		unresolved(op, "out of memory");
-	else if (op->type == OP_DEL)
-		resolved(op, !present || present->create_rev > op->expect, rev);
-	else if (!present || (op->expect && present->create_rev > op->expect))
-		unresolved(op, "the key was removed meanwhile");
-	else if (is_ours(op, present) && (op->expect || present->version == 1))
-		resolved(op, true, present->mod_rev);
-	else if (op->expect)
-		look_back(op, present->mod_rev, false);
-	else
-		read_past(op, present->create_rev);
-}
-
-static bool is_big_read(const struct etcd_op *op)
-{
-	return op->type == OP_RANGE && op->end && (!op->limit || op->limit > 1000);
-}
-
-/* --- requests ----------------------------------------------------------------------------------------------------- */
-
-static struct grpc_call *send_range(struct etcd_op *op, struct http_client *c)
-{
-	Etcdpb__RangeRequest q = ETCDPB__RANGE_REQUEST__INIT;
-
-	q.key = etcd_bytes(op->key, strlen(op->key));
-	if (op->end)
-		q.range_end = etcd_bytes(op->end, strlen(op->end));
-	q.limit = (int64_t)op->limit;
-	q.revision = op->rev ? op->rev - op->s->offset : 0;
-	q.keys_only = op->keys_only;
-	return grpc_unary(c, "/etcdserverpb.KV/Range", &q.base, &etcdpb__range_response__descriptor,
-			  is_big_read(op) ? BIG_READ_TIMEOUT_MS : TIMEOUT_MS, on_done, op);
-}
-
-static struct grpc_call *send_txn(struct etcd_op *op, struct http_client *c)
-{
-	Etcdpb__TxnRequest q = ETCDPB__TXN_REQUEST__INIT;
-	Etcdpb__Compare compare = ETCDPB__COMPARE__INIT, *compares = &compare;
-	Etcdpb__RequestOp yes = ETCDPB__REQUEST_OP__INIT, no = ETCDPB__REQUEST_OP__INIT, *success = &yes,
-			  *failure = &no;
-	Etcdpb__PutRequest put = ETCDPB__PUT_REQUEST__INIT;
-	Etcdpb__DeleteRangeRequest del = ETCDPB__DELETE_RANGE_REQUEST__INIT;
-	Etcdpb__RangeRequest get = ETCDPB__RANGE_REQUEST__INIT;
-	ProtobufCBinaryData key = etcd_bytes(op->key, strlen(op->key));
-
-	compare.target = 2; /* mod_revision; result 0: equal */
-	compare.key = key;
-	compare.target_union_case = ETCDPB__COMPARE__TARGET_UNION_MOD_REVISION;
-	/* A revision of before the offset is no key's any more; 0 would mean "absent". */
-	compare.mod_revision = !op->expect ? 0 : op->expect > op->s->offset ? op->expect - op->s->offset : -1;
-	get.key = key;
-	no.request_case = ETCDPB__REQUEST_OP__REQUEST_REQUEST_RANGE;
-	no.request_range = &get;
-	if (op->type == OP_PUT) {
-		put.key = key;
-		put.value = etcd_bytes(op->value, op->value_len);
-		put.lease = op->lease;
-		yes.request_case = ETCDPB__REQUEST_OP__REQUEST_REQUEST_PUT;
-		yes.request_put = &put;
-	} else {
-		del.key = key;
-		del.prev_kv = true;
-		yes.request_case = ETCDPB__REQUEST_OP__REQUEST_REQUEST_DELETE_RANGE;
-		yes.request_delete_range = &del;
-	}
-	q.n_compare = q.n_success = q.n_failure = 1;
-	q.compare = &compares;
-	q.success = &success;
-	q.failure = &failure;
-	return grpc_unary(c, "/etcdserverpb.KV/Txn", &q.base, &etcdpb__txn_response__descriptor, TIMEOUT_MS, on_done,
-			  op);
-}
-
-static void on_kept(struct grpc_call *call, void *arg, const ProtobufCMessage *msg)
-{
-	(void)call;
-	((struct etcd_op *)arg)->kept_ttl_s = ((const Etcdpb__LeaseKeepAliveResponse *)msg)->ttl;
-}
-
-static void on_kept_done(struct grpc_call *call, void *arg, const struct grpc_status *status)
-{
-	static const struct grpc_status gone = { .code = 5, .message = "requested lease not found" };
-	struct etcd_op *op = arg;
-
-	(void)call;
-	/* A lease that is gone is answered with a ttl of 0. */
-	on_done(op, !status->code && op->kept_ttl_s <= 0 ? &gone : status, NULL);
-}
-
-static void on_keepalive_timeout(struct loop_timer *timer)
-{
-	static const struct grpc_status late = { .code = 4, .message = "timeout" };
-	struct etcd_op *op = timer->arg;
-
-	grpc_cancel(op->call);
-	on_done(op, &late, NULL);
-}
-
-/* A stream in etcd's API, used for one request each; the end of the request ends the stream. */
-static struct grpc_call *send_keepalive(struct etcd_op *op, struct http_client *c)
-{
-	static const struct grpc_stream_ops stream = { on_kept, on_kept_done };
-	Etcdpb__LeaseKeepAliveRequest q = ETCDPB__LEASE_KEEP_ALIVE_REQUEST__INIT;
-
-	q.id = op->lease;
-	op->kept_ttl_s = 0;
-	op->timer.fn = on_keepalive_timeout;
-	if (loop_timer_set(op->s->loop, &op->timer, TIMEOUT_MS) < 0)
-		return NULL;
-	return grpc_stream(c, "/etcdserverpb.Lease/LeaseKeepAlive", &q.base, false,
-			   &etcdpb__lease_keep_alive_response__descriptor, &stream, op);
-}
-
-static struct grpc_call *send(struct etcd_op *op, struct http_client *c)
-{
-	Etcdpb__CompactionRequest compact = ETCDPB__COMPACTION_REQUEST__INIT;
-	Etcdpb__LeaseGrantRequest grant = ETCDPB__LEASE_GRANT_REQUEST__INIT;
-
-	switch (op->type) {
-	case OP_RANGE:
-		return send_range(op, c);
-	case OP_PUT:
-	case OP_DEL:
-		return send_txn(op, c);
-	case OP_COMPACT:
-		compact.revision = op->rev - op->s->offset;
-		return grpc_unary(c, "/etcdserverpb.KV/Compact", &compact.base,
-				  &etcdpb__compaction_response__descriptor, BIG_READ_TIMEOUT_MS, on_done, op);
-	case OP_GRANT:
-		grant.ttl = op->lease;
-		return grpc_unary(c, "/etcdserverpb.Lease/LeaseGrant", &grant.base,
-				  &etcdpb__lease_grant_response__descriptor, TIMEOUT_MS, on_done, op);
-	case OP_KEEPALIVE:
-		return send_keepalive(op, c);
-	}
-	return NULL;
-}
-
-static void attempt(struct etcd_op *op)
+void etcd_op_attempt(struct etcd_op *op)
 {
 	struct etcd_store *s = op->s;
 
@@ -826,7 +549,8 @@ static void attempt(struct etcd_op *op)
 		op->started = true;
 		s->n_running++;
 		list_push_back(&s->running, &op->node);
-		op->give_up_ms = clock_mono_ms() + RETRY_FOR_MS + (is_big_read(op) ? BIG_READ_TIMEOUT_MS : 0);
+		op->give_up_ms = clock_mono_ms() + RETRY_FOR_MS +
+				 (etcd_op_is_big_read(op) ? ETCD_BIG_READ_TIMEOUT_MS : 0);
 	}
 	op->tries++;
 	op->endpoint = s->current;
@@ -837,7 +561,7 @@ static void attempt(struct etcd_op *op)
 		refuse_later(op);
 		return;
 	}
-	op->call = send(op, s->endpoints[op->endpoint]);
+	op->call = etcd_op_send(op, s->endpoints[op->endpoint]);
 	if (!op->call) {
 		op->r = store_fail(&op->msg, ENOMEM, "out of memory");
 		refuse_later(op);
@@ -856,7 +580,7 @@ static void cancel_all(struct list *l)
 		grpc_cancel(op->call);
 		op->r = store_fail(&op->msg, ECANCELED, "the store is closed");
 		tell_failure(op);
-		op_free(op);
+		etcd_op_free(op);
 	}
 }
 
