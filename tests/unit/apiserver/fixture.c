@@ -105,6 +105,57 @@ void fx_done(struct fx *f)
 	dir_remove(f->dir, NULL);
 }
 
+struct refusal {
+	bool closed;
+	int status;
+	char *text;
+	size_t size;
+};
+
+static void upgrade_opened(struct http_upgrade *u, void *arg, const char *head)
+{
+	(void)u, (void)arg;
+	cr_assert(false, "it was let through: %s", head);
+}
+
+static void upgrade_data(struct http_upgrade *u, void *arg, const void *data, size_t len)
+{
+	(void)u, (void)arg, (void)data, (void)len;
+}
+
+static void upgrade_closed(struct http_upgrade *u, void *arg, int status, const char *text)
+{
+	struct refusal *r = arg;
+
+	(void)u;
+	r->closed = true;
+	r->status = status;
+	snprintf(r->text, r->size, "%s", text ? text : "");
+}
+
+int fx_ws_refused(struct fx *f, enum who who, const char *path, const char *protocols, char *text, size_t size)
+{
+	static const struct http_upgrade_ops ops = { upgrade_opened, upgrade_data, upgrade_closed };
+	struct refusal r = { .text = text, .size = size };
+	int64_t end = clock_mono_ms() + DEADLINE_MS;
+	struct err err = ERR_INIT;
+	char offer[1024];
+	const char *headers[] = { "Connection: Upgrade",
+				  "Upgrade: websocket",
+				  "Sec-WebSocket-Version: 13",
+				  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+				  offer,
+				  NULL };
+
+	snprintf(offer, sizeof(offer), "Sec-WebSocket-Protocol: %s", protocols ? protocols : "v5.channel.k8s.io");
+	cr_assert(http_upgrade_start(f->clients[who], "GET", path, headers, &ops, &r, &err), "%s", err.msg);
+	while (!r.closed) {
+		cr_assert(clock_mono_ms() < end);
+		loop_run_once(f->loop, 1000);
+	}
+	return r.status;
+}
+
 struct pending {
 	struct answer a;
 	bool done;

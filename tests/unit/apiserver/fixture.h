@@ -54,6 +54,12 @@ void fx_do(struct fx *f, int status, const char *method, const char *path, const
 void fx_refused(struct fx *f, enum who who, int status, const char *method, const char *path, const char *body,
 		const char *text);
 
+/*
+ * A WebSocket that must not open: the status of the refusal, its body (cut) in text. protocols: what is offered, NULL:
+ * v5.channel.k8s.io.
+ */
+int fx_ws_refused(struct fx *f, enum who who, const char *path, const char *protocols, char *text, size_t size);
+
 struct fx_watch {
 	struct fx *f;
 	struct http_call *call;

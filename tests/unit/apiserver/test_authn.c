@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../../userspace/control/apiserver/apiserver-internal.h"
 #include "../../../userspace/control/apiserver/jwt.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "fixture.h"
 #include "io/tls.h"
@@ -505,4 +507,143 @@ Test(authn, bootstrap_tokens)
 	fx_do(&f, 200, "DELETE", "/api/v1/namespaces/kube-system/secrets/bootstrap-token-good01", NULL);
 	token_is(&f, "good01.0123456789abcdef", 401);
 	fx_done(&f);
+}
+
+/* --- tokens of a file, tokens of a WebSocket ---------------------------------------------------------------------- */
+
+static void start_with_tokens(struct fx *f, const char *csv)
+{
+	static char path[128];
+	struct err err = ERR_INIT;
+
+	fx_init(f);
+	snprintf(path, sizeof(path), "%s/tokens.csv", f->dir);
+	cr_assert(file_write(path, csv, &err) == 0);
+	f->config.token_auth_file = path;
+}
+
+Test(authn, tokens_of_a_file)
+{
+	static const struct {
+		const char *token, *user, *uid, *group; /* user NULL: refused */
+	} t[] = {
+		{ "abc", "jane", "7", "devs" },
+		{ "abc", "jane", "7", "system:authenticated" },
+		{ "d\"e,f", "joe the 2nd", NULL, "ops" },
+		{ "two", "second", "2", "system:authenticated" },
+		{ "boss", "root", "0", "system:masters" },
+		{ "ab", NULL, NULL, NULL },
+		{ "abcd", NULL, NULL, NULL },
+		{ "jane", NULL, NULL, NULL },
+	};
+	struct answer a;
+	struct fx f;
+
+	start_with_tokens(&f, "abc,jane,7,\"devs,ops\"\r\n"
+			      "\n"
+			      ",nobody,9\n"
+			      "two,first,1,devs\n"
+			      "\"d\"\"e,f\",\"joe the 2nd\",,ops\n"
+			      "two,second,2\n"
+			      "boss,root,0,system:masters");
+	fx_start(&f);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		json_t *review = json_pack("{s:{s:s}}", "spec", "token", t[i].token), *v;
+		char *body = json_dumps(review, 0);
+		bool in = false;
+		size_t k;
+
+		a = fx_call(&f, ADMIN, "POST", TOKEN_REVIEWS, "application/json", NULL, body);
+		cr_assert(a.status == 201);
+		cr_assert(json_is_true(api_get(a.json, "status.authenticated")) == (t[i].user != NULL), "%zu: %s", i,
+			  a.text);
+		if (t[i].user) {
+			cr_assert_str_eq(api_get_str(a.json, "status.user.username"), t[i].user);
+			cr_assert(t[i].uid ? streq(api_get_str(a.json, "status.user.uid"), t[i].uid)
+					   : !api_get(a.json, "status.user.uid"));
+			json_array_foreach (api_get(a.json, "status.user.groups"), k, v)
+				in |= streq(json_string_value(v), t[i].group);
+			cr_assert(in, "%zu: %s", i, a.text);
+		}
+		answer_done(&a);
+		free(body);
+		json_decref(review);
+	}
+	token_is(&f, "abc", 200);
+	token_is(&f, "abd", 401);
+	a = call_as(&f, ANONYMOUS, "boss", NULL, "GET", "/api/v1/nodes", NULL);
+	cr_assert(a.status == 200);
+	answer_done(&a);
+	a = call_as(&f, ANONYMOUS, "abc", NULL, "GET", "/api/v1/nodes", NULL);
+	cr_assert(a.status == 403 && strstr(a.text, "User \\\"jane\\\" cannot list resource"));
+	answer_done(&a);
+	/* for another audience they are good for nothing */
+	a = fx_call(&f, ADMIN, "POST", TOKEN_REVIEWS, "application/json", NULL,
+		    "{\"spec\":{\"token\":\"abc\",\"audiences\":[\"vault\"]}}");
+	cr_assert(a.status == 201 && !json_is_true(api_get(a.json, "status.authenticated")));
+	answer_done(&a);
+	fx_done(&f);
+}
+
+Test(authn, token_files_with_mistakes_keep_the_server_from_starting)
+{
+	static const struct {
+		const char *csv, *text;
+	} t[] = {
+		{ "a,b,c\na,b\n", "record 2: at least 3 columns (token, user name, user uid), found 2" },
+		{ "a,,c\n", "record 1: the user name is empty" },
+		{ "\"a,b,c\n", "record 1: a quote is wrong" },
+		{ "\"a\"x,b,c\n", "record 1: a quote is wrong" },
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct err err = ERR_INIT;
+		struct fx f;
+
+		start_with_tokens(&f, t[i].csv);
+		cr_assert(apiserver_new(f.loop, &f.config, &f.server, &err) < 0);
+		cr_assert(strstr(err.msg, t[i].text) && strstr(err.msg, "--token-auth-file"), "%s", err.msg);
+		f.server = NULL;
+		fx_done(&f);
+	}
+}
+
+Test(authn, a_websocket_offers_its_token_as_a_protocol)
+{
+#define WS "base64url.bearer.authorization.k8s.io."
+	static const struct {
+		const char *protocols;
+		int status;
+		const char *user;
+	} t[] = {
+		{ WS "amFuZS10b2tlbg, v5.channel.k8s.io", 403, "jane" },
+		{ "v5.channel.k8s.io,v4.channel.k8s.io," WS "amFuZS10b2tlbg", 403, "jane" },
+		{ "v5.channel.k8s.io", 401, NULL },
+		{ WS "amFuZS10b2tlbg", 401, NULL },					     /* nothing else */
+		{ WS "amFuZS10b2tlbg, " WS "amFuZS10b2tlbg, v5.channel.k8s.io", 401, NULL }, /* twice */
+		{ WS "amFuZS10b2tlbg==, v5.channel.k8s.io", 401, NULL },		     /* padded */
+		{ WS ", v5.channel.k8s.io", 401, NULL },
+		{ WS "YW5vdGhlcg, v5.channel.k8s.io", 401, NULL },   /* no such token */
+		{ WS "amFuZQBqYW5l, v5.channel.k8s.io", 401, NULL }, /* a NUL */
+	};
+	struct strbuf out = STRBUF_INIT;
+	struct fx f;
+
+	start_with_tokens(&f, "jane-token,jane,7\n");
+	fx_start(&f);
+	fx_do(&f, 201, "POST", PODS, POD("p", "\"nodeName\":\"n\","));
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char text[512];
+		int status = fx_ws_refused(&f, ANONYMOUS, PODS "/p/exec?command=sh&stdout=1", t[i].protocols, text,
+					   sizeof(text));
+
+		cr_assert(status == t[i].status, "%zu: %d %s", i, status, text);
+		if (t[i].user)
+			cr_assert(strstr(text, t[i].user), "%s", text);
+	}
+	fx_done(&f);
+	/* whoever it is passed on to does not see it */
+	ws_bearer_strip("v5.channel.k8s.io ," WS "amFuZS10b2tlbg,, v4.channel.k8s.io", &out);
+	cr_assert_str_eq(out.buf, "v5.channel.k8s.io, v4.channel.k8s.io");
+	strbuf_done(&out);
 }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "io/http_server.h"
@@ -420,36 +419,8 @@ Test(webhooks, certificates_must_be_the_services)
 	cr_assert(n_asked == 0);
 }
 
-struct refusal {
-	bool closed;
-	int status;
-	char text[512];
-};
-
-static void on_open(struct http_upgrade *u, void *arg, const char *head)
-{
-	(void)u, (void)arg, (void)head;
-	cr_assert(false, "it was let through");
-}
-
-static void on_data(struct http_upgrade *u, void *arg, const void *data, size_t len)
-{
-	(void)u, (void)arg, (void)data, (void)len;
-}
-
-static void on_close(struct http_upgrade *u, void *arg, int status, const char *text)
-{
-	struct refusal *r = arg;
-
-	(void)u;
-	r->closed = true;
-	r->status = status;
-	snprintf(r->text, sizeof(r->text), "%s", text ? text : "");
-}
-
 Test(webhooks, are_asked_before_a_connection)
 {
-	static const struct http_upgrade_ops ops = { on_open, on_data, on_close };
 	static const struct {
 		const char *sub, *query, *kind;
 	} cases[] = {
@@ -457,12 +428,6 @@ Test(webhooks, are_asked_before_a_connection)
 		{ "attach", "?container=c&stdout=true", "PodAttachOptions" },
 		{ "portforward", "", "PodPortForwardOptions" },
 	};
-	const char *headers[] = { "Connection: Upgrade",
-				  "Upgrade: websocket",
-				  "Sec-WebSocket-Version: 13",
-				  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-				  "Sec-WebSocket-Protocol: v5.channel.k8s.io",
-				  NULL };
 
 	fx_do(&f, 201, "POST", PODS, POD("p", "\"nodeName\":\"n\","));
 	add_config(
@@ -470,19 +435,13 @@ Test(webhooks, are_asked_before_a_connection)
 		"{\"apiGroups\":[\"\"],\"apiVersions\":[\"v1\"],\"operations\":[\"CONNECT\"],\"resources\":[\"pods/*\"]}",
 		"");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		int64_t end = clock_mono_ms() + 60000;
-		struct refusal r = { 0 };
-		struct err err = ERR_INIT;
-		char path[200];
+		char path[200], text[512];
+		int status;
 
 		snprintf(path, sizeof(path), PODS "/p/%s%s", cases[i].sub, cases[i].query);
-		cr_assert(http_upgrade_start(f.clients[ADMIN], "GET", path, headers, &ops, &r, &err));
-		while (!r.closed) {
-			cr_assert(clock_mono_ms() < end);
-			loop_run_once(f.loop, 1000);
-		}
-		cr_assert(r.status == 403, "%s: %d %s", cases[i].sub, r.status, r.text);
-		cr_assert(strstr(r.text, "denied the request: not on a Sunday"));
+		status = fx_ws_refused(&f, ADMIN, path, NULL, text, sizeof(text));
+		cr_assert(status == 403, "%s: %d %s", cases[i].sub, status, text);
+		cr_assert(strstr(text, "denied the request: not on a Sunday"));
 		cr_assert(n_asked == i + 1);
 		cr_assert_str_eq(api_get_str(asked[i], "operation"), "CONNECT");
 		cr_assert_str_eq(api_get_str(asked[i], "subResource"), cases[i].sub);

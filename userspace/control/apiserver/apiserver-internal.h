@@ -579,6 +579,8 @@ void apiserver_serve_passed(struct apiserver *s);	   /* server.c */
 void proxy_log(struct call *c);
 void proxy_node(struct call *c);   /* nodes/{name}/proxy/...: GET of the agent's API */
 void proxy_stream(struct call *c); /* exec, attach, portforward */
+/* authn_ws.c: the subprotocols that a client offers without its bearer token, which is nobody else's business. */
+void ws_bearer_strip(const char *offer, struct strbuf *out);
 void bootstrap_start(struct apiserver *s);
 
 /* store_care.c: compaction, and the store's health and room */

@@ -45,6 +45,7 @@ struct apiserver_config {
 
 	/* Service accounts' tokens: PEM files; the issuers, of which the first signs; comma-separated audiences */
 	const char *encryption_keys; /* EncryptionConfiguration: what is encrypted in the store; NULL: nothing */
+	const char *token_auth_file; /* users by token, as CSV; NULL: none */
 	const char *sa_signing_key;  /* NULL: no tokens are given out */
 	const char *sa_keys[APISERVER_MAX_KEYS];
 	int n_sa_keys; /* further keys whose tokens are good */

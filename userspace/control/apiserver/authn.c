@@ -54,33 +54,57 @@ static const char *bearer(const char *header)
 	return *header ? header : NULL;
 }
 
+/* Tokens without an audience of their own are for the API server alone. */
+static bool for_us(const struct authn *a, const char *const *audiences)
+{
+	for (const char *const *p = a->audiences; *p; p++)
+		for (const char *const *q = audiences; *q; q++)
+			if (streq(*p, *q))
+				return true;
+	return false;
+}
+
 int token_check(struct authn *a, const char *token, const char *const *audiences, struct token_user *ret,
 		const char **ret_why)
 {
 	memset(ret, 0, sizeof(*ret));
 	*ret_why = "invalid bearer token";
-	if (is_bootstrap_token(token)) {
-		/* they are for the API server alone */
-		bool meant = false;
-
-		for (const char *const *p = a->audiences; *p; p++)
-			for (const char *const *q = audiences; *q; q++)
-				meant |= streq(*p, *q);
-		return meant ? bootstrap_token_check(a->s, token, ret) : -EACCES;
-	}
+	if (static_token_find(a->fixed, token, &ret->who))
+		return for_us(a, audiences) ? 0 : -EACCES;
+	if (is_bootstrap_token(token))
+		return for_us(a, audiences) ? bootstrap_token_check(a->s, token, ret) : -EACCES;
 	return service_account_check(a, token, strlen(token), audiences, ret, ret_why);
+}
+
+/* The token that the request shows, in its header or in buf; NULL: none. -EINVAL: one that is none. */
+static int token_of(struct http_req *req, char *buf, size_t size, const char **ret)
+{
+	int r;
+
+	*ret = bearer(http_req_header(req, "authorization"));
+	if (*ret || !http_req_wants_upgrade(req, "websocket"))
+		return 0;
+	r = ws_bearer(http_req_header(req, "sec-websocket-protocol"), buf, size);
+	if (r > 0)
+		*ret = buf;
+	return r < 0 ? r : 0;
 }
 
 static void by_token(struct call *c)
 {
 	struct authn *a = c->s->authn;
+	char offered[JWT_MAX_BYTES + 1];
 	struct token_user u;
-	const char *why;
+	const char *token, *why;
 	int r;
 
 	if (!c->req)
 		return;
-	r = token_check(a, bearer(http_req_header(c->req, "authorization")), a->audiences, &u, &why);
+	if (token_of(c->req, offered, sizeof(offered), &token) < 0 || !token) {
+		authn_refuse(c);
+		return;
+	}
+	r = token_check(a, token, a->audiences, &u, &why);
 	if (r == 0) {
 		known(c, &u.who);
 	} else if (r == -ENOENT && !c->s->single_writer && !c->authn_again) {
@@ -98,12 +122,15 @@ static void by_token(struct call *c)
 
 void authn_identify(struct call *c, call_fn *then)
 {
-	const char *cn = http_req_cert_cn(c->req);
+	const char *cn = http_req_cert_cn(c->req), *token;
+	char offered[JWT_MAX_BYTES + 1];
 
 	c->authn_then = then;
 	if (cn && *cn) {
 		by_certificate(c, cn);
-	} else if (bearer(http_req_header(c->req, "authorization"))) {
+	} else if (token_of(c->req, offered, sizeof(offered), &token) < 0) {
+		authn_refuse(c);
+	} else if (token) {
 		cache_wait(c, 0, LOAD_TIMEOUT_MS, by_token);
 	} else {
 		static const char *groups[] = { "system:unauthenticated" };
@@ -182,9 +209,11 @@ int authn_new(struct apiserver *s, const struct apiserver_config *config, struct
 	r = a->known ? copy_names(a, config, err) : err_set(err, ENOMEM, "out of memory");
 	if (!r)
 		r = load_keys(a, config, err);
+	if (!r && config->token_auth_file)
+		r = static_tokens_load(config->token_auth_file, &a->fixed, err);
 	if (r < 0) {
 		authn_free(a);
-		return err_wrap(err, r, "service accounts' tokens");
+		return err_wrap(err, r, "tokens");
 	}
 	*ret = a;
 	return 0;
@@ -197,6 +226,7 @@ void authn_free(struct authn *a)
 	if (a->known)
 		known_tokens_clear(a);
 	strmap_free(a->known);
+	static_tokens_free(a->fixed);
 	jwt_keys_done(&a->sign);
 	jwt_keys_done(&a->verify);
 	free(a->strings);

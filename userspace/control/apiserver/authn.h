@@ -12,7 +12,8 @@
 #define AUTHN_MAX_AUDIENCES 16
 #define TOKEN_CACHE	    1024 /* tokens whose signature need not be checked again */
 
-struct known_token; /* authn_token.c */
+struct known_token;   /* authn_token.c */
+struct static_tokens; /* authn_static.c */
 
 struct authn {
 	struct apiserver *s;
@@ -25,6 +26,7 @@ struct authn {
 	struct strmap *known;				/* hex SHA-256 of a token -> struct known_token * */
 	struct known_token *ring[TOKEN_CACHE];		/* in order of arrival; the oldest goes first */
 	size_t ring_next;
+	struct static_tokens *fixed; /* of --token-auth-file; NULL: none */
 };
 
 /* Whose token it is. who borrows from what is kept here. */
@@ -48,6 +50,15 @@ int token_check(struct authn *a, const char *token, const char *const *audiences
 /* The same for a service account's. */
 int service_account_check(struct authn *a, const char *token, size_t len, const char *const *audiences,
 			  struct token_user *ret, const char **ret_why);
+/* File in Kubernetes' form: CSV of token,user,uid[,"group,..."]. */
+int static_tokens_load(const char *path, struct static_tokens **ret, struct err *err);
+void static_tokens_free(struct static_tokens *s);
+bool static_token_find(const struct static_tokens *s, const char *token, struct identity *ret); /* s may be NULL */
+/*
+ * The token among a WebSocket's subprotocols (NULL: none offered), into buf: 1; 0: none; -EINVAL: wrong, several, or
+ * nothing is offered beside it.
+ */
+int ws_bearer(const char *offer, char *buf, size_t size);
 bool is_bootstrap_token(const char *token);
 int bootstrap_token_check(struct apiserver *s, const char *token, struct token_user *ret);
 void known_tokens_clear(struct authn *a);

@@ -35,6 +35,7 @@ static const char usage[] =
 	"  --service-cidrs CIDRS    addresses of services, at most one range of each family (10.96.0.0/12,fd00:10:96::/112)\n"
 	"  --advertise IP:PORT,...  where pods reach the API servers: endpoints of the Service `kubernetes`\n"
 	"  --encryption-keys FILE   EncryptionConfiguration (aesgcm, identity): what is encrypted in the store, and by which keys\n"
+	"  --token-auth-file FILE   users by token: CSV of token,user,uid,\"group,...\", read at start\n"
 	"  --service-account-signing-key-file FILE\n"
 	"                           private key (P-256 or RSA) that signs service accounts' tokens; without it none are given out\n"
 	"  --service-account-key-file FILE  further keys, private or public, whose tokens are good; may be repeated\n"
@@ -74,6 +75,7 @@ static int check(const struct apiserver_config *c, struct err *err)
 		{ "--kubelet-client-key", c->kubelet.key_file },
 		{ "--kubelet-ca", c->kubelet.ca_file },
 		{ "--service-account-signing-key-file", c->sa_signing_key },
+		{ "--token-auth-file", c->token_auth_file },
 	};
 
 	if (!c->store && !c->etcd_servers)
@@ -110,6 +112,7 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		SERVICE_CIDRS,
 		ADVERTISE,
 		ENCRYPTION_KEYS,
+		TOKEN_FILE,
 		SA_SIGNING_KEY,
 		SA_KEY,
 		SA_ISSUER,
@@ -148,6 +151,7 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "service-cidrs", 1, NULL, SERVICE_CIDRS },
 		{ "advertise", 1, NULL, ADVERTISE },
 		{ "encryption-keys", 1, NULL, ENCRYPTION_KEYS },
+		{ "token-auth-file", 1, NULL, TOKEN_FILE },
 		{ "service-account-signing-key-file", 1, NULL, SA_SIGNING_KEY },
 		{ "service-account-key-file", 1, NULL, SA_KEY },
 		{ "service-account-issuer", 1, NULL, SA_ISSUER },
@@ -226,6 +230,9 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 			break;
 		case ENCRYPTION_KEYS:
 			config->encryption_keys = optarg;
+			break;
+		case TOKEN_FILE:
+			config->token_auth_file = optarg;
 			break;
 		case SA_SIGNING_KEY:
 			config->sa_signing_key = optarg;

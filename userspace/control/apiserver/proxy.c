@@ -476,7 +476,7 @@ static void stream_start(struct call *c)
 	static const char *const passed[] = { "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
 					      "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions" };
 	cleanup(free) char *container = NULL;
-	cleanup(strbuf_done) struct strbuf path = STRBUF_INIT;
+	cleanup(strbuf_done) struct strbuf path = STRBUF_INIT, protocols = STRBUF_INIT;
 	char url[160], lines[16][512];
 	const char *headers[17];
 	struct err err = ERR_INIT;
@@ -489,6 +489,10 @@ static void stream_start(struct call *c)
 	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
 		const char *v = http_req_header(c->req, passed[i]);
 
+		if (v && streq(passed[i], "Sec-WebSocket-Protocol")) {
+			ws_bearer_strip(v, &protocols);
+			v = strbuf_oom(&protocols) || !protocols.len ? NULL : protocols.buf;
+		}
 		if (!v || strlen(v) > 400 || strpbrk(v, "\r\n"))
 			continue;
 		snprintf(lines[n], sizeof(lines[n]), "%s: %s", passed[i], v);
