@@ -69,6 +69,7 @@ void admission_resume(struct admission *a);
 /* The request is about this resource itself, not a subresource. */
 bool admission_is(const struct admission *a, const char *group, const char *plural);
 bool admission_is_pod(const struct admission *a);
+bool admission_is_resize(const struct admission *a); /* a write of pods/resize */
 /* 403: pods "x" is forbidden: <fmt>. */
 enum admit admission_forbid(struct admission *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Warning header to the client, at most 32 a request; control characters are dropped. */

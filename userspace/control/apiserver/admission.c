@@ -177,9 +177,9 @@ static int recheck(struct admission *a)
 	api_default(kind, c->obj);
 	if (a->op == ADMIT_CREATE && admission_is_pod(a))
 		pod_set_qos(c->obj);
-	if (a->op == ADMIT_UPDATE && a->changed && !c->sub[0])
+	if (a->op == ADMIT_UPDATE && a->changed && (!c->sub[0] || pod_sub_of(c)))
 		object_set_generation(c, c->obj, c->old);
-	api_validate(kind, c->obj, c->old, &errs);
+	api_validate_sub(kind, c->sub, c->obj, c->old, &errs);
 	if (errs.n) {
 		call_invalid(c, &errs);
 		r = -1;
@@ -233,6 +233,13 @@ bool admission_is(const struct admission *a, const char *group, const char *plur
 bool admission_is_pod(const struct admission *a)
 {
 	return admission_is(a, "", "pods");
+}
+
+bool admission_is_resize(const struct admission *a)
+{
+	const struct api_kind *kind = a->c->res->kind;
+
+	return streq(a->c->sub, "resize") && streq(kind->plural, "pods") && !kind->group[0] && a->op == ADMIT_UPDATE;
 }
 
 enum admit admission_forbid(struct admission *a, const char *fmt, ...)

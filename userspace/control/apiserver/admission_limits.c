@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * LimitRanger: a namespace's LimitRanges give containers the requests and limits they lack, and bound what containers,
- * pods and claims ask for. Pods are looked at when they are made, claims also when they change.
+ * pods and claims ask for. Pods are looked at when they are made or resized, claims whenever they change.
  */
 #include "admission-internal.h"
 
@@ -19,6 +19,8 @@ static bool concerns(const struct admission *a)
 {
 	if (admission_is_pod(a))
 		return a->op == ADMIT_CREATE;
+	if (admission_is_resize(a))
+		return true;
 	return admission_is(a, "", "persistentvolumeclaims") && !api_get_str(a->old, "metadata.deletionTimestamp");
 }
 
@@ -207,7 +209,7 @@ static void check_pod(const json_t *pod, const json_t *item, const char *type, s
 static enum admit validate(struct admission *a)
 {
 	struct resource *r = cache_resource(a->c->s, "", "limitranges");
-	bool pod = admission_is_pod(a);
+	bool pod = admission_is_pod(a) || admission_is_resize(a);
 	size_t from, to;
 
 	if (!r || !concerns(a))

@@ -27,14 +27,15 @@ static enum admit charge_next(struct admission *a);
 
 static bool updates_count(const struct admission *a)
 {
-	return admission_is(a, "", "services") || admission_is(a, "", "persistentvolumeclaims");
+	return admission_is(a, "", "services") || admission_is(a, "", "persistentvolumeclaims") ||
+	       admission_is_resize(a);
 }
 
 static bool concerns(const struct admission *a)
 {
 	const struct call *c = a->c;
 
-	if (!c->res->kind->namespaced || c->sub[0] || (!c->req && !c->parent))
+	if (!c->res->kind->namespaced || (c->sub[0] && !admission_is_resize(a)) || (!c->req && !c->parent))
 		return false;
 	if (!c->res->kind->group[0] && streq(c->res->kind->plural, "events"))
 		return false;

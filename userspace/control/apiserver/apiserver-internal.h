@@ -551,8 +551,10 @@ void kind_mark(const struct api_kind *kind, json_t *obj); /* the condition of wh
 void kind_warn(struct call *c);				  /* when no controller acts on such objects */
 void kind_created(struct call *c);			  /* the same, as an event, when the object is written */
 int pod_prepare_create(struct call *c, json_t *obj);
-/* rest_pod_sub.c: makes obj, a pod as a client of /ephemeralcontainers wants it, into old with what that may change. */
-int pod_write_ephemeral(json_t *obj, const json_t *old);
+/* rest_pod_sub.c: pods/ephemeralcontainers and pods/resize, which each write one part of the spec. */
+bool pod_sub_of(const struct call *c);
+/* Makes obj, a pod as a client of such a subresource wants it, into old with what that may change. */
+int pod_write_sub(const struct call *c, json_t *obj, const json_t *old);
 /* An update of a pod by itself touches nothing that has a subresource of its own; -1: answered. */
 int pod_check_update(struct call *c, const json_t *obj, const json_t *old);
 void pod_set_qos(json_t *pod); /* status.qosClass from the containers' resources */

@@ -136,7 +136,7 @@ static bool as_form(const struct choice *x, enum repr *ret)
 
 static bool can(const struct call *c, const struct choice *x, enum repr *ret)
 {
-	bool whole = c->res && (!c->sub[0] || streq(c->sub, "status") || streq(c->sub, "ephemeralcontainers"));
+	bool whole = c->res && (!c->sub[0] || streq(c->sub, "status") || pod_sub_of(c));
 
 	if (x->as)
 		return whole && as_form(x, ret);

@@ -98,8 +98,8 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 			call_oom(c);
 			return -1;
 		}
-	} else if (streq(c->sub, "ephemeralcontainers")) {
-		if (pod_write_ephemeral(obj, old) < 0) {
+	} else if (pod_sub_of(c)) {
+		if (pod_write_sub(c, obj, old) < 0) {
 			call_oom(c);
 			return -1;
 		}
@@ -145,7 +145,7 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 		return -1;
 	}
 	object_set_generation(c, obj, old);
-	api_validate(kind, obj, old, &errs);
+	api_validate_sub(kind, c->sub, obj, old, &errs);
 	if (errs.n) {
 		call_invalid(c, &errs);
 		api_errs_done(&errs);

@@ -6,55 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../lib/api/usage.h"
 #include "../../lib/base/cleanup.h"
 #include "../../lib/base/clock.h"
 #include "../../lib/base/str.h"
 
-static bool same_quantity(const char *a, const char *b)
-{
-	int64_t x, y;
-
-	return a && b && api_quantity_milli(a, &x) == 0 && api_quantity_milli(b, &y) == 0 && x == y;
-}
-
-static void qos_of(const json_t *containers, bool *guaranteed, bool *any)
-{
-	static const char *const names[] = { "cpu", "memory" };
-	json_t *ct;
-	size_t i;
-
-	json_array_foreach (containers, i, ct) {
-		for (size_t n = 0; n < 2; n++) {
-			json_t *req = json_object_get(api_get(ct, "resources.requests"), names[n]);
-			json_t *lim = json_object_get(api_get(ct, "resources.limits"), names[n]);
-			int64_t v;
-
-			if ((req && api_quantity_milli(json_string_value(req), &v) == 0 && v > 0) ||
-			    (lim && api_quantity_milli(json_string_value(lim), &v) == 0 && v > 0))
-				*any = true;
-			if (!lim || (req && !same_quantity(json_string_value(req), json_string_value(lim))))
-				*guaranteed = false;
-		}
-	}
-}
-
-static const char *qos_class(const json_t *pod)
-{
-	bool guaranteed = true, any = false;
-
-	qos_of(api_get(pod, "spec.containers"), &guaranteed, &any);
-	qos_of(api_get(pod, "spec.initContainers"), &guaranteed, &any);
-	return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
-}
-
 void pod_set_qos(json_t *pod)
 {
-	obj_set_str(pod, "status.qosClass", qos_class(pod));
+	obj_set_str(pod, "status.qosClass", api_pod_qos(pod));
 }
 
 int pod_prepare_create(struct call *c, json_t *obj)
 {
-	json_t *status = json_pack("{s:s,s:s}", "phase", "Pending", "qosClass", qos_class(obj));
+	json_t *status = json_pack("{s:s,s:s}", "phase", "Pending", "qosClass", api_pod_qos(obj));
 
 	if (!status || json_object_set_new(obj, "status", status) < 0) {
 		call_oom(c);

@@ -1,14 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parts of a pod's spec that only a subresource changes. */
+/* Parts of a pod's spec that only a subresource changes: ephemeral containers; the containers' resources, whose rules
+ * are in lib/api/validate_resize.c. */
 #include "apiserver-internal.h"
 
 #include "../../lib/base/str.h"
 
 #define EPHEMERAL "ephemeralContainers"
 
-int pod_write_ephemeral(json_t *obj, const json_t *old)
+bool pod_sub_of(const struct call *c)
 {
-	json_t *list = json_incref(api_get(obj, "spec." EPHEMERAL)), *copy = json_deep_copy(old), *spec;
+	return streq(c->sub, "ephemeralcontainers") || streq(c->sub, "resize");
+}
+
+static json_t *named(const json_t *list, const char *name)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (list, i, v)
+		if (name && streq(api_get_str(v, "name"), name))
+			return v;
+	return NULL;
+}
+
+static int take(json_t *to, const json_t *from, const char *member)
+{
+	json_t *v = json_object_get(from, member);
+
+	if (v)
+		return json_object_set(to, member, v);
+	json_object_del(to, member);
+	return 0;
+}
+
+/* Containers are found by name: one that is missing, new or elsewhere in the list changes nothing. */
+static int take_resources(json_t *spec, const json_t *asked, const char *list)
+{
+	json_t *v;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach (json_object_get(spec, list), i, v) {
+		const json_t *from = named(json_object_get(asked, list), api_get_str(v, "name"));
+
+		if (from)
+			r |= take(v, from, "resources") | take(v, from, "resizePolicy");
+	}
+	return r;
+}
+
+int pod_write_sub(const struct call *c, json_t *obj, const json_t *old)
+{
+	json_t *asked = json_incref(json_object_get(obj, "spec")), *copy = json_deep_copy(old), *spec;
 	int r = -1;
 
 	if (!copy)
@@ -17,9 +60,12 @@ int pod_write_ephemeral(json_t *obj, const json_t *old)
 	if (json_object_update(obj, copy) < 0)
 		goto out;
 	spec = json_object_get(obj, "spec");
-	r = list ? json_object_set(spec, EPHEMERAL, list) : (json_object_del(spec, EPHEMERAL), 0);
+	if (streq(c->sub, "resize"))
+		r = take_resources(spec, asked, "containers") | take_resources(spec, asked, "initContainers");
+	else
+		r = take(spec, asked, EPHEMERAL);
 out:
-	json_decref(list);
+	json_decref(asked);
 	json_decref(copy);
 	return r;
 }

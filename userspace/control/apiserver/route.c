@@ -218,7 +218,7 @@ static void dispatch_sub(struct call *c)
 {
 	bool read = streq(c->verb, "get"), write = streq(c->verb, "update") || streq(c->verb, "patch");
 
-	if (streq(c->sub, "status") || streq(c->sub, "approval") || streq(c->sub, "ephemeralcontainers")) {
+	if (streq(c->sub, "status") || streq(c->sub, "approval") || pod_sub_of(c)) {
 		if (read)
 			registry_get(c);
 		else if (streq(c->verb, "update"))

@@ -302,6 +302,9 @@ void api_default(const struct api_kind *kind, json_t *obj);
  * creation), then the kind's own rules (validate_<kind>.c). obj has been checked, pruned and defaulted.
  */
 void api_validate(const struct api_kind *kind, const json_t *obj, const json_t *old, struct api_errs *errs);
+/* The same for an update by way of a subresource, some of which have rules of their own ("" and others: as above). */
+void api_validate_sub(const struct api_kind *kind, const char *sub, const json_t *obj, const json_t *old,
+		      struct api_errs *errs);
 
 /*
  * Typed decode into arena memory; unknown fields are ignored; a wrong type is -EINVAL with the path. ret: struct

@@ -36,6 +36,7 @@ static const struct sub subs[] = {
 	{ "finalize", NULL, NULL, NULL, { "update" } },
 	{ "approval", NULL, NULL, NULL, { "get", "patch", "update" } },
 	{ "ephemeralcontainers", NULL, NULL, NULL, { "get", "patch", "update" } },
+	{ "resize", NULL, NULL, NULL, { "get", "patch", "update" } },
 	{ "scale", "autoscaling", "v1", "Scale", { "get", "patch", "update" } },
 	{ "binding", "", "v1", "Binding", { "create" } },
 	{ "token", "authentication.k8s.io", "v1", "TokenRequest", { "create" } },

@@ -199,6 +199,26 @@ static json_t *operation(const struct builder *b, const struct api_kind *k, cons
 	return op;
 }
 
+/* Subresources by which the object itself is read and written. */
+static void add_sub_paths(const struct builder *b, json_t *paths, const struct api_kind *k, const char *one,
+			  json_t *params)
+{
+	static const char *const own[] = { "status", "approval", "ephemeralcontainers", "resize" };
+
+	for (const char *const *sub = k->subresources; sub && *sub; sub++)
+		for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+			char path[480];
+
+			if (!streq(*sub, own[i]))
+				continue;
+			snprintf(path, sizeof(path), "%s/%s", one, *sub);
+			json_object_set_new(paths, path,
+					    json_pack("{s:o,s:o,s:o,s:O}", "get", operation(b, k, "get", false), "put",
+						      operation(b, k, "put", true), "patch",
+						      operation(b, k, "patch", true), "parameters", params));
+		}
+}
+
 static void add_paths(const struct builder *b, json_t *paths, const struct api_kind *k)
 {
 	char base[400], one[450];
@@ -224,6 +244,7 @@ static void add_paths(const struct builder *b, json_t *paths, const struct api_k
 	json_object_set_new(item, "parameters", params);
 	json_object_set_new(paths, base, coll);
 	json_object_set_new(paths, one, item);
+	add_sub_paths(b, paths, k, one, params);
 }
 
 static json_t *info(void)

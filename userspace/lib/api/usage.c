@@ -274,3 +274,43 @@ bool api_quota_covers(const json_t *quota, const struct api_kind *kind, const js
 			return false;
 	return true;
 }
+
+/* --- quality of service --------------------------------------------------------------------------------------------
+ */
+
+static bool same_quantity(const char *a, const char *b)
+{
+	int64_t x, y;
+
+	return a && b && api_quantity_milli(a, &x) == 0 && api_quantity_milli(b, &y) == 0 && x == y;
+}
+
+static void qos_of(const json_t *containers, bool *guaranteed, bool *any)
+{
+	static const char *const names[] = { "cpu", "memory" };
+	json_t *ct;
+	size_t i;
+
+	json_array_foreach (containers, i, ct) {
+		for (size_t n = 0; n < 2; n++) {
+			json_t *req = json_object_get(api_get(ct, "resources.requests"), names[n]);
+			json_t *lim = json_object_get(api_get(ct, "resources.limits"), names[n]);
+			int64_t v;
+
+			if ((req && api_quantity_milli(json_string_value(req), &v) == 0 && v > 0) ||
+			    (lim && api_quantity_milli(json_string_value(lim), &v) == 0 && v > 0))
+				*any = true;
+			if (!lim || (req && !same_quantity(json_string_value(req), json_string_value(lim))))
+				*guaranteed = false;
+		}
+	}
+}
+
+const char *api_pod_qos(const json_t *pod)
+{
+	bool guaranteed = true, any = false;
+
+	qos_of(api_get(pod, "spec.containers"), &guaranteed, &any);
+	qos_of(api_get(pod, "spec.initContainers"), &guaranteed, &any);
+	return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
+}

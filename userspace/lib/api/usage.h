@@ -14,6 +14,9 @@
  */
 json_t *api_pod_resources(const json_t *pod, const char *list);
 
+/* "Guaranteed", "Burstable" or "BestEffort", by the containers' requests and limits. */
+const char *api_pod_qos(const json_t *pod);
+
 /* amounts += (or -=, sign < 0) other. 0 or -ENOMEM. */
 int api_amounts_add(json_t *amounts, const json_t *other, int sign);
 

@@ -4,6 +4,7 @@
  * and the kind's own rules. Wordings are Kubernetes', since people and tools match on them.
  */
 #include "api-internal.h"
+#include "validate_container.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,6 +356,18 @@ static const struct {
 	{ "storage.k8s.io", "VolumeAttachment", api_validate_volume_attachment },
 	{ "apiextensions.k8s.io", "CustomResourceDefinition", api_validate_crd },
 };
+
+void api_validate_sub(const struct api_kind *kind, const char *sub, const json_t *obj, const json_t *old,
+		      struct api_errs *errs)
+{
+	if (!old || kind->custom || kind->group[0] || !streq(kind->kind, "Pod") || !streq(sub, "resize")) {
+		api_validate(kind, obj, old, errs);
+		return;
+	}
+	api_validate_meta(kind, obj, errs);
+	check_object(kind->type, obj, old, NULL, errs);
+	api_validate_pod_resize(obj, old, errs);
+}
 
 void api_validate(const struct api_kind *kind, const json_t *obj, const json_t *old, struct api_errs *errs)
 {

@@ -170,7 +170,7 @@ static void validate_ephemeral(const json_t *spec, const struct api_path *path, 
 }
 
 /* The security of images that say neither is the agent's to check; here only contradictions. */
-static void validate_spec(const json_t *spec, const struct api_path *path, struct api_errs *errs)
+void api_validate_pod_spec(const json_t *spec, const struct api_path *path, struct api_errs *errs)
 {
 	const json_t *volumes = json_object_get(spec, "volumes"), *v;
 	struct api_path vols = { .up = path, .name = "volumes" }, vol = { .up = &vols };
@@ -188,6 +188,19 @@ static void validate_spec(const json_t *spec, const struct api_path *path, struc
 		validate_volume(v, &vol, errs);
 	api_validate_containers(inits, volumes, true, &init, errs);
 	api_validate_containers(containers, volumes, false, &main, errs);
+	json_array_foreach (containers, i, c) {
+		struct api_path at = { .up = &main, .index = i }, policy = { .up = &at, .name = "resizePolicy" };
+
+		api_validate_resize_policy(json_object_get(c, "resizePolicy"),
+					   streq(api_get_str(spec, "restartPolicy"), "Never"), &policy, errs);
+	}
+	json_array_foreach (inits, i, c) {
+		struct api_path at = { .up = &init, .index = i }, policy = { .up = &at, .name = "resizePolicy" };
+
+		if (json_object_get(c, "resizePolicy"))
+			api_err_invalid(errs, &policy, json_object_get(c, "resizePolicy"),
+					"must not be set for init containers");
+	}
 	validate_ephemeral(spec, &ephemeral, errs);
 	/* One name, one container, among both lists; the table saw to each by itself. */
 	json_array_foreach (inits, i, v) {
@@ -223,7 +236,7 @@ void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, 
 	struct api_path ephemeral = { .up = &s, .name = "ephemeralContainers" };
 
 	api_validate_labels(api_get(tmpl, "metadata.labels"), &labels, errs);
-	validate_spec(spec, &s, errs);
+	api_validate_pod_spec(spec, &s, errs);
 	if (json_array_size(json_object_get(spec, "ephemeralContainers")))
 		api_err_forbidden(errs, &ephemeral, "ephemeral containers not allowed in pod template");
 	if (!restart_always)
@@ -350,7 +363,7 @@ void api_validate_pod(const json_t *obj, const json_t *old, struct api_errs *err
 {
 	struct api_path path = { .name = "spec" }, ephemeral = { .up = &path, .name = "ephemeralContainers" };
 
-	validate_spec(json_object_get(obj, "spec"), &path, errs);
+	api_validate_pod_spec(json_object_get(obj, "spec"), &path, errs);
 	if (!old && json_array_size(api_get(obj, "spec.ephemeralContainers")))
 		api_err_forbidden(errs, &ephemeral, "cannot be set on create");
 	if (old)
