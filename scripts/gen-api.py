@@ -16,9 +16,9 @@ The language, one statement a line; '#' at the start of a word opens a comment; 
         atomic      apply owns and replaces it as one
 
     kind NAME PLURAL namespaced|cluster [id=NAME] [short=a,b] [categories=a,b] [sub=status,scale] [generation] [name=FORMAT]
-         [unattended=WHY] [stored-as=KIND] [review] [-- doc]
+         [unattended=WHY] [stored-as=KIND] [review] [computed] [-- doc]
         a type with the word object, and an entry among the kinds. review: a question, answered in the reply to its
-        create and never stored. unattended: objects are kept, but nothing acts on them yet; clients are warned with
+        create and never stored. computed: only read, and made when it is asked for. unattended: objects are kept, but nothing acts on them yet; clients are warned with
         these words. stored-as: another form of the kind of that id (api/view.c), with its columns. Besides fields its
         body may hold
     column "NAME" string|integer|date [wide] [format=name] path=.a.b | fn=NAME
@@ -225,6 +225,7 @@ class Kind:
         self.generation, self.name_format, self.unattended = False, "dns-subdomain", None
         self.stored_as = None
         self.review = False
+        self.computed = False
 
 
 class Parser:
@@ -329,6 +330,8 @@ class Parser:
                 k.generation = True
             elif w == "review":
                 k.review = True
+            elif w == "computed":
+                k.computed = True
             elif key == "id":
                 pass  # the type's
             else:
@@ -517,7 +520,8 @@ class Tables:
                 ("categories", self.strings(k.categories, True)), ("subresources", self.strings(k.sub, True)),
                 ("namespaced", "true" if k.namespaced else "false"),
                 ("has_spec_generation", "true" if k.generation else "false"),
-                ("review", "true" if k.review else "false"), ("type", f"&api_type_{t.id}"),
+                ("review", "true" if k.review else "false"),
+                ("computed", "true" if k.computed else "false"), ("type", f"&api_type_{t.id}"),
                 ("columns", columns), ("n_columns", len(k.columns)), ("selectable", self.strings(k.select, True)),
                 ("name_format", cstr(k.name_format)), ("unattended", cstr(k.unattended)),
                 ("stored_as", f"&api_kind_{self.p.types[k.stored_as].id}" if k.stored_as else "NULL")):

@@ -18,6 +18,7 @@
 
 struct cpu_sample {
 	int64_t at_ns, rate; /* rate: of nanoseconds a second; -1: not known */
+	int64_t window_ns;   /* over which it was measured */
 	uint64_t usage;
 	bool seen;
 };
@@ -56,7 +57,7 @@ static json_t *stamp(int64_t ns)
 	return json_string(clock_rfc3339(ns / 1000000, buf));
 }
 
-static json_t *container_json(const Cri__ContainerStats *c, int64_t rate)
+static json_t *container_json(const Cri__ContainerStats *c, int64_t rate, int64_t window_ns)
 {
 	json_t *o = json_object(), *cpu = json_object(), *memory = json_object();
 
@@ -66,6 +67,8 @@ static json_t *container_json(const Cri__ContainerStats *c, int64_t rate)
 		set_number(cpu, "usageCoreNanoSeconds", c->cpu->usage_core_nano_seconds);
 		if (rate >= 0)
 			json_object_set_new(cpu, "usageNanoCores", json_integer(rate));
+		if (rate >= 0 && window_ns)
+			json_object_set_new(cpu, "windowNanoSeconds", json_integer(window_ns));
 	}
 	if (c->memory) {
 		json_object_set_new(memory, "time", stamp(c->memory->timestamp));
@@ -133,7 +136,9 @@ static int64_t cpu_rate(struct server *s, const Cri__ContainerStats *c)
 			free(m);
 			return -1;
 		}
-		*m = (struct cpu_sample){ cpu->timestamp, -1, cpu->usage_core_nano_seconds->value, true };
+		*m = (struct cpu_sample){
+			.at_ns = cpu->timestamp, .rate = -1, .usage = cpu->usage_core_nano_seconds->value, .seen = true
+		};
 		return -1;
 	}
 	m->seen = true;
@@ -142,16 +147,18 @@ static int64_t cpu_rate(struct server *s, const Cri__ContainerStats *c)
 				  ? -1
 				  : (int64_t)((double)(cpu->usage_core_nano_seconds->value - m->usage) * 1e9 /
 					      (double)(cpu->timestamp - m->at_ns));
+		m->window_ns = cpu->timestamp - m->at_ns;
 		m->at_ns = cpu->timestamp;
 		m->usage = cpu->usage_core_nano_seconds->value;
 	}
 	return m->rate;
 }
 
-static int64_t known_rate(struct server *s, const Cri__ContainerStats *c)
+static int64_t known_rate(struct server *s, const Cri__ContainerStats *c, int64_t *ret_window_ns)
 {
 	const struct cpu_sample *m = s->cpu ? strmap_get(s->cpu, c->attributes->id) : NULL;
 
+	*ret_window_ns = m ? m->window_ns : 0;
 	return c->cpu->usage_nano_cores ? (int64_t)c->cpu->usage_nano_cores->value : m ? m->rate : -1;
 }
 
@@ -232,13 +239,15 @@ static void on_stats(void *arg, const struct grpc_status *status, const Protobuf
 							{ "memory", "usageBytes" },
 							{ "memory", "rssBytes" } };
 		json_t *p, *c;
+		int64_t rate, window;
 
 		if (!rsp->stats[i]->attributes || !label(rsp->stats[i], "io.kubernetes.pod.uid")[0])
 			continue;
 		if (!rsp->stats[i]->cpu || !rsp->stats[i]->memory)
 			continue; /* it has ended */
 		p = pod_entry(pods, rsp->stats[i]);
-		c = container_json(rsp->stats[i], known_rate(ask->s, rsp->stats[i]));
+		rate = known_rate(ask->s, rsp->stats[i], &window);
+		c = container_json(rsp->stats[i], rate, window);
 		for (size_t k = 0; k < sizeof(parts) / sizeof(*parts); k++)
 			add_up(p, c, parts[k][0], parts[k][1]);
 		json_array_append_new(json_object_get(p, "containers"), c);

@@ -550,6 +550,9 @@ int kind_prepare_create(struct call *c, json_t *obj);	  /* status and the like; 
 void kind_mark(const struct api_kind *kind, json_t *obj); /* the condition of what nothing acts on, if it has none */
 void kind_warn(struct call *c);				  /* when no controller acts on such objects */
 void kind_created(struct call *c);			  /* the same, as an event, when the object is written */
+/* proxy.c: "https://10.0.0.1:10250". -ENOENT: there is no such node; -EAGAIN: it has no address yet. */
+int node_agent_url(struct apiserver *s, const char *node, char *buf, size_t size);
+void usage_handle(struct call *c); /* usage.c: metrics.k8s.io */
 int pod_prepare_create(struct call *c, json_t *obj);
 /* rest_pod_sub.c: pods/ephemeralcontainers and pods/resize, which each write one part of the spec. */
 bool pod_sub_of(const struct call *c);

@@ -53,31 +53,38 @@ static void proxy_closed(struct call *c)
 	proxy_free(c);
 }
 
-/* "https://10.0.0.1:10250" of the node that runs the pod; -1: answered. */
-static int node_url(struct call *c, const char *node, char *buf, size_t size)
+int node_agent_url(struct apiserver *s, const char *node, char *buf, size_t size)
 {
-	struct resource *nodes = cache_resource(c->s, "", "nodes");
+	struct resource *nodes = cache_resource(s, "", "nodes");
 	struct object *o = nodes ? cache_get(nodes, NULL, node) : NULL;
 	json_t *obj = NULL, *a;
 	const char *ip = NULL;
 	size_t i;
 
-	if (!o || api_json_parse(o->json->data, o->json->len, &obj, NULL, NULL) < 0) {
-		call_status(c, 500, "InternalError", "Internal error occurred: node \"%s\" of the pod is not known",
-			    node);
-		return -1;
-	}
+	if (!o || api_json_parse(o->json->data, o->json->len, &obj, NULL, NULL) < 0)
+		return -ENOENT;
 	json_array_foreach (api_get(obj, "status.addresses"), i, a)
 		if (!ip && streq(api_get_str(a, "type"), "InternalIP"))
 			ip = api_get_str(a, "address");
 	if (ip)
 		snprintf(buf, size, strchr(ip, ':') ? "https://[%s]:%lld" : "https://%s:%lld", ip,
 			 (long long)api_get_int(obj, "status.daemonEndpoints.kubeletEndpoint.Port", AGENT_PORT));
-	else
+	json_decref(obj);
+	return ip ? 0 : -EAGAIN;
+}
+
+/* Of the node that runs the pod; -1: answered. */
+static int node_url(struct call *c, const char *node, char *buf, size_t size)
+{
+	int r = node_agent_url(c->s, node, buf, size);
+
+	if (r == -ENOENT)
+		call_status(c, 500, "InternalError", "Internal error occurred: node \"%s\" of the pod is not known",
+			    node);
+	else if (r < 0)
 		call_status(c, 500, "InternalError",
 			    "Internal error occurred: node \"%s\" has no InternalIP address yet", node);
-	json_decref(obj);
-	return ip ? 0 : -1;
+	return r < 0 ? -1 : 0;
 }
 
 static void container_names(const json_t *list, const char *want, bool *found, struct strbuf *out,

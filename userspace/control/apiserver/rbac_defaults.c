@@ -47,7 +47,7 @@ static const char to_view[] = READ
 	" autoscaling horizontalpodautoscalers,horizontalpodautoscalers/status;" READ
 	" batch cronjobs,cronjobs/status,jobs,jobs/status;" READ
 	" policy poddisruptionbudgets,poddisruptionbudgets/status;" READ
-	" networking.k8s.io ingresses,ingresses/status,networkpolicies";
+	" networking.k8s.io ingresses,ingresses/status,networkpolicies;" READ " metrics.k8s.io pods,nodes";
 
 static const char to_edit[] = READ
 	" core pods/attach,pods/exec,pods/portforward,pods/proxy,secrets,services/proxy;"

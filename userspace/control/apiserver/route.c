@@ -302,6 +302,13 @@ static void dispatch(struct call *c)
 		review_handle(c);
 		return;
 	}
+	if (c->res->kind->computed) {
+		if (streq(c->verb, "get") || streq(c->verb, "list"))
+			usage_handle(c);
+		else
+			method_not_allowed(c);
+		return;
+	}
 	if (streq(c->verb, "watch")) {
 		registry_watch(c);
 		return;

@@ -95,7 +95,7 @@ static void next_kind(struct emptying *e)
 {
 	const struct api_kind *kind;
 
-	while ((kind = kind_at(e)) && (!kind->namespaced || kind->stored_as || kind->review))
+	while ((kind = kind_at(e)) && (!kind->namespaced || kind->stored_as || kind->review || kind->computed))
 		e->at++;
 	if (!kind) {
 		finish(e);

@@ -168,6 +168,7 @@ struct api_kind {
 	bool namespaced;
 	bool has_spec_generation; /* metadata.generation counts changes outside metadata and status */
 	bool review;		  /* a question: only created, answered at once, never stored */
+	bool computed;		  /* only read, and made when it is asked for */
 	const struct api_type *type;
 	const struct api_column *columns;
 	size_t n_columns;

@@ -12,12 +12,13 @@ static const char *const all_verbs[] = { "create", "delete", "deletecollection",
 					 "watch",  NULL };
 static const char *const one_by_one_verbs[] = { "create", "delete", "get", "list", "patch", "update", "watch", NULL };
 static const char *const review_verbs[] = { "create", NULL };
+static const char *const computed_verbs[] = { "get", "list", NULL };
 
 static const char *const *verbs_of(const struct api_kind *k)
 {
 	if (!k->group[0] && streq(k->plural, "namespaces"))
 		return one_by_one_verbs;
-	return k->review ? review_verbs : all_verbs;
+	return k->review ? review_verbs : k->computed ? computed_verbs : all_verbs;
 }
 
 /* pods/binding has an address of its own, too. */

@@ -231,9 +231,14 @@ static void add_paths(const struct builder *b, json_t *paths, const struct api_k
 		return;
 	}
 	snprintf(one, sizeof(one), "%s/{name}", base);
-	coll = json_pack("{s:o,s:o}", "get", operation(b, k, "list", false), "post", operation(b, k, "post", true));
-	item = json_pack("{s:o,s:o,s:o,s:o}", "get", operation(b, k, "get", false), "put", operation(b, k, "put", true),
-			 "patch", operation(b, k, "patch", true), "delete", operation(b, k, "delete", false));
+	coll = json_pack("{s:o}", "get", operation(b, k, "list", false));
+	item = json_pack("{s:o}", "get", operation(b, k, "get", false));
+	if (!k->computed) {
+		json_object_set_new(coll, "post", operation(b, k, "post", true));
+		json_object_set_new(item, "put", operation(b, k, "put", true));
+		json_object_set_new(item, "patch", operation(b, k, "patch", true));
+		json_object_set_new(item, "delete", operation(b, k, "delete", false));
+	}
 	params = json_array();
 	json_array_append_new(params, parameter(b, "name", "path", "Name of the object."));
 	if (k->namespaced) {
