@@ -53,6 +53,9 @@ Test(discovery, health_in_words_and_by_check)
 		{ "/healthz?verbose&exclude=cache,bootstrap", 200,
 		  "[+]ping ok\n[+]store ok\n[+]cache excluded: ok\n[+]bootstrap excluded: ok\n[+]shutdown ok\nhealthz check "
 		  "passed\n" },
+		{ "/readyz?verbose&exclude=store&exclude=cache", 200,
+		  "[+]ping ok\n[+]store excluded: ok\n[+]cache excluded: ok\n[+]bootstrap ok\n[+]shutdown ok\nreadyz check "
+		  "passed\n" },
 		{ "/livez/ping", 200, "ok" },
 		{ "/readyz/store", 200, "ok" },
 		{ "/readyz/etcd", 200, "ok" },

@@ -36,16 +36,23 @@ static bool named(const struct check *check, const char *name)
 	return streq(check->name, name) || (check->alias && streq(check->alias, name));
 }
 
-/* The n-th value of a parameter that may come several times is not at hand: names may also be parted by commas. */
-static bool excluded(const struct check *check, const char *list)
+/* ?exclude=a&exclude=b, and a,b as well. */
+static bool excluded(const struct http_req *req, const struct check *check)
 {
-	for (const char *p = list; p && *p; p += strcspn(p, ","), p += *p == ',') {
-		size_t len = strcspn(p, ",");
+	const char *p;
 
-		if ((len == strlen(check->name) && !memcmp(p, check->name, len)) ||
-		    (check->alias && len == strlen(check->alias) && !memcmp(p, check->alias, len)))
-			return true;
-	}
+	for (size_t i = 0; (p = http_req_query_nth(req, "exclude", i)); i++)
+		for (; *p; p += strcspn(p, ","), p += *p == ',') {
+			char name[64];
+			size_t len = strcspn(p, ",");
+
+			if (len >= sizeof(name))
+				continue;
+			memcpy(name, p, len);
+			name[len] = '\0';
+			if (named(check, name))
+				return true;
+		}
 	return false;
 }
 
@@ -76,7 +83,7 @@ static void answer_one(struct call *c, const struct check *checks, size_t n, con
 bool health_handle(struct call *c, const char *path)
 {
 	static const char *const roots[] = { "/livez", "/readyz", "/healthz" };
-	const char *root = NULL, *rest, *exclude;
+	const char *root = NULL, *rest;
 	cleanup(strbuf_done) struct strbuf out = STRBUF_INIT;
 	struct check checks[5];
 	bool ok = true;
@@ -93,9 +100,8 @@ bool health_handle(struct call *c, const char *path)
 		answer_one(c, checks, n, rest + 1);
 		return true;
 	}
-	exclude = http_req_query(c->req, "exclude");
 	for (size_t i = 0; i < n; i++) {
-		if (excluded(&checks[i], exclude)) {
+		if (excluded(c->req, &checks[i])) {
 			strbuf_addf(&out, "[+]%s excluded: ok\n", checks[i].name);
 			continue;
 		}
