@@ -425,6 +425,35 @@ STORE_TEST(closing_ends_every_operation)
 	cr_assert_eq(n, 100);
 }
 
+struct again {
+	struct fixture *f;
+	int told, asked;
+};
+
+static void ask_again(void *arg, int r, const struct store_txn_result *result, const struct err *err)
+{
+	struct again *a = arg;
+
+	(void)r;
+	(void)result;
+	(void)err;
+	a->told++;
+	if (a->asked < 150) {
+		a->asked++;
+		a->f->s->ops->put(a->f->s, "/b", -1, "x", 1, 0, ask_again, a);
+	}
+}
+
+STORE_TEST(who_asks_again_while_it_closes_is_told_too)
+{
+	struct again a = { .f = f };
+
+	for (; a.asked < 100; a.asked++)
+		f->s->ops->put(f->s, "/a", a.asked, "x", 1, 0, ask_again, &a);
+	fx_close(f);
+	cr_assert_eq(a.told, 150);
+}
+
 Test(store, prefix_end)
 {
 	char out[16];

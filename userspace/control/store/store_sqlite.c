@@ -508,11 +508,16 @@ static void store_free(struct sqlite_store *s)
 	for (unsigned i = 1; i < s->n_threads; i++)
 		pthread_join(s->readers[i - 1], NULL);
 	sq_watches_free(s);
-	cancel_queue(s, &s->writes);
-	cancel_queue(s, &s->reads);
-	take_completed(s, &done);
-	while (!list_empty(&done))
-		finish(s, list_first(&done, struct sq_op, node));
+	/* Who is told of an end may ask for something else still. */
+	for (;;) {
+		cancel_queue(s, &s->writes);
+		cancel_queue(s, &s->reads);
+		take_completed(s, &done);
+		if (list_empty(&done))
+			break;
+		while (!list_empty(&done))
+			finish(s, list_first(&done, struct sq_op, node));
+	}
 	loop_timer_cancel(&s->progress);
 	loop_io_del(&s->wake);
 	if (s->wake_fd >= 0)
