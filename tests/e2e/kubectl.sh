@@ -41,6 +41,24 @@ kc debug "$pod" --image=docker.io/library/test:1 --image-pull-policy=IfNotPresen
 check "debug adds a container" timeout 60 bash -c "until kubectl --kubeconfig $TMP/kubeconfig logs $pod -c dbg 2>/dev/null | grep -q looked; do :; done"
 check "which sees the processes of its target" bash -c "kubectl --kubeconfig $TMP/kubeconfig logs $pod -c dbg | grep -q '1 root .*sleep 100000'"
 check "exec into it" [ "$(kc exec "$pod" -c dbg -- echo hi)" = hi ]
+kc apply -f - >/dev/null <<Y
+apiVersion: v1
+kind: Pod
+metadata: {name: sized}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: c, image: "docker.io/library/test:1", imagePullPolicy: IfNotPresent, command: [sleep, "1000"],
+     resources: {limits: {cpu: 500m, memory: 64Mi}, requests: {cpu: 100m}}}
+Y
+kc wait --for=condition=Ready pod/sized --timeout=60s >/dev/null
+kc get pod sized -o json | sed 's/"cpu": "500m"/"cpu": "300m"/' > "$TMP/sized.json"
+kc replace --raw "/api/v1/namespaces/default/pods/sized/resize" -f "$TMP/sized.json" >/dev/null
+check "resize by the subresource" [ $? -eq 0 ]
+group="*/pods/pod$(kc get pod sized -o jsonpath='{.metadata.uid}')/*"
+check "a resize is in the container's control group" timeout 60 bash -c "until find /sys/fs/cgroup -path '$group/*' \( -name cpu.max -o -name cpu.cfs_quota_us \) -exec cat {} + | grep -q '^30000'; do :; done"
+check "without a restart" [ "$(kc get pod sized -o jsonpath='{.status.containerStatuses[0].restartCount}')" = 0 ]
+kc delete pod sized --wait=false >/dev/null
 kc describe "$pod" > "$TMP/described"
 check "describe, with events" grep -q 'Started container c' "$TMP/described"
 # Before the pod may be the one that scaling down takes.

@@ -33,6 +33,8 @@ static const struct method {
 	[CRI_START_CONTAINER] = { "start_container", RUNTIME "StartContainer", &cri__empty__descriptor, 120000 },
 	[CRI_STOP_CONTAINER] = { "stop_container", RUNTIME "StopContainer", &cri__empty__descriptor, 120000 },
 	[CRI_REMOVE_CONTAINER] = { "remove_container", RUNTIME "RemoveContainer", &cri__empty__descriptor, 120000 },
+	[CRI_UPDATE_RESOURCES] = { "update_container_resources", RUNTIME "UpdateContainerResources",
+				   &cri__empty__descriptor, 30000 },
 	[CRI_LIST_CONTAINERS] = { "list_containers", RUNTIME "ListContainers",
 				  &cri__list_containers_response__descriptor, 30000 },
 	[CRI_CONTAINER_STATUS] = { "container_status", RUNTIME "ContainerStatus",

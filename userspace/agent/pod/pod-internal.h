@@ -44,6 +44,8 @@ struct pod_ctr {
 	struct ctr_past last; /* the attempt before */
 	enum ctr_op op;
 	bool replace;
+	bool resize_due, resizing; /* the runtime is to be told of new resources; it is being told */
+	int64_t resize_retry_ms;
 	int64_t kill_grace_s;		  /* of the kill under way */
 	const char *kill_why;		  /* event text for replace; NULL: "Stopping" */
 	char *wait_reason, *wait_message; /* why it is not started */
@@ -150,6 +152,14 @@ void pod_stop_sandbox(struct pod *p);
 void pod_remove_runtime(struct pod *p);
 void pod_sandbox_refresh(struct pod *p); /* its addresses */
 
+int pod_make_cgroup(struct pod *p, struct err *err); /* what is there gets the present limits */
+
+/* pod_resize.c: a container's resources change while it runs. */
+enum ctr_resize { RESIZE_NONE, RESIZE_IN_PLACE, RESIZE_RESTART };
+enum ctr_resize ctr_resize(const struct api_container *was, const struct api_container *now);
+void ctr_resized(struct pod_ctr *c, const struct api_container *was); /* c->spec is the new one */
+void pod_resize_sync(struct pod *p);				      /* tells the runtime what is due */
+
 /* pod_container.c */
 void ctr_start(struct pod_ctr *c);
 void ctr_kill(struct pod_ctr *c, int64_t grace_s, const char *why);
@@ -172,6 +182,9 @@ Cri__SandboxConfig *pod_sandbox_config(struct pod *p, struct arena *a);
 int ctr_config(struct pod_ctr *c, struct arena *a, Cri__ContainerConfig **ret, struct err *err);
 char *pod_log_dir(const struct pod *p, struct arena *a);
 const char *pod_qos(const struct api_pod_spec *spec);
+/* Request, or the limit where there is no request; limits: the limit alone. cpu in thousandths. 0: none. */
+int64_t ctr_resource(const struct api_container *c, const char *name, bool limits);
+Cri__LinuxResources *ctr_resources(const struct pod_ctr *c, struct arena *a);
 int64_t pod_resource(const struct api_pod_spec *spec, const char *name, bool limits, bool *ret_all);
 
 /* pod_env.c */

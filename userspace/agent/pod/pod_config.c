@@ -37,7 +37,7 @@ static int64_t quantity(const struct api_map *m, const char *name, bool milli)
 }
 
 /* Request, or the limit where there is no request; limits: the limit alone. cpu in thousandths. 0: none. */
-static int64_t ctr_resource(const struct api_container *c, const char *name, bool limits)
+int64_t ctr_resource(const struct api_container *c, const char *name, bool limits)
 {
 	bool milli = streq(name, "cpu");
 	int64_t v = 0;
@@ -296,7 +296,7 @@ static Cri__Int64Value *number(struct arena *a, int64_t v)
 	return n;
 }
 
-static Cri__LinuxResources *resources(const struct pod_ctr *c, struct arena *a)
+Cri__LinuxResources *ctr_resources(const struct pod_ctr *c, struct arena *a)
 {
 	Cri__LinuxResources *r = MAKE(a, Cri__LinuxResources, cri__linux_resources);
 	int64_t request = ctr_resource(c->spec, "cpu", false), limit = ctr_resource(c->spec, "cpu", true);
@@ -531,7 +531,7 @@ int ctr_config(struct pod_ctr *c, struct arena *a, Cri__ContainerConfig **ret, s
 	cc->stdin_ = spec->stdin_;
 	cc->stdin_once = spec->stdin_once;
 	cc->tty = spec->tty;
-	lin->resources = resources(c, a);
+	lin->resources = ctr_resources(c, a);
 	lin->security_context = security(c, target_id, a);
 	cc->linux_ = lin;
 	for (size_t i = 0; i < cc->n_envs; i++)

@@ -120,7 +120,7 @@ static void on_made(void *arg, const struct grpc_status *status, const ProtobufC
 	pod_drop(p);
 }
 
-static int make_cgroup(struct pod *p, struct err *err)
+int pod_make_cgroup(struct pod *p, struct err *err)
 {
 	const struct api_pod_spec *spec = &p->obj->spec;
 	bool all_cpu, all_memory;
@@ -143,7 +143,7 @@ static void run_sandbox(struct pod *p)
 	int r;
 
 	pod_touch(p);
-	r = make_cgroup(p, &err);
+	r = pod_make_cgroup(p, &err);
 	if (!r)
 		r = dir_make(pod_log_dir(p, &a), 0755, &err);
 	rq.config = r ? NULL : pod_sandbox_config(p, &a);

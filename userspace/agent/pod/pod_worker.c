@@ -190,6 +190,8 @@ void pod_set_item(struct pod *p, struct informer_item *item)
 			}
 		}
 	}
+	for (size_t i = p->n_init; old && i < p->n_fixed; i++)
+		ctr_resized(p->ctrs[i], &((const struct api_pod *)old->obj)->spec.containers[i - p->n_init]);
 	if (obj->status.start_time && !clock_rfc3339_parse(obj->status.start_time, &ms))
 		p->start_ms = ms;
 	if (!p->admitted && (streq(obj->status.phase, "Failed") || streq(obj->status.phase, "Succeeded"))) {
@@ -607,6 +609,9 @@ void pod_sync(struct pod *p)
 				ctr_kill(p->ctrs[i], p->grace_s, NULL);
 		if (!p->gone) {
 			announce(p, now, &wake);
+			pod_resize_sync(p);
+			for (size_t i = 0; i < p->n_ctrs; i++)
+				wake_no_later(&wake, p->ctrs[i]->resize_due ? p->ctrs[i]->resize_retry_ms : 0);
 			if (p->obj)
 				pod_status_sync(p);
 			wake_no_later(&wake, p->cleanup_retry_ms > now ? p->cleanup_retry_ms : 0);
