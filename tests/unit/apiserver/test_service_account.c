@@ -278,6 +278,13 @@ Test(service_account, plugins_are_switched_off_by_name)
 	cr_assert_eq(apiserver_new(f.loop, &f.config, &s, &err), -EINVAL);
 	cr_assert_str_eq(err.msg, "--disable-admission-plugins: there is no plugin 'ServiceAcount'");
 	f.config.disable_admission_plugins = "Priority,ServiceAccount";
+	f.config.enable_admission_plugins = "NodeRestriction,RuntimeClass";
+	cr_assert(apiserver_new(f.loop, &f.config, &s, &err) < 0);
+	cr_assert_str_eq(err.msg, "--enable-admission-plugins: there is no plugin 'RuntimeClass'");
+	f.config.enable_admission_plugins = "NodeRestriction,ServiceAccount";
+	cr_assert(apiserver_new(f.loop, &f.config, &s, &err) < 0);
+	cr_assert_str_eq(err.msg, "'ServiceAccount' is in --enable-admission-plugins and --disable-admission-plugins");
+	f.config.enable_admission_plugins = "NodeRestriction";
 	fx_start(&f);
 	fx_do(&f, 201, "POST", PODS, POD("a", "\"serviceAccountName\":\"none\",\"priority\":7,"));
 }

@@ -37,11 +37,13 @@ _Static_assert(sizeof(plugins) / sizeof(plugins[0]) <= 32, "struct apiserver has
 
 static void run(struct admission *a);
 
-int admission_init(struct apiserver *s, const char *disabled, struct err *err)
+/* The plugins that a flag names, a bit each. */
+static int read_names(const char *flag, const char *list, uint32_t *ret, struct err *err)
 {
-	cleanup(free) char *names = strdup(disabled ? disabled : "");
+	cleanup(free) char *names = strdup(list ? list : "");
 	char *save = NULL;
 
+	*ret = 0;
 	if (!names)
 		return err_set(err, ENOMEM, "out of memory");
 	for (char *n = strtok_r(names, ",", &save); n; n = strtok_r(NULL, ",", &save)) {
@@ -50,9 +52,27 @@ int admission_init(struct apiserver *s, const char *disabled, struct err *err)
 		while (i < sizeof(plugins) / sizeof(plugins[0]) && !streq(plugins[i]->name, n))
 			i++;
 		if (i == sizeof(plugins) / sizeof(plugins[0]))
-			return err_set(err, EINVAL, "--disable-admission-plugins: there is no plugin '%s'", n);
-		s->admission_off |= 1u << i;
+			return err_set(err, EINVAL, "%s: there is no plugin '%s'", flag, n);
+		*ret |= 1u << i;
 	}
+	return 0;
+}
+
+int admission_init(struct apiserver *s, const char *enabled, const char *disabled, struct err *err)
+{
+	uint32_t on = 0, off = 0;
+	int r = read_names("--enable-admission-plugins", enabled, &on, err);
+
+	if (!r)
+		r = read_names("--disable-admission-plugins", disabled, &off, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++)
+		if (on & off & 1u << i)
+			return err_set(err, EINVAL,
+				       "'%s' is in --enable-admission-plugins and --disable-admission-plugins",
+				       plugins[i]->name);
+	s->admission_off = off; /* all others are on as it is */
 	return 0;
 }
 

@@ -475,7 +475,8 @@ void object_set_generation(struct call *c, json_t *obj, const json_t *old); /* o
 
 /* admission.c: sends what was decided through the plugins; then() once all agree, else the call has been answered. */
 struct admission;
-int admission_init(struct apiserver *s, const char *disabled, struct err *err); /* disabled: names, or NULL */
+/* names, comma-separated, or NULL; all plugins are on unless disabled */
+int admission_init(struct apiserver *s, const char *enabled, const char *disabled, struct err *err);
 void admission_run(struct call *c, call_fn *then);
 /* exec, attach, portforward: options is the PodExecOptions or the like; stolen. */
 void admission_connect(struct call *c, json_t *options, call_fn *then);

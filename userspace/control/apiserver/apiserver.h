@@ -35,13 +35,13 @@ struct apiserver_config {
 	const char *audit_policy_file, *audit_log_path;		      /* both or neither */
 	int audit_log_maxsize, audit_log_maxbackup, audit_log_maxage; /* MiB (0: 100), files, days (0: all) */
 	size_t audit_log_buffer;				      /* bytes; 0: 16 MiB */
-	int64_t etcd_quota;		       /* its --quota-backend-bytes, where it does not tell itself; 0: 2 GiB */
-	const char *disable_admission_plugins; /* names, comma-separated; NULL: none */
-	int care_interval_ms;		       /* between looks at the store\'s room; 0: 30 s */
-	int compact_interval_s;		       /* history kept; 0: 300 */
-	bool proxy_to_loopback;		       /* for tests: pods/proxy and services/proxy may reach this machine */
-	int bookmark_interval_s;	       /* 0: 60 */
-	int ring_events;		       /* events kept per kind for watches to resume; 0: 4096 */
+	int64_t etcd_quota; /* its --quota-backend-bytes, where it does not tell itself; 0: 2 GiB */
+	const char *enable_admission_plugins, *disable_admission_plugins; /* names, comma-separated; NULL: none */
+	int care_interval_ms;	 /* between looks at the store\'s room; 0: 30 s */
+	int compact_interval_s;	 /* history kept; 0: 300 */
+	bool proxy_to_loopback;	 /* for tests: pods/proxy and services/proxy may reach this machine */
+	int bookmark_interval_s; /* 0: 60 */
+	int ring_events;	 /* events kept per kind for watches to resume; 0: 4096 */
 
 	/* Service accounts' tokens: PEM files; the issuers, of which the first signs; comma-separated audiences */
 	const char *encryption_keys; /* EncryptionConfiguration: what is encrypted in the store; NULL: nothing */

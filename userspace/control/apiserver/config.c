@@ -50,7 +50,8 @@ static const char usage[] =
 	"                           what is recorded of requests (audit.k8s.io/v1 Policy), and where, as lines of JSON\n"
 	"  --audit-log-maxsize MIB, --audit-log-maxbackup FILES, --audit-log-maxage DAYS\n"
 	"                           rotation: 100 MiB; 0 files or days keep all\n"
-	"  --disable-admission-plugins NAME,...  docs/api.md names them\n"
+	"  --disable-admission-plugins NAME,...  docs/api.md names them; all are on unless named here\n"
+	"  --enable-admission-plugins NAME,...   must be plugins that are there, and not disabled\n"
 	"  --help, --version\n";
 
 static int readable(const char *flag, const char *path, struct err *err)
@@ -126,6 +127,7 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		AUDIT_SIZE,
 		AUDIT_BACKUPS,
 		AUDIT_AGE,
+		ADMISSION_ON,
 		ADMISSION_OFF,
 		HELP,
 		VERSION
@@ -165,6 +167,7 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "audit-log-maxsize", 1, NULL, AUDIT_SIZE },
 		{ "audit-log-maxbackup", 1, NULL, AUDIT_BACKUPS },
 		{ "audit-log-maxage", 1, NULL, AUDIT_AGE },
+		{ "enable-admission-plugins", 1, NULL, ADMISSION_ON },
 		{ "disable-admission-plugins", 1, NULL, ADMISSION_OFF },
 		{ "help", 0, NULL, HELP },
 		{ "version", 0, NULL, VERSION },
@@ -290,6 +293,9 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 			*(opt == AUDIT_SIZE	 ? &config->audit_log_maxsize
 			  : opt == AUDIT_BACKUPS ? &config->audit_log_maxbackup
 						 : &config->audit_log_maxage) = (int)n;
+			break;
+		case ADMISSION_ON:
+			config->enable_admission_plugins = optarg;
 			break;
 		case ADMISSION_OFF:
 			config->disable_admission_plugins = optarg;

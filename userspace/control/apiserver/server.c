@@ -195,7 +195,7 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	r = ipalloc_new(config->service_cidrs ? config->service_cidrs : "10.96.0.0/12,fd00:10:96::/112", &s->ips, err);
 	if (r < 0)
 		goto fail;
-	r = admission_init(s, config->disable_admission_plugins, err);
+	r = admission_init(s, config->enable_admission_plugins, config->disable_admission_plugins, err);
 	if (r < 0)
 		goto fail;
 	r = cache_init(s, err);
