@@ -49,7 +49,10 @@ static void start_at(const struct pod_view *v, size_t i, int64_t due_ms, int64_t
 		act(plan, POD_START, i);
 }
 
-/* Kills what runs. True: nothing does any more, and no operation is under way. */
+/*
+ * Kills what runs. True: nothing does any more, and no operation is under way. What was created and never started has
+ * no process to kill (runtimes answer a stop of it with success and leave it as it is): it goes with the sandbox.
+ */
 static bool all_quiet(const struct pod_view *v, struct pod_plan *plan)
 {
 	bool quiet = !v->sandbox_busy;
@@ -59,7 +62,7 @@ static bool all_quiet(const struct pod_view *v, struct pod_plan *plan)
 
 		if (c->busy) {
 			quiet = false;
-		} else if (c->state == CTR_RUNNING || c->state == CTR_CREATED) {
+		} else if (c->state == CTR_RUNNING) {
 			act(plan, POD_KILL, i);
 			quiet = false;
 		}

@@ -560,10 +560,10 @@ static bool act(struct pod *p, const struct pod_action *a)
 	return false;
 }
 
-static bool all_exited(const struct pod *p)
+static bool none_runs(const struct pod *p)
 {
 	for (size_t i = 0; i < p->n_ctrs; i++)
-		if (p->ctrs[i]->state == CTR_RUNNING || p->ctrs[i]->state == CTR_CREATED)
+		if (p->ctrs[i]->state == CTR_RUNNING || p->ctrs[i]->op == OP_START)
 			return false;
 	return true;
 }
@@ -596,7 +596,7 @@ void pod_sync(struct pod *p)
 		pod_plan(&view, now, &plan);
 		if (plan.outcome != POD_GOES_ON) {
 			p->outcome = plan.outcome;
-			p->terminal |= all_exited(p);
+			p->terminal |= none_runs(p);
 		}
 		wake_no_later(&wake, plan.wake_ms);
 		for (size_t i = 0; i < plan.n; i++)
