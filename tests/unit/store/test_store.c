@@ -497,3 +497,15 @@ STORE_TEST(a_watch_gets_the_last_event_of_every_burst)
 	}
 	t_unwatch(f, &w);
 }
+
+Test(store_etcd, a_watch_over_tls_gets_the_last_event_of_every_burst, .timeout = 180)
+{
+	struct fixture f = { .is_etcd = true };
+
+	etcd_server_start(&f.etcd, true);
+	f.loop = loop_new();
+	fx_open(&f);
+	t_prefix(&f, "/");
+	body_a_watch_gets_the_last_event_of_every_burst(&f);
+	fx_stop(&f);
+}

@@ -257,6 +257,39 @@ Test(store_etcd_faults, the_death_of_members_is_only_a_delay, .timeout = 180)
 		etcd_server_stop(&m[i]);
 }
 
+/* It holds its connections, so that nothing but silence tells. */
+Test(store_etcd_faults, a_watch_leaves_a_member_that_says_nothing, .timeout = 180)
+{
+	struct etcd_server m[3];
+	struct fixture f = { .is_etcd = true }, g = { .is_etcd = true };
+	struct t_watch w = { 0 };
+	char endpoints[256];
+
+	etcd_cluster_start(m, 3, true);
+	f.loop = loop_new();
+	g.loop = loop_new();
+	snprintf(endpoints, sizeof(endpoints), "%s,%s,%s", m[0].url, m[1].url, m[2].url);
+	reopen(&f, endpoints, &m[0].files);
+	snprintf(endpoints, sizeof(endpoints), "%s,%s", m[1].url, m[2].url);
+	reopen(&g, endpoints, &m[0].files);
+	t_watch(&f, &w, "/", 1);
+	cr_assert(t_put(&g, "/a", 0, "x").succeeded);
+	t_wait_events(&f, &w, 1);
+	cr_assert_eq(kill(m[0].pid, SIGSTOP), 0);
+	/* It may have been the leader: the others choose another one first. */
+	while (t_put(&g, "/b", 0, "x").r == -EAGAIN)
+		;
+	t_wait_events(&f, &w, 2);
+	cr_assert_eq(kill(m[0].pid, SIGCONT), 0);
+	t_unwatch(&f, &w);
+	fx_close(&f);
+	fx_close(&g);
+	loop_free(f.loop);
+	loop_free(g.loop);
+	for (int i = 2; i >= 0; i--)
+		etcd_server_stop(&m[i]);
+}
+
 Test(store_etcd_faults, an_unknown_outcome_is_said_to_be_one, .timeout = 180)
 {
 	struct fixture f;

@@ -10,6 +10,9 @@
 
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
+#define SILENT_MS      1000 /* a stream that says nothing for so long is asked whether it lives */
+#define SILENT_MAX     4    /* times in a row without an answer: another member is tried */
+#define ANY_WATCH      (-1) /* watch_id of the answer */
 
 struct store_watch {
 	struct etcd_store *s;
@@ -22,6 +25,8 @@ struct store_watch {
 	unsigned endpoint;
 	struct loop_timer timer;
 	int backoff_ms;
+	bool heard; /* something came since the timer ran */
+	unsigned silent;
 	unsigned depth; /* callbacks on the stack */
 	bool dead;	/* unwatched in one of them */
 	bool too_old;	/* to be told so on the next turn */
@@ -113,6 +118,7 @@ static void watch_fail(struct store_watch *w, int r, const char *msg)
 	struct err err = ERR_INIT;
 
 	grpc_cancel(call);
+	loop_timer_cancel(&w->timer);
 	store_err(&err, r, msg);
 	w->fn(w->arg, r, w->next_rev > 0 ? w->next_rev - 1 : 0, NULL, 0, &err);
 }
@@ -175,6 +181,11 @@ static void on_msg(struct grpc_call *call, void *arg, const ProtobufCMessage *ms
 
 	if (w->call != call)
 		return;
+	w->heard = true;
+	w->silent = 0;
+	/* Its revision is of no use: etcd before 3.5.8 and 3.4.25 may say it before events that it covers. */
+	if (rsp->watch_id == ANY_WATCH && !rsp->created && !rsp->canceled)
+		return;
 	w->depth++;
 	w->backoff_ms = 0;
 	if (rsp->canceled) {
@@ -218,6 +229,34 @@ static void on_stream_done(struct grpc_call *call, void *arg, const struct grpc_
 	leave(w);
 }
 
+static void listen_on(struct store_watch *w)
+{
+	w->heard = false;
+	if (loop_timer_set(w->s->loop, &w->timer, SILENT_MS) < 0)
+		watch_fail(w, -ENOMEM, "out of memory");
+}
+
+/*
+ * A member may hold the connection and say nothing, and frames may lie in libcurl (7.88) or here until the connection
+ * is used again. So a silent stream is asked for its progress; one that does not answer is given up.
+ */
+static void check_alive(struct store_watch *w)
+{
+	Etcdpb__WatchProgressRequest progress = ETCDPB__WATCH_PROGRESS_REQUEST__INIT;
+	Etcdpb__WatchRequest q = ETCDPB__WATCH_REQUEST__INIT;
+
+	if (!w->heard) {
+		q.request_union_case = ETCDPB__WATCH_REQUEST__REQUEST_UNION_PROGRESS_REQUEST;
+		q.progress_request = &progress;
+		if (++w->silent > SILENT_MAX || grpc_send(w->call, &q.base) < 0) {
+			etcd_leave_endpoint(w->s, w->endpoint);
+			connect_later(w);
+			return;
+		}
+	}
+	listen_on(w);
+}
+
 static void connect_now(struct store_watch *w)
 {
 	static const struct grpc_stream_ops stream = { on_msg, on_stream_done };
@@ -244,10 +283,13 @@ static void connect_now(struct store_watch *w)
 	q.request_union_case = ETCDPB__WATCH_REQUEST__REQUEST_UNION_CREATE_REQUEST;
 	q.create_request = &create;
 	w->endpoint = w->s->current;
+	w->silent = 0;
 	w->call = grpc_stream(w->s->endpoints[w->endpoint], "/etcdserverpb.Watch/Watch", &q.base, true,
 			      &etcdpb__watch_response__descriptor, &stream, w);
 	if (!w->call)
 		connect_later(w);
+	else
+		listen_on(w);
 }
 
 static void connect_later(struct store_watch *w)
@@ -268,6 +310,10 @@ static void on_timer(struct loop_timer *timer)
 	cleanup(free) char *msg = NULL;
 	int r;
 
+	if (w->call) {
+		check_alive(w);
+		return;
+	}
 	if (!w->too_old) {
 		connect_now(w);
 		return;

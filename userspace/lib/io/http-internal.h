@@ -32,6 +32,7 @@ struct http_client {
 	bool resume; /* some call has upload bytes again */
 	/* libcurl before 8.0 mishandles a second request on an h2 connection made with prior knowledge (curl#10634). */
 	bool no_reuse;
+	bool withholds;	   /* libcurl before 8.0: see act_again() */
 	uint64_t n_pieces; /* pieces of answers' bodies so far */
 	/*
 	 * Over TLS calls share connections, but libcurl opens one for each call that finds none with a free stream,

@@ -80,7 +80,7 @@ static void act_again(struct http_client *c, curl_socket_t fd, int what)
 		before = c->n_pieces;
 		act(c, fd, what);
 		what = CURL_CSELECT_IN;
-	} while (c->no_reuse && !c->freed && c->n_pieces != before);
+	} while (c->withholds && !c->freed && c->n_pieces != before);
 	http_client_leave(c);
 }
 
@@ -98,9 +98,32 @@ static void on_socket_ready(struct loop_io *io, uint32_t events)
 	act_again(s->c, io->fd, what);
 }
 
+static bool has_socket(const struct http_client *c, int fd)
+{
+	list_for_each (n, &c->sockets)
+		if (list_entry(n, struct http_socket, node)->io.fd == fd)
+			return true;
+	return false;
+}
+
+/* A stream that gets on by the timer may have read what belongs to others of its connection, too. */
 static void on_timer(struct loop_timer *timer)
 {
-	act(timer->arg, CURL_SOCKET_TIMEOUT, 0);
+	struct http_client *c = timer->arg;
+	uint64_t before = c->n_pieces;
+	int fds[64];
+	size_t n = 0;
+
+	http_client_enter(c);
+	act(c, CURL_SOCKET_TIMEOUT, 0);
+	if (c->withholds && c->n_pieces != before)
+		list_for_each (node, &c->sockets)
+			if (n < sizeof(fds) / sizeof(fds[0]))
+				fds[n++] = list_entry(node, struct http_socket, node)->io.fd;
+	for (size_t i = 0; i < n && !c->freed; i++)
+		if (has_socket(c, fds[i]))
+			act_again(c, fds[i], CURL_CSELECT_IN);
+	http_client_leave(c);
 }
 
 /*
@@ -234,8 +257,8 @@ int http_client_new(struct loop *loop, const struct http_client_config *config, 
 	r = setup_server_name(c, err);
 	if (r < 0)
 		return r;
-	if (c->h2_prior_knowledge && curl_version_info(CURLVERSION_NOW)->version_num < 0x080000)
-		c->no_reuse = true;
+	c->withholds = curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
+	c->no_reuse = c->h2_prior_knowledge && c->withholds;
 	if (loop) {
 		c->multi = http_multi_new(c);
 		if (!c->multi)
