@@ -138,7 +138,9 @@ streams() {
 	check "attach's exit status" [ $? -eq 0 ]
 	head -c 3000000 /dev/urandom > "$TMP/big"
 	check "exec -i, much input" [ "$("${KC[@]}" exec -i "$pod" -- wc -c < "$TMP/big")" = 3000000 ]
-	check "exec -it has a terminal" grep -q /dev/pts/ <(script -qec "${KC[*]} exec -it $pod -- tty" /dev/null </dev/null)
+	script -qec "${KC[*]} exec -it $pod -- sh -c 'read -r l; tty; echo read \$l'" /dev/null <<< typed > "$TMP/tty"
+	check "exec -it has a terminal" grep -q /dev/pts/ "$TMP/tty"
+	check "that reads what is typed" grep -q "read typed" "$TMP/tty"
 	check "cp to a pod" "${KC[@]}" cp "$TMP/big" "$pod:/tmp/big"
 	check "cp from a pod" "${KC[@]}" cp "$pod:/tmp/big" "$TMP/back"
 	check "cp back gives the same" cmp "$TMP/big" "$TMP/back"

@@ -329,6 +329,17 @@ Test(stream, channels_become_streams_and_back)
 	cr_assert_str_eq(cl.text[3].buf, status);
 }
 
+/* kubectl 1.30 to 1.33 throws away what comes before it has made its streams: it gets a moment, others do not wait. */
+Test(stream, output_is_held_for_a_moment_of_a_client_that_says_nothing)
+{
+	int64_t start_ms = clock_mono_ms();
+
+	start_exec();
+	frame(S_OUT, "out", 3, false);
+	UNTIL(cl.got[1] == 3);
+	cr_assert(clock_mono_ms() - start_ms >= 50);
+}
+
 Test(stream, a_runtime_that_goes_is_no_success)
 {
 	start_exec();

@@ -21,6 +21,7 @@
 #define HIGH_WATER    (512u << 10)
 #define LOW_WATER     (128u << 10)
 #define CLOSE_WAIT_MS 1000 /* for the client's close frame */
+#define HOLD_MS	      50
 #define MESSAGE_MAX   (1u << 20)
 #define VERSIONS_MAX  8
 
@@ -45,12 +46,14 @@ struct stream {
 	struct http_client *client;
 	struct http_upgrade *up;
 	bool client_paused, node_paused;
-	struct loop_timer end;
+	bool held; /* the runtime's output, until the client is known to take it */
+	struct loop_timer hold, end;
 };
 
 static void stream_free(struct stream *st)
 {
 	loop_timer_cancel(&st->end);
+	loop_timer_cancel(&st->hold);
 	if (st->up)
 		http_upgrade_close(TAKE(st->up));
 	http_client_free(st->client);
@@ -110,15 +113,19 @@ static void to_node_done(struct stream *st)
 	http_upgrade_on_drain(st->up, LOW_WATER, on_node_drain);
 }
 
+static void pause_node(struct stream *st)
+{
+	if (st->up)
+		http_upgrade_pause(st->up, st->node_paused || st->held);
+}
+
 static void on_drain(struct http_req *req, void *data)
 {
 	struct stream *st = data;
 
 	(void)req;
-	if (st->node_paused && st->up) {
-		st->node_paused = false;
-		http_upgrade_pause(st->up, false);
-	}
+	st->node_paused = false;
+	pause_node(st);
 }
 
 static void to_client_done(struct stream *st)
@@ -126,7 +133,32 @@ static void to_client_done(struct stream *st)
 	if (st->node_paused || !st->up || http_stream_pending(st->req) <= HIGH_WATER)
 		return;
 	st->node_paused = true;
-	http_upgrade_pause(st->up, true);
+	pause_node(st);
+}
+
+/*
+ * kubectl 1.30 to 1.33 (kubernetes/kubernetes#131189) reads before it has made its streams and throws away what comes
+ * for them ("Unknown stream id 1, discarding message"). Its first message says that they are there; a client that has
+ * nothing to say gets a moment, which is about what a process takes to start.
+ */
+static void hold_over(struct stream *st)
+{
+	if (!st->held)
+		return;
+	st->held = false;
+	loop_timer_cancel(&st->hold);
+	pause_node(st);
+}
+
+static void on_hold_over(struct loop_timer *t)
+{
+	hold_over(t->arg);
+}
+
+static void hold(struct stream *st)
+{
+	st->held = loop_timer_set(st->loop, &st->hold, HOLD_MS) == 0;
+	pause_node(st);
 }
 
 /* --- the runtime's SPDY session, when the client speaks WebSocket ------------------------------------------------- */
@@ -180,6 +212,11 @@ static void on_spdy_write(struct spdy *s, void *arg, const void *data, size_t le
 
 /* --- the client's WebSocket --------------------------------------------------------------------------------------- */
 
+static bool is_v5(const struct stream *st)
+{
+	return str_starts(st->ask.protocol, "v5.");
+}
+
 static void on_ws_message(struct ws *ws, void *arg, const void *data, size_t len, bool binary)
 {
 	struct stream *st = arg;
@@ -189,13 +226,14 @@ static void on_ws_message(struct ws *ws, void *arg, const void *data, size_t len
 	(void)binary;
 	if (st->ending)
 		return;
+	hold_over(st);
 	if (st->tunnel) {
 		to_node(st, data, len);
 	} else if (len && p[0] < st->n_ch && st->ch[p[0]].to_node) {
 		if (!st->ch[p[0]].fin && len > 1)
 			spdy_send(st->spdy, st->ch[p[0]].id, p + 1, len - 1, false);
-	} else if (len == 2 && p[0] == CH_CLOSE && p[1] == CH_STDIN && str_starts(st->ask.protocol, "v5.") &&
-		   st->ch[CH_STDIN].to_node && !st->ch[CH_STDIN].fin) {
+	} else if (len == 2 && p[0] == CH_CLOSE && p[1] == CH_STDIN && is_v5(st) && st->ch[CH_STDIN].to_node &&
+		   !st->ch[CH_STDIN].fin) {
 		st->ch[CH_STDIN].fin = true;
 		spdy_send(st->spdy, st->ch[CH_STDIN].id, "", 0, true);
 	}
@@ -246,8 +284,10 @@ static bool open_channels(struct stream *st)
 		if (!ch->id)
 			return false;
 	}
-	/* As kubelet does: an empty message tells the client that the connection stands. */
-	ws_send_channel(st->ws, st->ask.out ? CH_STDOUT : st->ask.err ? CH_STDERR : CH_ERROR, "", 0);
+	if (is_v5(st))
+		hold(st);
+	else /* as kubelet does: an empty message tells the client that the connection stands */
+		ws_send_channel(st->ws, st->ask.out ? CH_STDOUT : st->ask.err ? CH_STDERR : CH_ERROR, "", 0);
 	return true;
 }
 
@@ -403,7 +443,11 @@ void stream_join(struct loop *loop, struct http_req *req, const struct stream_as
 		answer_text(req, 500, "out of memory\n");
 		return;
 	}
-	*st = (struct stream){ .loop = loop, .req = req, .ask = *ask, .end = { .fn = on_end, .arg = st } };
+	*st = (struct stream){ .loop = loop,
+			       .req = req,
+			       .ask = *ask,
+			       .end = { .fn = on_end, .arg = st },
+			       .hold = { .fn = on_hold_over, .arg = st } };
 	if (ask->kind == STREAM_PORT_FORWARD) {
 		st->tunnel = ask->protocol && streq(ask->protocol, STREAM_TUNNEL);
 		st->n_ch = 2 * ask->n_ports;
