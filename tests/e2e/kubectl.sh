@@ -66,7 +66,7 @@ check "label and select" bash -c "kubectl --kubeconfig $TMP/kubeconfig label $po
 check "scale" kc scale deployment/web --replicas=1
 check "apply again" kc apply -f "$TMP/k.yaml"
 check "explain" bash -c "kubectl --kubeconfig $TMP/kubeconfig explain pod.spec.containers | grep -q image"
-check "top node" bash -c "kubectl --kubeconfig $TMP/kubeconfig top node --no-headers | grep -qE '^[a-z0-9-]+-node-1 +[0-9]+m'"
+check "top node" bash -c "kubectl --kubeconfig $TMP/kubeconfig top node --no-headers | grep -qE '^[a-z0-9-]+-node-1 +[1-9][0-9]*m +[0-9]+% +[1-9][0-9]*Mi'"
 check "top pod" timeout 60 bash -c "until kubectl --kubeconfig $TMP/kubeconfig top pod --no-headers 2>/dev/null | grep -qE '^web-[a-z0-9-]+ +[0-9]+m +[0-9]+Mi'; do :; done"
 # One line each: exit status, what the output must match (extended regular expression), the command.
 sed 's/replicas: 2/replicas: 3/' "$TMP/k.yaml" > "$TMP/three.yaml"

@@ -44,14 +44,14 @@ static char *mebibytes(int64_t bytes)
 	return s;
 }
 
-static int64_t cpu_of(const json_t *pod)
+static int64_t cpu_of(const json_t *part)
 {
-	return api_get_int(pod, "cpu.usageNanoCores", 0);
+	return api_get_int(part, "cpu.usageNanoCores", 0);
 }
 
-static int64_t memory_of(const json_t *pod)
+static int64_t memory_of(const json_t *part)
 {
-	return api_get_int(pod, "memory.workingSetBytes", 0);
+	return api_get_int(part, "memory.workingSetBytes", 0);
 }
 
 static void add_pods(struct rows *r, const json_t *summary, const char *ns)
@@ -74,17 +74,11 @@ static void add_pods(struct rows *r, const json_t *summary, const char *ns)
 
 static void add_node(struct rows *r, const char *name, const json_t *summary)
 {
-	int64_t cpu = 0, memory = 0;
-	const json_t *p;
-	size_t i;
+	const json_t *node = json_object_get(summary, "node");
 
-	json_array_foreach (json_object_get(summary, "pods"), i, p) {
-		cpu += cpu_of(p);
-		memory += memory_of(p);
-	}
 	add_cell(r, strdup(name));
-	add_cell(r, cores(cpu));
-	add_cell(r, mebibytes(memory));
+	add_cell(r, cores(cpu_of(node)));
+	add_cell(r, mebibytes(memory_of(node)));
 }
 
 static int collect(struct cli *cli, bool nodes, const char *ns, struct rows *r, struct err *err)
@@ -163,7 +157,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_top = {
 	.name = "top",
-	.summary = "Show what pods use now, each or all of a node together",
+	.summary = "Show what pods or nodes use now",
 	.usage = "top (nodes | pods [-A])",
 	.run = run,
 };

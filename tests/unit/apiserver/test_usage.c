@@ -19,7 +19,8 @@ static void on_agent(struct http_req *req, void *arg)
 {
 	/* a: measured; b: cpu not yet known; gone: not in the API (any more) */
 	static const char summary[] =
-		"{\"node\":{\"nodeName\":\"n\"},\"pods\":["
+		"{\"node\":{\"nodeName\":\"n\",\"cpu\":{\"usageNanoCores\":1500000000,\"windowNanoSeconds\":2000000000},"
+		"\"memory\":{\"workingSetBytes\":1073741824}},\"pods\":["
 		"{\"podRef\":{\"name\":\"a\",\"namespace\":\"default\",\"uid\":\"u\"},\"memory\":{\"workingSetBytes\":3145728},"
 		"\"containers\":[{\"name\":\"c\",\"cpu\":{\"usageNanoCores\":250000000,\"windowNanoSeconds\":1500000000},"
 		"\"memory\":{\"workingSetBytes\":2097152}},{\"name\":\"d\",\"cpu\":{\"usageNanoCores\":0},"
@@ -119,15 +120,16 @@ Test(usage, lists_leave_out_what_is_not_known)
 	cr_assert_eq(asked, 0, "no node runs such pods, so none is asked");
 }
 
-Test(usage, of_nodes_is_their_pods)
+Test(usage, of_nodes)
 {
 	json_t *l = fx_expect(&f, 200, "GET", BASE "/nodes", NULL), *o;
 
 	cr_assert_eq(json_array_size(json_object_get(l, "items")), 1, "the other one does not answer");
 	o = json_array_get(json_object_get(l, "items"), 0);
 	cr_assert_str_eq(api_get_str(o, "metadata.name"), "n");
-	cr_assert_str_eq(api_get_str(o, "usage.cpu"), "250000001n");
-	cr_assert_str_eq(api_get_str(o, "usage.memory"), "4096Ki");
+	cr_assert_str_eq(api_get_str(o, "usage.cpu"), "1500000000n");
+	cr_assert_str_eq(api_get_str(o, "usage.memory"), "1048576Ki");
+	cr_assert_str_eq(api_get_str(o, "window"), "2.000s");
 	json_decref(l);
 	cr_assert_eq(count(BASE "/nodes?labelSelector=node%3Dn"), 1);
 	cr_assert_eq(count(BASE "/nodes?labelSelector=node%3Dsilent"), 0);

@@ -7,13 +7,22 @@
 #include "server.h"
 #include "stream.h"
 
+/* How much of the processors something uses, taken between two questions; see stats.c. */
+struct cpu_sample {
+	int64_t at_ns, rate; /* rate: of nanoseconds a second; -1: not known */
+	int64_t window_ns;   /* over which it was measured */
+	uint64_t usage;
+	bool seen;
+};
+
 struct server {
 	struct loop *loop;
 	struct server_config config;
 	struct http_server *http;
 	struct pods *pods;
 	struct network *network;
-	struct strmap *cpu; /* container id -> struct cpu_sample *; see stats.c */
+	struct strmap *cpu; /* container id -> struct cpu_sample * */
+	struct cpu_sample node_cpu;
 };
 
 void answer_text(struct http_req *req, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /stats/summary: what each pod uses, from the runtime. containerd 1.6 gives no rate of cpu use: it is taken between
- * the last two questions; where there was none within a minute, the runtime is asked twice.
+ * /stats/summary: what the node uses, and each pod, from the runtime. containerd 1.6 gives no rate of cpu use: it is
+ * taken between the last two questions; where there was none within a minute, the runtime is asked twice.
  */
+#include "node_usage.h"
 #include "server-internal.h"
 
 #include <string.h>
@@ -15,13 +16,6 @@
 #define SAMPLE_MIN_NS 400000000LL
 #define SAMPLE_MAX_NS 60000000000LL
 #define AGAIN_MS      500
-
-struct cpu_sample {
-	int64_t at_ns, rate; /* rate: of nanoseconds a second; -1: not known */
-	int64_t window_ns;   /* over which it was measured */
-	uint64_t usage;
-	bool seen;
-};
 
 struct ask {
 	struct server *s;
@@ -119,6 +113,19 @@ void stats_free(struct server *s)
 	strmap_free(s->cpu);
 }
 
+static void sample(struct cpu_sample *m, int64_t at_ns, uint64_t usage)
+{
+	int64_t window = at_ns - m->at_ns;
+
+	if (m->at_ns && window < SAMPLE_MIN_NS)
+		return;
+	m->rate = m->at_ns && window <= SAMPLE_MAX_NS ? (int64_t)((double)(usage - m->usage) * 1e9 / (double)window)
+						      : -1;
+	m->window_ns = m->at_ns ? window : 0;
+	m->at_ns = at_ns;
+	m->usage = usage;
+}
+
 /* Nanoseconds a second since the question before; -1: there was none. */
 static int64_t cpu_rate(struct server *s, const Cri__ContainerStats *c)
 {
@@ -136,21 +143,9 @@ static int64_t cpu_rate(struct server *s, const Cri__ContainerStats *c)
 			free(m);
 			return -1;
 		}
-		*m = (struct cpu_sample){
-			.at_ns = cpu->timestamp, .rate = -1, .usage = cpu->usage_core_nano_seconds->value, .seen = true
-		};
-		return -1;
 	}
 	m->seen = true;
-	if (cpu->timestamp - m->at_ns >= SAMPLE_MIN_NS) {
-		m->rate = cpu->timestamp - m->at_ns > SAMPLE_MAX_NS
-				  ? -1
-				  : (int64_t)((double)(cpu->usage_core_nano_seconds->value - m->usage) * 1e9 /
-					      (double)(cpu->timestamp - m->at_ns));
-		m->window_ns = cpu->timestamp - m->at_ns;
-		m->at_ns = cpu->timestamp;
-		m->usage = cpu->usage_core_nano_seconds->value;
-	}
+	sample(m, cpu->timestamp, cpu->usage_core_nano_seconds->value);
 	return m->rate;
 }
 
@@ -175,6 +170,27 @@ static void sweep_samples(struct server *s)
 			m->seen = false;
 		}
 	}
+}
+
+static json_t *node_json(struct server *s)
+{
+	int64_t now = clock_real_ms() * 1000000;
+	struct node_usage u;
+	json_t *o = json_pack("{s:s}", "nodeName", s->config.node_name), *cpu;
+
+	if (!o || node_usage_read(&u) < 0)
+		return o;
+	sample(&s->node_cpu, now, u.cpu_ns);
+	cpu = json_pack("{s:o,s:I}", "time", stamp(now), "usageCoreNanoSeconds", (json_int_t)u.cpu_ns);
+	if (s->node_cpu.rate >= 0) {
+		json_object_set_new(cpu, "usageNanoCores", json_integer(s->node_cpu.rate));
+		json_object_set_new(cpu, "windowNanoSeconds", json_integer(s->node_cpu.window_ns));
+	}
+	json_object_set_new(o, "cpu", cpu);
+	json_object_set_new(o, "memory",
+			    json_pack("{s:o,s:I,s:I}", "time", stamp(now), "workingSetBytes",
+				      (json_int_t)u.memory_bytes, "availableBytes", (json_int_t)u.memory_available));
+	return o;
 }
 
 static void on_stats(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg);
@@ -204,20 +220,24 @@ static void on_stats(void *arg, const struct grpc_status *status, const Protobuf
 	const Cri__ListContainerStatsResponse *rsp = (const Cri__ListContainerStatsResponse *)msg;
 	struct ask *ask = arg;
 	cleanup(free) char *text = NULL;
-	json_t *pods, *all;
+	json_t *pods, *all, *node = NULL;
 
 	if (!ask->req) {
 		free(ask);
 		return;
 	}
 	if (!status->code) {
-		bool unknown = false;
+		bool unknown;
 
+		node = node_json(ask->s);
+		unknown = ask->s->node_cpu.rate < 0;
 		for (size_t i = 0; i < rsp->n_stats; i++)
 			if (rsp->stats[i]->attributes && rsp->stats[i]->cpu && rsp->stats[i]->memory)
 				unknown |= cpu_rate(ask->s, rsp->stats[i]) < 0;
 		sweep_samples(ask->s);
 		if (unknown && !ask->again) {
+			json_decref(node);
+			node = NULL;
 			ask->again = true;
 			ask->timer.fn = on_again;
 			ask->timer.arg = ask;
@@ -252,7 +272,7 @@ static void on_stats(void *arg, const struct grpc_status *status, const Protobuf
 			add_up(p, c, parts[k][0], parts[k][1]);
 		json_array_append_new(json_object_get(p, "containers"), c);
 	}
-	all = json_pack("{s:{s:s},s:o}", "node", "nodeName", ask->s->config.node_name, "pods", pods);
+	all = json_pack("{s:o,s:o}", "node", node, "pods", pods);
 	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
 	json_decref(all);
 	if (text)

@@ -72,9 +72,9 @@ static json_t *usage_of(int64_t nano_cores, int64_t bytes)
 	return json_pack("{s:s,s:s}", "cpu", cpu, "memory", memory);
 }
 
-static int64_t rate_of(const json_t *container)
+static int64_t rate_of(const json_t *part)
 {
-	return api_get_int(container, "cpu.usageNanoCores", -1);
+	return api_get_int(part, "cpu.usageNanoCores", -1);
 }
 
 static void finish_item(struct gather *g, json_t *item, int64_t window_ns, const json_t *source_meta)
@@ -138,25 +138,13 @@ static void add_pod(struct gather *g, const json_t *pod)
 static void add_node(struct gather *g, const char *node, const json_t *summary)
 {
 	struct object *o = cache_get(cache_resource(g->c->s, "", "nodes"), NULL, node);
-	int64_t cpu = 0, memory = 0, window = 0;
-	const json_t *pod, *c;
-	json_t *item;
-	size_t i, k;
+	const json_t *n = json_object_get(summary, "node");
+	json_t *item = o && rate_of(n) >= 0 ? new_item(g, NULL, node) : NULL;
 
-	json_array_foreach (json_object_get(summary, "pods"), i, pod) {
-		memory += api_get_int(pod, "memory.workingSetBytes", 0);
-		json_array_foreach (json_object_get(pod, "containers"), k, c) {
-			int64_t w = api_get_int(c, "cpu.windowNanoSeconds", 0);
-
-			cpu += rate_of(c) > 0 ? rate_of(c) : 0;
-			window = w > window ? w : window;
-		}
-	}
-	item = o ? new_item(g, NULL, node) : NULL;
 	if (!item)
 		return;
-	json_object_set_new(item, "usage", usage_of(cpu, memory));
-	finish_item(g, item, window, json_object_get(o->index, "metadata"));
+	json_object_set_new(item, "usage", usage_of(rate_of(n), api_get_int(n, "memory.workingSetBytes", 0)));
+	finish_item(g, item, api_get_int(n, "cpu.windowNanoSeconds", 0), json_object_get(o->index, "metadata"));
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------- */
