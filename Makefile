@@ -228,7 +228,7 @@ $(BUILD)/targets/%: $(BUILD)/obj/tests/fuzz/%.o $(call archives,apiserver)
 	$(Q)$(CC) $(SANFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(call archives,apiserver) $(call syslibs,apiserver)
 
 .PHONY: fuzzers test-fuzz tests test test-unit test-count test-bpf test-net test-e2e test-vm test-san bench demo demo-down setup install clean help lint benches
-tests: $(ALL_TESTS) $(BUILD)/bench/hot
+tests: $(ALL_TESTS) $(BENCHES)
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 

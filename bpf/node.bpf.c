@@ -7,6 +7,7 @@
 #include "lib/deliver.h"
 #include "lib/flow.h"
 #include "lib/nat.h"
+#include "lib/svc_back.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
@@ -38,6 +39,9 @@ int from_tunnel(struct __sk_buff *skb)
 	r = flow_check(skb, &p, ORIGIN_TUNNEL, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
+	r = svc_back(skb, &p);
+	if (r)
+		return drop(skb, &p, r, POLICY_INGRESS);
 	return deliver_local(skb, to);
 }
 
@@ -75,7 +79,6 @@ static __noinline_prog int uplink_icmp_error(struct __sk_buff *skb, struct packe
 	struct nat_rewrite w = {};
 	struct nat_in_value *in;
 	struct nat_in_key ik;
-	int r;
 
 	if (!packet_inner(skb, p, &inner) || !is_node_ip(&inner.src) || !nat_in_range(inner.sport))
 		return PACKET_OK;
@@ -84,35 +87,11 @@ static __noinline_prog int uplink_icmp_error(struct __sk_buff *skb, struct packe
 	if (!in || ip_zero(&in->pod_ip) || nat_stale(in, inner.proto))
 		return PACKET_OK;
 
-	/*
-	 * Inside: source address and port. Each rewrite there also changes what the outer ICMP checksum covers, once
-	 * for the bytes and once for the inner checksum that they correct. The inner IPv4 header checksum and its
-	 * address cancel out. The inner L4 checksum may lie beyond what the router quoted; it is left as it was, like
-	 * the receiver leaves it unread.
-	 */
 	w.old_ip = inner.src;
 	w.old_port = inner.sport;
 	w.new_ip = in->pod_ip;
 	w.new_port = in->pod_port;
-	w.v6 = !!(p->flags & PACKET_V6);
-	w.l4_csum_off = p->l4_off + 2;
-	w.pseudo = w.v6;
-	w.ip_off = p->inner_off + (w.v6 ? 8 : 12);
-	w.ip_csum_off = w.v6 ? 0 : p->inner_off + 10;
-	w.port_off = inner.flags & PACKET_ICMP_ECHO ? inner.l4_off + 4 : inner.l4_off;
-	r = nat_write(skb, &w);
-	if (r)
-		return r;
-
-	/* Outside: the destination. */
-	w.ip_off = sizeof(struct ethhdr) + (w.v6 ? 24 : 16);
-	w.ip_csum_off = w.v6 ? 0 : sizeof(struct ethhdr) + 10;
-	w.port_off = 0;
-	r = nat_write(skb, &w);
-	if (r)
-		return r;
-	p->dst = w.new_ip;
-	return PACKET_OK;
+	return nat_write_error(skb, p, &inner, &w, true);
 }
 
 SEC("tc")
@@ -158,6 +137,9 @@ int from_uplink(struct __sk_buff *skb)
 	r = flow_check(skb, &p, ORIGIN_OTHER, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
+	r = svc_back(skb, &p);
+	if (r)
+		return drop(skb, &p, r, POLICY_INGRESS);
 	return deliver_local(skb, to);
 }
 

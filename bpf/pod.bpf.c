@@ -5,6 +5,8 @@
  */
 #include "lib/deliver.h"
 #include "lib/flow.h"
+#include "lib/refuse.h"
+#include "lib/svc_forward.h"
 #include "abi/layout.h"
 
 /*
@@ -78,6 +80,13 @@ static __always_inline bool is_link_talk(const struct packet *p, const struct po
 	return is_link_local6(&p->src) || ip_zero(&p->src) || ip_eq(&p->src, &pod->ip6);
 }
 
+/* The sender of what a service refuses is told, past its own ingress policy. */
+static __always_inline int refuse_pod(struct __sk_buff *skb, const struct packet *p, const struct pod *self)
+{
+	drop(skb, p, DROP_NO_BACKEND, POLICY_EGRESS);
+	return refuse(skb, p) ? TC_ACT_SHOT : deliver_local(skb, self);
+}
+
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
@@ -106,14 +115,27 @@ int from_pod(struct __sk_buff *skb)
 	if (is_multicast(&p))
 		return drop(skb, &p, DROP_MULTICAST, POLICY_EGRESS);
 
+	if (is_service_ip(&p.dst)) {
+		r = svc_forward(skb, &p);
+		if (r == SVC_REFUSED)
+			return refuse_pod(skb, &p, self);
+		if (r == SVC_SELF) {
+			count_pod(skb, self->ep_id, 0);
+			return deliver_local(skb, self);
+		}
+		if (r)
+			return drop(skb, &p, r, POLICY_EGRESS);
+	}
 	r = flow_check(skb, &p, ORIGIN_POD, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
 	count_pod(skb, self->ep_id, 0);
 
 	peer = pod_by_ip(&p.dst);
-	if (peer)
-		return deliver_local(skb, peer);
+	if (peer) {
+		r = svc_back(skb, &p);
+		return r ? drop(skb, &p, r, POLICY_INGRESS) : deliver_local(skb, peer);
+	}
 	if (!is_pod_ip(&p.dst)) {
 		known = ipcache_of(&p.dst);
 		if (!known || ip_zero(&known->node))
@@ -157,6 +179,9 @@ int to_pod(struct __sk_buff *skb)
 	r = flow_check(skb, &p, from_host ? ORIGIN_HOST : ORIGIN_OTHER, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
+	r = svc_back(skb, &p);
+	if (r)
+		return drop(skb, &p, r, POLICY_INGRESS);
 	count_pod(skb, self->ep_id, 1);
 	return TC_ACT_OK;
 }

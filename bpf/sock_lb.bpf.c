@@ -3,12 +3,43 @@
  * Service load balancing at the socket: a connection to a service is made to one of its backends from the start, so
  * that no packet is ever rewritten. Attached to the node's cgroup v2 subtree. getpeername() and the source of
  * received datagrams show the service's address, as the program that asked for it expects.
+ *
+ * Maps `tcp_peers` and `udp_peers` (LRU per CPU, key socket and backend): written at connect and sendmsg, read at
+ * recvmsg and getpeername. Missing entry: the peer's real address is shown. Full: the least recently used of the same
+ * CPU goes. Two, so that a storm of TCP connections, for which this is cosmetic, cannot evict what a waiting UDP
+ * client needs.
+ * Map `udp_choices` (LRU, key socket and front end): an unconnected UDP socket's backend, written and read at
+ * sendmsg. Missing entry, or its backend is no longer among the service's: chosen anew. Full: the least recently used
+ * goes.
  */
 #include "lib/drop_counters.h"
 #include "lib/lb.h"
 #include "abi/policy.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_COMMON_LRU);
+	__type(key, struct sock_peer_key);
+	__type(value, struct sock_peer_value);
+} tcp_peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_COMMON_LRU);
+	__type(key, struct sock_peer_key);
+	__type(value, struct sock_peer_value);
+} udp_peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct udp_choice_key);
+	__type(value, struct backend_choice);
+} udp_choices SEC(".maps");
 
 #define ALLOW	     1
 #define REFUSE	     0

@@ -161,7 +161,7 @@ denied:
 }
 
 /* An ICMP error passes with the flow that it is about, in either direction. */
-static __noinline_prog bool flow_related(struct __sk_buff *skb, const struct packet *p)
+static __noinline_prog bool flow_related(struct __sk_buff *skb, struct packet *p)
 {
 	struct packet inner = {};
 	struct ct_key key;
@@ -171,8 +171,12 @@ static __noinline_prog bool flow_related(struct __sk_buff *skb, const struct pac
 		return false;
 	flow_key(&inner, &key);
 	ct = bpf_map_lookup_elem(&flows, &key);
-	return ct && !(ct->flags & CT_DENIED) && ct->policy_generation == current_generation() &&
-	       now_units() - ct->last_seen <= flow_life(inner.proto, ct->flags);
+	if (!ct || (ct->flags & CT_DENIED) || ct->policy_generation != current_generation() ||
+	    now_units() - ct->last_seen > flow_life(inner.proto, ct->flags))
+		return false;
+	if (ct->flags & CT_SERVICE)
+		p->flags |= PACKET_FROM_SERVICE;
+	return true;
 }
 
 static __always_inline bool is_opening(const struct packet *p)
@@ -259,7 +263,7 @@ __verified_once int flow_check(struct __sk_buff *skb, struct packet *p, __u32 or
 	if (!p || !direction)
 		return DROP_NO_POLICY;
 	if (p->flags & PACKET_ICMP_ERROR) {
-		if (origin == ORIGIN_HOST || flow_related(skb, p))
+		if (flow_related(skb, p) || origin == ORIGIN_HOST)
 			return 0;
 		if (origin == ORIGIN_TUNNEL && !tunnel_source_is_honest(skb, &p->src))
 			return DROP_SPOOFED_SOURCE;
@@ -284,6 +288,10 @@ __verified_once int flow_check(struct __sk_buff *skb, struct packet *p, __u32 or
 	}
 	/* Written only when something changes: a shared cache line that many CPUs only read stays cheap. */
 	progress = flow_progress(p, reply);
+	if (p->flags & PACKET_TO_SERVICE)
+		progress |= CT_SERVICE;
+	else if (reply && (ct->flags & CT_SERVICE))
+		p->flags |= PACKET_FROM_SERVICE;
 	if ((ct->flags & progress) != progress)
 		ct->flags |= progress;
 	if (ct->last_seen != now)
@@ -292,7 +300,9 @@ __verified_once int flow_check(struct __sk_buff *skb, struct packet *p, __u32 or
 fresh:
 	if (origin == ORIGIN_TUNNEL && !tunnel_source_is_honest(skb, &p->src))
 		return DROP_SPOOFED_SOURCE;
-	return flow_new(p, &key, (src_is_a ? 0 : CT_OPENED_BY_B) | (origin == ORIGIN_HOST ? CT_FROM_HOST : 0),
+	return flow_new(p, &key,
+			(src_is_a ? 0 : CT_OPENED_BY_B) | (origin == ORIGIN_HOST ? CT_FROM_HOST : 0) |
+				(p->flags & PACKET_TO_SERVICE ? CT_SERVICE : 0),
 			direction);
 }
 

@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services to backends. lb_choose() is the decision, free of any context; the hooks in sock_lb.bpf.c act on it.
+ * Services to backends. lb_choose() is the decision, free of any context; the hooks in sock_lb.bpf.c act on it, and
+ * svc_forward.h.
  *
- * Map `services` (hash): written by the agent, read at connect and sendmsg. Missing entry: not a service, left alone.
- * Full: the agent's call fails and the front end is not served.
- * Map `backends` (hash, key service, generation, index): written by the agent before `services` names the generation,
- * removed after. Missing entry: the generation was replaced this instant; the service is read again. Full: the
- * agent's call fails, the service keeps its present backends.
- * Maps `tcp_peers` and `udp_peers` (LRU per CPU, key socket and backend): written at connect and sendmsg, read at
- * recvmsg and getpeername. Missing entry: the peer's real address is shown. Full: the least recently used of the same
- * CPU goes. Two, so that a storm of TCP connections, for which this is cosmetic, cannot evict what a waiting UDP
- * client needs.
- * Map `udp_choices` (LRU, key socket and front end): an unconnected UDP socket's backend, written and read at
- * sendmsg. Missing entry, or its backend is no longer among the service's: chosen anew. Full: the least recently used
- * goes.
- * Map `affinities` (LRU, key client and service): written and read at connect and sendmsg to a service with session
- * affinity. Missing entry, too old, or its backend is no longer among the service's: chosen anew. Full: the least
- * recently used client may change its backend.
+ * Map `services` (hash): written by the agent, read at connect, sendmsg and from_pod. Missing entry: not a service,
+ * left alone. Full: the agent's call fails and the front end is not served. Map `backends` (hash, key service,
+ * generation, index): written by the agent before `services` names the generation, removed after. Missing entry: the
+ * generation was replaced this instant; the service is read again. Full: the agent's call fails, the service keeps its
+ * present backends. Map `affinities` (LRU, key client and service): written and read where a backend is chosen, for a
+ * service with session affinity. Missing entry, too old, or its backend is no longer among the service's: chosen anew.
+ * Full: the least recently used client may change its backend.
  */
 #ifndef SKEP_BPF_LB_H
 #define SKEP_BPF_LB_H
@@ -39,29 +32,6 @@ struct {
 	__type(key, struct backend_key);
 	__type(value, struct backend_value);
 } backends SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_COMMON_LRU);
-	__type(key, struct sock_peer_key);
-	__type(value, struct sock_peer_value);
-} tcp_peers SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_COMMON_LRU);
-	__type(key, struct sock_peer_key);
-	__type(value, struct sock_peer_value);
-} udp_peers SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct udp_choice_key);
-	__type(value, struct backend_choice);
-} udp_choices SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

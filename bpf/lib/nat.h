@@ -15,6 +15,7 @@
 #define SKEP_BPF_NAT_H
 
 #include "flow.h"
+#include "rewrite.h"
 #include "abi/nat.h"
 
 #define NAT_TRIES 32
@@ -73,96 +74,6 @@ static __always_inline void nat_in_key_of(struct nat_in_key *key, const struct i
 	key->pad[0] = 0;
 	key->pad[1] = 0;
 	key->pad[2] = 0;
-}
-
-/*
- * What is written where. Offsets are within the packet; the L4 checksum is skipped for later fragments, whose first
- * one carries it.
- */
-struct nat_rewrite {
-	struct ip_addr old_ip, new_ip;
-	__be16 old_port, new_port;
-	__u16 ip_off;	   /* of the address */
-	__u16 ip_csum_off; /* IPv4 header checksum, 0: none */
-	__u16 port_off;	   /* 0: no port in this packet */
-	__u16 l4_csum_off; /* 0: none */
-	__u8 pseudo;	   /* the L4 checksum covers the addresses */
-	__u8 udp;	   /* 0 means no checksum */
-	__u8 v6;
-};
-
-__verified_once int nat_write(struct __sk_buff *skb, struct nat_rewrite *w)
-{
-	__u64 mangled;
-
-	if (!w)
-		return DROP_NAT_FAILED;
-	mangled = w->udp ? BPF_F_MARK_MANGLED_0 : 0;
-	if (w->v6) {
-		__s64 diff = bpf_csum_diff(w->old_ip.w, sizeof(w->old_ip), w->new_ip.w, sizeof(w->new_ip), 0);
-
-		if (diff < 0)
-			return DROP_NAT_FAILED;
-		if (w->l4_csum_off && w->pseudo) {
-			if (bpf_l4_csum_replace(skb, w->l4_csum_off, 0, diff, BPF_F_PSEUDO_HDR | mangled))
-				return DROP_NAT_FAILED;
-			/*
-			 * IPv6 has no header checksum: the address and the L4 checksum change by opposite amounts, so
-			 * a checksum of the whole packet made by the card is still right. The helper has taken diff
-			 * from it.
-			 */
-			bpf_csum_update(skb, diff);
-		}
-		if (bpf_skb_store_bytes(skb, w->ip_off, &w->new_ip, sizeof(w->new_ip), 0))
-			return DROP_NAT_FAILED;
-	} else {
-		if (w->l4_csum_off && w->pseudo &&
-		    bpf_l4_csum_replace(skb, w->l4_csum_off, w->old_ip.w[3], w->new_ip.w[3],
-					BPF_F_PSEUDO_HDR | mangled | 4))
-			return DROP_NAT_FAILED;
-		if (w->ip_csum_off && bpf_l3_csum_replace(skb, w->ip_csum_off, w->old_ip.w[3], w->new_ip.w[3], 4))
-			return DROP_NAT_FAILED;
-		if (bpf_skb_store_bytes(skb, w->ip_off, &w->new_ip.w[3], 4, 0))
-			return DROP_NAT_FAILED;
-	}
-	if (!w->port_off || w->old_port == w->new_port)
-		return 0;
-	if (w->l4_csum_off && bpf_l4_csum_replace(skb, w->l4_csum_off, w->old_port, w->new_port, mangled | 2))
-		return DROP_NAT_FAILED;
-	if (bpf_skb_store_bytes(skb, w->port_off, &w->new_port, 2, 0))
-		return DROP_NAT_FAILED;
-	return 0;
-}
-
-/* Fills everything but the addresses and ports themselves. source: rewrite the source end, else the destination. */
-static __always_inline void nat_offsets(const struct packet *p, bool source, struct nat_rewrite *w)
-{
-	w->v6 = !!(p->flags & PACKET_V6);
-	if (w->v6) {
-		w->ip_off = sizeof(struct ethhdr) + (source ? 8 : 24);
-	} else {
-		w->ip_off = sizeof(struct ethhdr) + (source ? 12 : 16);
-		w->ip_csum_off = sizeof(struct ethhdr) + 10;
-	}
-	w->pseudo = p->proto != IPPROTO_ICMP;
-	if (p->flags & PACKET_NO_L4)
-		return;
-	switch (p->proto) {
-	case IPPROTO_TCP:
-		w->port_off = p->l4_off + (source ? 0 : 2);
-		w->l4_csum_off = p->l4_off + 16;
-		break;
-	case IPPROTO_UDP:
-		w->port_off = p->l4_off + (source ? 0 : 2);
-		w->l4_csum_off = p->l4_off + 6;
-		w->udp = 1;
-		break;
-	default: /* ICMP */
-		w->l4_csum_off = p->l4_off + 2;
-		if (p->flags & PACKET_ICMP_ECHO)
-			w->port_off = p->l4_off + 4;
-		break;
-	}
 }
 
 struct nat_search {

@@ -21,11 +21,13 @@
 
 enum packet_flag {
 	PACKET_V6 = 1 << 0,
-	PACKET_FRAGMENTED = 1 << 1, /* any fragment */
-	PACKET_NO_L4 = 1 << 2,	    /* a later fragment: the bytes at l4_off are not an L4 header */
-	PACKET_ICMP_ERROR = 1 << 3, /* about another flow, whose header is at inner_off */
-	PACKET_ICMP_ECHO = 1 << 4,  /* sport and dport hold the identifier */
-	PACKET_NEIGHBOUR = 1 << 5,  /* IPv6 neighbour discovery or multicast listener messages */
+	PACKET_FRAGMENTED = 1 << 1,   /* any fragment */
+	PACKET_NO_L4 = 1 << 2,	      /* a later fragment: the bytes at l4_off are not an L4 header */
+	PACKET_ICMP_ERROR = 1 << 3,   /* about another flow, whose header is at inner_off */
+	PACKET_ICMP_ECHO = 1 << 4,    /* sport and dport hold the identifier */
+	PACKET_NEIGHBOUR = 1 << 5,    /* IPv6 neighbour discovery or multicast listener messages */
+	PACKET_TO_SERVICE = 1 << 6,   /* its destination was a service's address before it was a backend's */
+	PACKET_FROM_SERVICE = 1 << 7, /* about a flow to a service: its client is to see the service's address */
 };
 
 /* As in linux/icmp.h, which drags in the C library's socket headers. */

@@ -31,6 +31,11 @@ static __always_inline bool is_pod_ip(const struct ip_addr *a)
 	return ip_in_range(a, &node.pods4) || ip_in_range(a, &node.pods6);
 }
 
+static __always_inline bool is_service_ip(const struct ip_addr *a)
+{
+	return ip_in_range(a, &node.services4) || ip_in_range(a, &node.services6);
+}
+
 static __always_inline bool is_lan_ip(const struct ip_addr *a)
 {
 	return ip_in_range(a, &node.lan4) || ip_in_range(a, &node.lan6);

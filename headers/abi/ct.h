@@ -24,6 +24,7 @@ enum ct_flag {
 	CT_RST = 1 << 4,
 	CT_DENIED = 1 << 5,    /* was allowed, then a policy changed: both directions are dropped */
 	CT_FROM_HOST = 1 << 6, /* opened by the node's own stack: policies do not apply */
+	CT_SERVICE = 1 << 7,   /* opened to a service, packet by packet: replies show the service's address */
 };
 
 struct ct_value {

@@ -17,7 +17,7 @@
 	X(DROP_NO_ENDPOINT, "no-endpoint")		 /* interface or address of no known pod */                    \
 	X(DROP_NO_POLICY, "no-policy")			 /* a pod whose policy is not in the maps yet */               \
 	X(DROP_SPOOFED_SOURCE, "spoofed-source")	 /* not the sender's address */                                \
-	X(DROP_NO_BACKEND, "no-backend")		 /* a connection to a service without backends, refused */     \
+	X(DROP_NO_BACKEND, "no-backend")		 /* to a service without backends or none at all, refused */   \
 	X(DROP_UNKNOWN_IDENTITY, "unknown-identity")	 /* denied, and the peer is not in the ipcache */              \
 	X(DROP_CT_FULL, "ct-full")			 /* no conntrack entry to be had */                            \
 	X(DROP_NAT_EXHAUSTED, "nat-exhausted")		 /* no free node port towards this remote end */               \

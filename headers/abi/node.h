@@ -20,12 +20,13 @@ struct node_settings {
 	struct ip_addr ip4, ip6;      /* the node's, on the uplink; all zero: none */
 	struct ip_range pods4, pods6; /* of the whole cluster */
 	struct ip_range lan4, lan6;   /* node network */
+	struct ip_range services4, services6;
 	__u32 tunnel_ifindex;
 	__u32 vni;
 	__u16 nat_port_min, nat_port_max; /* host order; masquerade's own, both included */
 	__u32 pad;
 };
-_Static_assert(sizeof(struct node_settings) == 176, "node_settings is read-only data ABI");
+_Static_assert(sizeof(struct node_settings) == 240, "node_settings is read-only data ABI");
 
 /* A local pod; the same value under its interface (pods_by_ifindex) and under each address (pods_by_ip). */
 struct pod {

@@ -88,4 +88,24 @@ struct affinity_value {
 };
 _Static_assert(sizeof(struct affinity_value) == 32, "affinity_value is map ABI");
 
+/*
+ * A flow to a service whose packets are rewritten one by one. svc_out: peer is the service, the value a struct
+ * backend_choice. svc_in: peer is the backend, the value a struct svc_in_value; of a pod that is its own backend the
+ * client's address is the service's, as the pod sees it.
+ */
+struct svc_flow_key {
+	struct ip_addr client, peer;
+	__be16 client_port, peer_port;
+	__u8 proto;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct svc_flow_key) == 40, "svc_flow_key is map ABI");
+
+struct svc_in_value {
+	struct ip_addr vip;
+	__be16 port;
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct svc_in_value) == 20, "svc_in_value is map ABI");
+
 #endif

@@ -86,7 +86,8 @@ static void report(const char *name, double value, const char *unit, double floo
 #define POD_B  0x0a00010bu
 #define REMOTE 0x0a00020au
 #define WORLD  0x08080808u
-#define NODE   POD_A /* so that masquerade changes nothing */
+#define VIP    0x0a640001u /* its backend, too, so that the rewrite changes nothing */
+#define NODE   POD_A	   /* so that masquerade changes nothing */
 
 static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
 
@@ -270,6 +271,8 @@ static void set_up(void)
 		.pod_cidr6_len = 32,
 		.lan4 = v4(0xac1e0000),
 		.lan4_len = 16,
+		.services4 = v4(0x0a600000),
+		.services4_len = 12,
 		.max_services = 200000,
 		.max_backends = 400000,
 	};
@@ -304,6 +307,9 @@ static void pods(void)
 	struct dp_endpoint a = { 1, bench.ifindex[2], 300, v4(POD_A), v6(1, 10), { 0 }, { 0 } };
 	struct dp_endpoint b = { 2, bench.ifindex[3], 301, v4(POD_B), v6(1, 11), { 0 }, { 0 } };
 	struct dp_ipcache_entry remote = { v4(REMOTE), 302, v4(0xac1e0102) };
+	struct dp_ipcache_entry itself = { v4(VIP), 302, v4(0xac1e0102) };
+	struct dp_backend b1 = { v4(VIP), 80 };
+	struct dp_service svc = { v4(VIP), 80, IPPROTO_TCP, &b1, 1, 0 };
 
 	memcpy(a.pod_mac, mac, 6);
 	memcpy(a.host_mac, mac, 6);
@@ -314,6 +320,8 @@ static void pods(void)
 	check(dp_endpoint_add(bench.dp, &a, &error), "pod");
 	check(dp_endpoint_add(bench.dp, &b, &error), "pod");
 	check(dp_ipcache_set(bench.dp, &remote, &error), "ipcache");
+	check(dp_ipcache_set(bench.dp, &itself, &error), "ipcache");
+	check(dp_service_set(bench.dp, &svc, &error), "service");
 }
 
 static void packets(void)
@@ -330,7 +338,7 @@ static void packets(void)
 	struct nat_out_value ov = { .node_port = htons(62000) };
 	static const uint32_t sizes[] = { 2, 100, 10000 };
 	struct timespec now;
-	double xdp, tc, open_flow;
+	double xdp, tc;
 	int xdp_fd = load_xdp_tx(), tc_fd = load_tc_ok();
 	struct pkt any = tcp(v4(POD_A), v4(POD_B), 40000, 80, 0x10);
 	char name[96];
@@ -343,8 +351,8 @@ static void packets(void)
 	report("floor: XDP MAC swap and TX", xdp, "ns", 0);
 	report("floor: TC program that returns at once", tc, "ns", 0);
 
-	open_flow = run(PROG_FROM_POD, tcp(v4(POD_A), v4(POD_B), 40000, 80, 0x10), 2, TC_ACT_REDIRECT);
-	report("from_pod, same node, established, no policy", open_flow, "ns", tc);
+	report("from_pod, same node, established, no policy",
+	       run(PROG_FROM_POD, tcp(v4(POD_A), v4(POD_B), 40000, 80, 0x10), 2, TC_ACT_REDIRECT), "ns", tc);
 	report("from_pod, same node, established, IPv6",
 	       run(PROG_FROM_POD, tcp(v6(1, 10), v6(1, 11), 40000, 80, 0x10), 2, TC_ACT_REDIRECT), "ns", tc);
 	report("from_pod, other node, established",
@@ -454,14 +462,22 @@ static void services(void)
 		fail("listen: %s", strerror(errno));
 	b.port = ntohs(sa.sin_port);
 	for (int i = 0; i < 3; i++) {
+		struct pkt p = tcp(v4(POD_A), v4(VIP), 40000, 80, 0x10);
 		double direct = 1e9, through = 1e9, outside = 1e9, d, times[2000];
 
 		for (; have < counts[i]; have++) {
-			struct dp_service svc = { v4(0x0a600000u + have / 50000 * 65536 + have % 50000), 80,
-						  IPPROTO_TCP, &b, 1 };
+			struct dp_service svc = {
+				v4(0x0a600000u + have / 50000 * 65536 + have % 50000), 80, IPPROTO_TCP, &b, 1, 0
+			};
 
 			check(dp_service_set(bench.dp, &svc, &error), "service");
 		}
+		snprintf(name, sizeof(name), "from_pod, to a service on another node, %u services", counts[i]);
+		report(name, run(PROG_FROM_POD, p, 2, TC_ACT_REDIRECT), "ns", 0);
+		/* SYN and FIN: a flow that begins with each packet; its backend is looked for again. */
+		p.data[47] = 0x03;
+		snprintf(name, sizeof(name), "the same, new flow, %u services", counts[i]);
+		report(name, run(PROG_FROM_POD, p, 2, TC_ACT_REDIRECT), "ns", 0);
 		for (int round = 0; round < ROUNDS; round++) {
 			join(cgroup_root());
 			d = connection(l, INADDR_LOOPBACK, b.port);
@@ -483,7 +499,7 @@ static void services(void)
 		two[0] = b;
 		two[1] = b;
 		for (int k = 0; k < 2000; k++) {
-			struct dp_service svc = { v4(0x0a600000u), 80, IPPROTO_TCP, two, 1 + (size_t)(k & 1) };
+			struct dp_service svc = { v4(0x0a600000u), 80, IPPROTO_TCP, two, 1 + (size_t)(k & 1), 0 };
 			double start = now_us();
 
 			check(dp_service_set(bench.dp, &svc, &error), "service");

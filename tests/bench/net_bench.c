@@ -136,6 +136,8 @@ static void data_plane_on(void)
 		.pod_cidr4_len = 8,
 		.lan4 = v4(0xac1e0000),
 		.lan4_len = 16,
+		.services4 = v4(0x0a600000),
+		.services4_len = 12,
 	};
 
 	if (dp_open(&config, &bench.dp, &error) < 0)

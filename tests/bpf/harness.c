@@ -61,6 +61,10 @@ void node_dirs(void)
 		.lan4_len = 16,
 		.lan6 = addr("fd00:30::"),
 		.lan6_len = 64,
+		.services4 = addr("10.96.0.0"),
+		.services4_len = 12,
+		.services6 = addr("fd00:10:96::"),
+		.services6_len = 112,
 		.max_flows = fx.config.max_flows ? fx.config.max_flows : 4096,
 	};
 }

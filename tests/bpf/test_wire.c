@@ -101,6 +101,10 @@ static void node_make(struct wire_node *n)
 		.lan4_len = 16,
 		.lan6 = addr("fd00:30::"),
 		.lan6_len = 64,
+		.services4 = addr("10.96.0.0"),
+		.services4_len = 12,
+		.services6 = addr("fd00:10:96::"),
+		.services6_len = 112,
 		.max_flows = 4096,
 	};
 	enter(n->ns);

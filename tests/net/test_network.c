@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <dirent.h>
+#include <errno.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
@@ -578,6 +579,81 @@ Test(network, services_lead_to_ready_pods)
 	close(lc);
 	snprintf(path, sizeof(path), "echo %d > %s/../../cgroup.procs", getpid(), n1.cgroup);
 	sh("%s", path);
+}
+
+static struct conn through_service(const char *vip, struct wpod *backend, const char *backend_ip)
+{
+	int l = listen_on(backend->netns, backend_ip, 8080, SOCK_STREAM), error = 0;
+	socklen_t len = sizeof(error);
+	struct conn t;
+
+	t.client = begin_connect(a.netns, vip, 80);
+	cr_assert(eventually_reads(l), "%s by %s", backend_ip, vip);
+	t.server = accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	cr_assert(t.server >= 0);
+	cr_assert(getsockopt(t.client, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && !error);
+	close(l);
+	return t;
+}
+
+static bool is_served_by(void *arg)
+{
+	struct wpod *p = arg;
+	json_t *list = node_get(&n1, "services"), *items = json_object_get(list, "items"), *item;
+	size_t n = 0, i;
+
+	json_array_foreach (items, i, item) {
+		const char *at = json_string_value(json_array_get(json_object_get(item, "backends"), 0));
+
+		n += at && (str_starts(at, p->ip4) || strstr(at, p->ip6));
+	}
+	json_decref(list);
+	return n == 2;
+}
+
+static void one_backend(struct wpod *p)
+{
+	slice("v4", n1.ip4, p->ip4, false); /* the first one is not ready */
+	slice("v6", n1.ip6, p->ip6, false);
+	cr_assert(wait_for(is_served_by, p));
+}
+
+/* This process is in no control group of the node, as what a pod runs in a namespace of its own making is not. */
+Test(network, services_serve_clients_that_the_socket_hooks_do_not_see)
+{
+	static const char *const vips[] = { "10.96.0.9", "fd00:10:96::9" };
+	struct wpod *backends[] = { &b, &c, &a };
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(81) };
+	int fd, error = 0;
+	socklen_t len = sizeof(error);
+
+	three_pods();
+	fake_put(
+		api, "services",
+		"{'metadata':{'namespace':'default','name':'web','uid':'uid-web'},'spec':{'type':'ClusterIP','clusterIP':"
+		"'10.96.0.9','clusterIPs':['10.96.0.9','fd00:10:96::9'],'ports':[{'name':'http','port':80,'protocol':'TCP'}]}}");
+	for (size_t i = 0; i < 3; i++) {
+		one_backend(backends[i]);
+		for (size_t v = 0; v < 2; v++) {
+			struct conn t = through_service(vips[v], backends[i], v ? backends[i]->ip6 : backends[i]->ip4);
+
+			talk(&t, 300000);
+			hang_up(&t);
+		}
+	}
+	/* Nothing serves port 81. */
+	fd = begin_connect(a.netns, vips[0], 81);
+	cr_assert(wait_for(has_data, &fd));
+	cr_assert(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0);
+	cr_assert_eq(error, ECONNREFUSED);
+	close(fd);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(inet_pton(AF_INET, vips[0], &sin.sin_addr), 1);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	cr_assert_eq(send(fd, "x", 1, 0), 1);
+	cr_assert(wait_for(has_data, &fd));
+	cr_assert(recv(fd, &error, sizeof(error), 0) < 0 && errno == ECONNREFUSED);
+	close(fd);
 }
 
 /* --- services change one by one ----------------------------------------------------------------------------------- */

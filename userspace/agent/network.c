@@ -340,6 +340,9 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	if (!r)
 		r = ip_parse_cidr_list(config->lan_cidrs, &dc.lan4, &dc.lan4_len, &dc.lan6, &dc.lan6_len, err);
 	if (!r)
+		r = ip_parse_cidr_list(config->service_cidrs, &dc.services4, &dc.services4_len, &dc.services6,
+				       &dc.services6_len, err);
+	if (!r)
 		r = ipam_new(config->pod_cidrs, &n->ipam, err);
 	if (!r)
 		r = net_node_setup(&n->node, err);

@@ -23,7 +23,8 @@ struct network_config {
 	const char *pod_cidrs;	   /* this node's, "10.0.1.0/24,fd00:10:0:1::/64", from Node.spec.podCIDRs */
 	const char *cluster_cidrs; /* all pods', "10.0.0.0/8,fd00:10::/48" */
 	const char *lan_cidrs;	   /* node network */
-	const char *node_ips;	   /* "172.30.1.1,fd00:30::1:1" */
+	const char *service_cidrs;
+	const char *node_ips; /* "172.30.1.1,fd00:30::1:1" */
 };
 /* Opens the data plane, restores endpoints from state_dir, starts informers; ready when network_ready() is NULL. */
 int network_new(struct loop *loop, struct kube *kube, const struct network_config *config, struct network **ret,

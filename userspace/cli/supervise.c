@@ -433,6 +433,7 @@ static int add_node(struct sup *s, int i, struct err *err)
 	arg(comp, "--node-ips=%s,%s", ip4, ip6);
 	arg(comp, "--cluster-cidrs=" CLUSTER_POD_CIDRS);
 	arg(comp, "--lan-cidrs=" CLUSTER_NODE_CIDRS);
+	arg(comp, "--service-cidrs=" CLUSTER_SERVICE_CIDRS);
 	arg(comp, "--uplink=eth0");
 	arg(comp, "--cni-conf-dir=%s/%s/cni", c->state_dir, node);
 	arg(comp, "--tls-cert=%s/pki/%s.crt", c->state_dir, node);

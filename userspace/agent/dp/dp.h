@@ -34,6 +34,8 @@ struct dp_config {
 	unsigned pod_cidr4_len, pod_cidr6_len; /* prefix lengths within the family */
 	struct ip_addr lan4, lan6;	       /* node network: never masqueraded */
 	unsigned lan4_len, lan6_len;
+	struct ip_addr services4, services6; /* the cluster's service addresses */
+	unsigned services4_len, services6_len;
 	uint32_t max_endpoints, max_services, max_backends, max_flows; /* 0: defaults, documented in docs/datapath.md */
 };
 /* One line on what kernel feature or right is missing on failure. */

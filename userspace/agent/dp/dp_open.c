@@ -139,6 +139,8 @@ static int settings_of(const struct dp_config *config, struct node_settings *s, 
 	s->pods6 = range_of(&config->pod_cidr6, config->pod_cidr6_len, true);
 	s->lan4 = range_of(&config->lan4, config->lan4_len, false);
 	s->lan6 = range_of(&config->lan6, config->lan6_len, true);
+	s->services4 = range_of(&config->services4, config->services4_len, false);
+	s->services6 = range_of(&config->services6, config->services6_len, true);
 	s->vni = SKEP_VNI;
 	s->tunnel_ifindex = if_nametoindex(config->tunnel);
 	if (!s->tunnel_ifindex)
@@ -316,6 +318,8 @@ static void set_capacities(struct dp *dp, const struct dp_config *config)
 	dp->capacity[MAP_FLOWS] = flows;
 	dp->capacity[MAP_NAT_IN] = flows < 8 ? 4 : flows / 2;
 	dp->capacity[MAP_NAT_OUT] = flows < 8 ? 4 : flows / 2;
+	dp->capacity[MAP_SVC_OUT] = flows < 8 ? 4 : flows / 2;
+	dp->capacity[MAP_SVC_IN] = flows < 8 ? 4 : flows / 2;
 	dp->capacity[MAP_TCP_PEERS] = per_cpu_capacity(flows / 2);
 	dp->capacity[MAP_UDP_PEERS] = per_cpu_capacity(flows / 2);
 }

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services packet by packet, for what a pod sends past the socket hooks: from a network namespace of its own making, by
+ * a raw socket, from a process outside the node's control groups. Same backends, same stickiness; policy judges the
+ * backend. A pod that is its own backend sees the service's address as its client's.
+ *
+ * Map `svc_out` (LRU, key client and service): the backend of a flow, written and read here. Missing entry: a backend
+ * is chosen; an established TCP connection keeps its backend for as long as its entry lives, whatever becomes of the
+ * service. Full: the least recently used flow may change its backend, which breaks a TCP connection.
+ */
+#ifndef SKEP_BPF_SVC_FORWARD_H
+#define SKEP_BPF_SVC_FORWARD_H
+
+#include "flow.h"
+#include "lb.h"
+#include "svc_back.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct svc_flow_key);
+	__type(value, struct backend_choice);
+} svc_out SEC(".maps");
+
+/* Results of svc_forward() that are not drop reasons. */
+#define SVC_SELF    (-1) /* rewritten; it goes back to where it came from */
+#define SVC_REFUSED (-2) /* no such service, or none of its backends is there: the sender is to be told */
+
+/* Session affinity knows its clients by network namespace; here they are pods by number, above all such cookies. */
+#define SVC_CLIENT_IS_POD (1ULL << 63)
+
+static __noinline_prog int svc_pick(const struct packet *p, struct lb_choice *to)
+{
+	struct svc_key sk = { .vip = p->dst, .port = p->dport, .proto = p->proto };
+	struct backend_choice *last, next = {};
+	struct svc_flow_key key;
+	int r;
+
+	svc_flow_key_of(&key, &p->src, p->sport, &p->dst, p->dport, p->proto);
+	last = bpf_map_lookup_elem(&svc_out, &key);
+	if (last && p->proto == IPPROTO_TCP && !is_opening(p)) {
+		to->backend.ip = last->backend_ip;
+		to->backend.port = last->backend_port;
+		return LB_BACKEND;
+	}
+	r = lb_choose_again(&sk, SVC_CLIENT_IS_POD | p->ep_id, bpf_get_prandom_u32(), last, to);
+	if (r != LB_BACKEND)
+		return r;
+	if (last && last->svc_id == to->svc.svc_id && last->generation == to->svc.generation &&
+	    last->backend_port == to->backend.port && ip_eq(&last->backend_ip, &to->backend.ip))
+		return r;
+	lb_remember(&next, to);
+	if (bpf_map_update_elem(&svc_out, &key, &next, BPF_ANY))
+		return LB_REFUSE;
+	return r;
+}
+
+/* The way back, too; false: no room for it. */
+static __noinline_prog bool svc_remember(const struct packet *p, const struct lb_choice *to, bool self)
+{
+	struct svc_in_value value = { .vip = p->dst, .port = p->dport }, *old;
+	struct svc_flow_key key;
+
+	svc_flow_key_of(&key, self ? &p->dst : &p->src, p->sport, &to->backend.ip, to->backend.port, p->proto);
+	old = bpf_map_lookup_elem(&svc_in, &key);
+	return (old && old->port == value.port && ip_eq(&old->vip, &value.vip)) ||
+	       bpf_map_update_elem(&svc_in, &key, &value, BPF_ANY) == 0;
+}
+
+static __noinline_prog int svc_rewrite_end(struct __sk_buff *skb, struct packet *p, bool source,
+					   const struct ip_addr *ip, __be16 port)
+{
+	struct nat_rewrite w = { .new_ip = *ip, .new_port = port };
+	int r;
+
+	w.old_ip = source ? p->src : p->dst;
+	w.old_port = source ? p->sport : p->dport;
+	nat_offsets(p, source, &w);
+	r = nat_write(skb, &w);
+	if (r)
+		return r;
+	if (source) {
+		p->src = w.new_ip;
+		p->sport = w.new_port;
+	} else {
+		p->dst = w.new_ip;
+		p->dport = w.new_port;
+	}
+	return 0;
+}
+
+/* What a pod that is its own backend answers goes to the service's address. */
+static __noinline_prog int svc_self_reply(struct __sk_buff *skb, struct packet *p)
+{
+	struct svc_flow_key key;
+	struct svc_in_value *in;
+	struct ip_addr pod = p->src;
+	int r;
+
+	svc_flow_key_of(&key, &p->dst, p->dport, &p->src, p->sport, p->proto);
+	in = bpf_map_lookup_elem(&svc_in, &key);
+	if (!in)
+		return SVC_REFUSED;
+	r = svc_rewrite_end(skb, p, true, &in->vip, in->port);
+	if (!r)
+		r = svc_rewrite_end(skb, p, false, &pod, p->dport);
+	return r ? r : SVC_SELF;
+}
+
+/* A client's error about what the service, in truth a backend, sent to it. */
+static __noinline_prog int svc_forward_error(struct __sk_buff *skb, struct packet *p)
+{
+	struct packet inner = {};
+	struct nat_rewrite w = {};
+	struct backend_choice *out;
+	struct svc_flow_key key;
+
+	if (!packet_inner(skb, p, &inner))
+		return DROP_NO_BACKEND;
+	svc_flow_key_of(&key, &inner.dst, inner.dport, &inner.src, inner.sport, inner.proto);
+	out = bpf_map_lookup_elem(&svc_out, &key);
+	if (!out)
+		return DROP_NO_BACKEND;
+	w.old_ip = inner.src;
+	w.old_port = inner.sport;
+	w.new_ip = out->backend_ip;
+	w.new_port = out->backend_port;
+	return nat_write_error(skb, p, &inner, &w, true);
+}
+
+/* A pod's packet to an address of the service range. p->ep_id is the pod's. 0, SVC_* or a drop reason. */
+static __noinline_prog int svc_forward(struct __sk_buff *skb, struct packet *p)
+{
+	struct lb_choice to = {};
+	struct ip_addr vip = p->dst;
+	bool self;
+	int r;
+
+	if (p->flags & PACKET_ICMP_ERROR)
+		return svc_forward_error(skb, p);
+	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
+		return DROP_NO_BACKEND;
+	r = svc_pick(p, &to);
+	if (r == LB_NOT_A_SERVICE)
+		return svc_self_reply(skb, p);
+	if (r != LB_BACKEND || ip_is_v4(&to.backend.ip) != !(p->flags & PACKET_V6))
+		return SVC_REFUSED;
+	self = ip_eq(&to.backend.ip, &p->src);
+	if (!svc_remember(p, &to, self))
+		return DROP_CT_FULL;
+	r = svc_rewrite_end(skb, p, false, &to.backend.ip, to.backend.port);
+	if (r)
+		return r;
+	p->flags |= PACKET_TO_SERVICE;
+	if (!self)
+		return 0;
+	r = svc_rewrite_end(skb, p, true, &vip, p->sport);
+	return r ? r : SVC_SELF;
+}
+
+#endif
