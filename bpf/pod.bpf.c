@@ -91,8 +91,9 @@ SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
 	struct packet p = {};
-	struct ipcache_value *known;
-	const struct pod *self, *peer;
+	struct ipcache_value *known = NULL;
+	const struct pod *self, *peer = NULL;
+	bool to_service;
 	__u32 ifindex = skb->ifindex, direction = POLICY_EGRESS;
 	int r;
 
@@ -115,8 +116,14 @@ int from_pod(struct __sk_buff *skb)
 	if (is_multicast(&p))
 		return drop(skb, &p, DROP_MULTICAST, POLICY_EGRESS);
 
-	if (is_service_ip(&p.dst)) {
-		r = svc_forward(skb, &p);
+	to_service = is_service_ip(&p.dst);
+	if (!to_service) {
+		peer = pod_by_ip(&p.dst);
+		if (!peer)
+			known = ipcache_of(&p.dst);
+	}
+	if (to_service || (!peer && !known && is_pod_ip(&p.dst))) {
+		r = to_service ? svc_forward(skb, &p) : svc_retarget(skb, &p);
 		if (r == SVC_REFUSED)
 			return refuse_pod(skb, &p, self);
 		if (r == SVC_SELF) {
@@ -125,28 +132,23 @@ int from_pod(struct __sk_buff *skb)
 		}
 		if (r)
 			return drop(skb, &p, r, POLICY_EGRESS);
+		peer = pod_by_ip(&p.dst);
+		if (!peer)
+			known = ipcache_of(&p.dst);
 	}
 	r = flow_check(skb, &p, ORIGIN_POD, &direction);
 	if (r)
 		return drop(skb, &p, r, direction);
 	count_pod(skb, self->ep_id, 0);
 
-	peer = pod_by_ip(&p.dst);
 	if (peer) {
 		r = svc_back(skb, &p);
 		return r ? drop(skb, &p, r, POLICY_INGRESS) : deliver_local(skb, peer);
 	}
-	if (!is_pod_ip(&p.dst)) {
-		known = ipcache_of(&p.dst);
-		if (!known || ip_zero(&known->node))
-			return TC_ACT_OK;
-	} else {
-		known = ipcache_of(&p.dst);
-		if (!known)
-			return drop(skb, &p, DROP_NO_TUNNEL_ENDPOINT, POLICY_EGRESS);
-		if (ip_zero(&known->node))
-			return TC_ACT_OK;
-	}
+	if (!known && is_pod_ip(&p.dst))
+		return drop(skb, &p, DROP_NO_TUNNEL_ENDPOINT, POLICY_EGRESS);
+	if (!known || ip_zero(&known->node))
+		return TC_ACT_OK;
 	r = tunnel_header(skb, &known->node);
 	if (r)
 		return drop(skb, &p, r, POLICY_EGRESS);

@@ -7,6 +7,9 @@
  * Map `svc_out` (LRU, key client and service): the backend of a flow, written and read here. Missing entry: a backend
  * is chosen; an established TCP connection keeps its backend for as long as its entry lives, whatever becomes of the
  * service. Full: the least recently used flow may change its backend, which breaks a TCP connection.
+ * Map `gone_backends` (LRU, key backend): written by the agent when a service loses a backend, read when a pod sends to
+ * a pod address that nobody has any more. Missing entry, or too old: the packet is dropped (no-tunnel-endpoint). Full:
+ * the least recently used goes.
  */
 #ifndef SKEP_BPF_SVC_FORWARD_H
 #define SKEP_BPF_SVC_FORWARD_H
@@ -22,16 +25,25 @@ struct {
 	__type(value, struct backend_choice);
 } svc_out SEC(".maps");
 
-/* Results of svc_forward() that are not drop reasons. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct gone_key);
+	__type(value, struct gone_value);
+} gone_backends SEC(".maps");
+
+/* Results of svc_forward() and svc_retarget() that are not drop reasons. */
 #define SVC_SELF    (-1) /* rewritten; it goes back to where it came from */
 #define SVC_REFUSED (-2) /* no such service, or none of its backends is there: the sender is to be told */
+#define SVC_NONE    (-3) /* of svc_send() only: there is no such service */
 
 /* Session affinity knows its clients by network namespace; here they are pods by number, above all such cookies. */
 #define SVC_CLIENT_IS_POD (1ULL << 63)
 
-static __noinline_prog int svc_pick(const struct packet *p, struct lb_choice *to)
+/* svc: the service that the packet is for, by its destination or by what its destination was. */
+static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key *svc, struct lb_choice *to)
 {
-	struct svc_key sk = { .vip = p->dst, .port = p->dport, .proto = p->proto };
+	struct svc_key sk = *svc;
 	struct backend_choice *last, next = {};
 	struct svc_flow_key key;
 	int r;
@@ -43,6 +55,9 @@ static __noinline_prog int svc_pick(const struct packet *p, struct lb_choice *to
 		to->backend.port = last->backend_port;
 		return LB_BACKEND;
 	}
+	/* The other end of an established connection is gone: no other backend can go on with it. */
+	if (p->proto == IPPROTO_TCP && !is_opening(p) && !ip_eq(&sk.vip, &p->dst))
+		return LB_REFUSE;
 	r = lb_choose_again(&sk, SVC_CLIENT_IS_POD | p->ep_id, bpf_get_prandom_u32(), last, to);
 	if (r != LB_BACKEND)
 		return r;
@@ -128,21 +143,17 @@ static __noinline_prog int svc_forward_error(struct __sk_buff *skb, struct packe
 	return nat_write_error(skb, p, &inner, &w, true);
 }
 
-/* A pod's packet to an address of the service range. p->ep_id is the pod's. 0, SVC_* or a drop reason. */
-static __noinline_prog int svc_forward(struct __sk_buff *skb, struct packet *p)
+/* 0, SVC_* or a drop reason. */
+static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, const struct svc_key *svc)
 {
 	struct lb_choice to = {};
-	struct ip_addr vip = p->dst;
+	struct ip_addr dst = p->dst;
 	bool self;
 	int r;
 
-	if (p->flags & PACKET_ICMP_ERROR)
-		return svc_forward_error(skb, p);
-	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
-		return DROP_NO_BACKEND;
-	r = svc_pick(p, &to);
+	r = svc_pick(p, svc, &to);
 	if (r == LB_NOT_A_SERVICE)
-		return svc_self_reply(skb, p);
+		return SVC_NONE;
 	if (r != LB_BACKEND || ip_is_v4(&to.backend.ip) != !(p->flags & PACKET_V6))
 		return SVC_REFUSED;
 	self = ip_eq(&to.backend.ip, &p->src);
@@ -154,8 +165,49 @@ static __noinline_prog int svc_forward(struct __sk_buff *skb, struct packet *p)
 	p->flags |= PACKET_TO_SERVICE;
 	if (!self)
 		return 0;
-	r = svc_rewrite_end(skb, p, true, &vip, p->sport);
+	r = svc_rewrite_end(skb, p, true, &dst, p->sport);
 	return r ? r : SVC_SELF;
+}
+
+/* A pod's packet to an address of the service range. p->ep_id is the pod's. 0, SVC_* or a drop reason. */
+static __always_inline int svc_forward(struct __sk_buff *skb, struct packet *p)
+{
+	struct svc_key key = { .vip = p->dst, .port = p->dport, .proto = p->proto };
+	int r;
+
+	if (p->flags & PACKET_ICMP_ERROR)
+		return svc_forward_error(skb, p);
+	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
+		return DROP_NO_BACKEND;
+	r = svc_send(skb, p, &key);
+	return r == SVC_NONE ? svc_self_reply(skb, p) : r;
+}
+
+/*
+ * A pod's packet to a pod address that nobody has. Was it a service's backend? A socket was connected to it when it
+ * went: datagrams and connections that are not yet established go on with another backend, whose answers show the old
+ * one's address; established ones are reset. As svc_forward(); 0 also where there is nothing to do.
+ */
+static __noinline_prog int svc_retarget(struct __sk_buff *skb, struct packet *p)
+{
+	struct gone_key key = { .ip = p->dst, .port = p->dport, .proto = p->proto };
+	struct gone_value *gone;
+	struct svc_key svc;
+	int r;
+
+	if (p->flags & PACKET_ICMP_ERROR) {
+		r = svc_forward_error(skb, p);
+		return r == DROP_NO_BACKEND ? 0 : r;
+	}
+	gone = bpf_map_lookup_elem(&gone_backends, &key);
+	if (gone &&
+	    now_units() - gone->at <= (p->proto == IPPROTO_TCP && is_opening(p) ? GONE_LIFE_TCP : GONE_LIFE_OTHER)) {
+		svc = gone->svc;
+		r = svc_send(skb, p, &svc);
+		return r == SVC_NONE ? SVC_REFUSED : r;
+	}
+	r = svc_self_reply(skb, p);
+	return r == SVC_REFUSED ? 0 : r;
 }
 
 #endif

@@ -108,4 +108,22 @@ struct svc_in_value {
 };
 _Static_assert(sizeof(struct svc_in_value) == 20, "svc_in_value is map ABI");
 
+/* A backend that a service had, and which: for those who were connected to it when its pod went. */
+struct gone_key {
+	struct ip_addr ip;
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+_Static_assert(sizeof(struct gone_key) == 20, "gone_key is map ABI");
+
+struct gone_value {
+	struct svc_key svc;
+	__u32 at; /* units of 2^30 ns of the monotonic clock */
+};
+_Static_assert(sizeof(struct gone_value) == 24, "gone_value is map ABI");
+
+#define GONE_LIFE_TCP	112u  /* 120 s: as long as a SYN is repeated */
+#define GONE_LIFE_OTHER 3353u /* 1 h */
+
 #endif

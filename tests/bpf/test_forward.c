@@ -240,6 +240,72 @@ Test(forward, policy_judges_the_backend)
 	cr_assert_eq(drops_of(EP_A, DROP_POLICY_DENIED, POLICY_EGRESS), 1);
 }
 
+/* Sockets that were connected to a backend, as the socket hooks do it, when its pod went. */
+Test(forward, what_was_connected_to_a_gone_backend_goes_to_another)
+{
+	static const char *const gone[] = { "10.0.1.99", "fd00:10:0:1::99" };
+
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t k = 0; k < 2; k++) {
+			const struct family *f = &families[i];
+			struct pkt p;
+
+			serve_one(f->vip, protos[k], gone[i]);
+			serve_one(f->vip, protos[k], f->b);
+			for (int again = 0; again < 2; again++) {
+				p = pkt_l4(f->a, gone[i], protos[k], 40000, 8080);
+				cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
+				expect(&p, f->a, 40000, f->b, 8080);
+			}
+			p = reply(f->b, f->a, protos[k], 40000);
+			cr_assert_eq(out_of_b(&p), TC_ACT_REDIRECT);
+			expect(&p, gone[i], 8080, f->a, 40000);
+
+			/* the other one is the client itself */
+			serve_one(f->vip, protos[k], f->a);
+			p = pkt_l4(f->a, gone[i], protos[k], 40001, 8080);
+			cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
+			expect(&p, gone[i], 40001, f->a, 8080);
+			p = reply(f->a, gone[i], protos[k], 40001);
+			cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
+			expect(&p, gone[i], 8080, f->a, 40001);
+		}
+	}
+	cr_assert_eq(drops(DROP_NO_TUNNEL_ENDPOINT), 0);
+	cr_assert_eq(from_pod_a(pkt_l4(POD_A4, gone[0], IPPROTO_UDP, 40000, 8081)), TC_ACT_SHOT, "another port");
+	cr_assert_eq(drops_of(EP_A, DROP_NO_TUNNEL_ENDPOINT, POLICY_EGRESS), 1);
+}
+
+Test(forward, established_connections_to_a_gone_backend_are_reset)
+{
+	struct dp_service svc = { .vip = addr(VIP4), .port = 80, .proto = IPPROTO_TCP };
+	struct pkt p;
+
+	serve_one(VIP4, IPPROTO_TCP, "10.0.1.99");
+	serve_one(VIP4, IPPROTO_TCP, POD_B4);
+	p = pkt_tcp(POD_A4, "10.0.1.99", 40000, 8080, TH_ACK);
+	cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
+	expect(&p, "10.0.1.99", 8080, POD_A4, 40000);
+	cr_assert_eq(p.data[34 + 13], TH_RST);
+	/* and all of them when the service goes, too */
+	ok(dp_service_del(fx.dp, &svc, &test_err));
+	p = pkt_tcp(POD_A4, "10.0.1.99", 40001, 8080, TH_SYN);
+	cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
+	expect(&p, "10.0.1.99", 8080, POD_A4, 40001);
+	cr_assert_eq(p.data[34 + 13], TH_RST | TH_ACK);
+}
+
+/* A backend that is no longer offered goes on serving those that it has, as long as it is there. */
+Test(forward, a_backend_that_is_still_there_keeps_its_clients)
+{
+	struct pkt p = pkt_l4(POD_A4, POD_B4, IPPROTO_UDP, 40000, 8080);
+
+	serve_one(VIP4, IPPROTO_UDP, POD_B4);
+	serve_one(VIP4, IPPROTO_UDP, REMOTE4);
+	cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
+	expect(&p, POD_A4, 40000, POD_B4, 8080);
+}
+
 static void put32(struct pkt *p, size_t off, uint32_t v)
 {
 	v = htonl(v);

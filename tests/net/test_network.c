@@ -656,6 +656,77 @@ Test(network, services_serve_clients_that_the_socket_hooks_do_not_see)
 	close(fd);
 }
 
+static void dns_backend(struct wpod *p)
+{
+	fake_put(
+		api, "endpointslices",
+		"{'metadata':{'namespace':'default','name':'dns-v4','uid':'uid-dns-v4','labels':{'kubernetes.io/service-name':'dns'}},"
+		"'addressType':'IPv4','ports':[{'name':'','port':5353,'protocol':'UDP'}],'endpoints':[{'addresses':['%s']}]}",
+		p->ip4);
+}
+
+static bool dns_is_served_by(void *arg)
+{
+	struct wpod *p = arg;
+	json_t *list = node_get(&n1, "services");
+	const json_t *item = json_array_get(json_object_get(list, "items"), 0);
+	const char *at = json_string_value(json_array_get(json_object_get(item, "backends"), 0));
+	bool yes = at && str_starts(at, p->ip4);
+
+	json_decref(list);
+	return yes;
+}
+
+/* A question by a connected socket, and the answer, which comes only from the address that it is connected to. */
+static void asks(int fd, int server)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	char buf[8];
+
+	cr_assert_eq(send(fd, "ask", 3, 0), 3);
+	cr_assert(eventually_reads(server));
+	cr_assert_eq(recvfrom(server, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len), 3);
+	cr_assert_eq(sendto(server, "told", 4, 0, (struct sockaddr *)&from, len), 4);
+	cr_assert(eventually_reads(fd));
+	cr_assert_eq(recv(fd, buf, sizeof(buf), 0), 4);
+}
+
+Test(network, a_connected_datagram_socket_outlives_its_backend)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(53) };
+	int fd, sb, sc;
+	char path[256];
+
+	three_pods();
+	fake_put(
+		api, "services",
+		"{'metadata':{'namespace':'default','name':'dns','uid':'uid-dns'},'spec':{'type':'ClusterIP','clusterIP':"
+		"'10.96.0.53','clusterIPs':['10.96.0.53'],'ports':[{'port':53,'protocol':'UDP'}]}}");
+	dns_backend(&b);
+	cr_assert(wait_for(dns_is_served_by, &b));
+	sb = listen_on(b.netns, b.ip4, 5353, SOCK_DGRAM);
+	sc = listen_on(c.netns, c.ip4, 5353, SOCK_DGRAM);
+	snprintf(path, sizeof(path), "echo %d > %s/cgroup.procs", getpid(), n1.cgroup);
+	sh("%s", path);
+	enter(a.netns);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	cr_assert_eq(inet_pton(AF_INET, "10.96.0.53", &sin.sin_addr), 1);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	snprintf(path, sizeof(path), "echo %d > %s/../../cgroup.procs", getpid(), n1.cgroup);
+	sh("%s", path);
+	asks(fd, sb);
+	dns_backend(&c);
+	cr_assert(wait_for(dns_is_served_by, &c));
+	asks(fd, sb); /* it is still there */
+	pod_stop(&b);
+	cr_assert(wait_for(is_forgotten, &b));
+	asks(fd, sc);
+	close(fd);
+	close(sb);
+	close(sc);
+}
+
 /* --- services change one by one ----------------------------------------------------------------------------------- */
 
 /* Services brought into the first node's maps so far. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
 
 #include "abi/svc.h"
 
@@ -32,6 +33,44 @@ static struct backend_value backend_of(const struct dp_backend *b)
 	v.ip = b->ip;
 	v.port = htons(b->port);
 	return v;
+}
+
+static int by_backend(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct backend_value));
+}
+
+/*
+ * Whoever is connected to a backend that a service loses is led to another one when the backend's pod is gone. Best
+ * effort: without it the client waits for its own timeouts.
+ */
+static void note_gone(struct dp *dp, const struct svc_key *key, const struct svc_value *old,
+		      const struct dp_service *next)
+{
+	cleanup(free) struct backend_value *stay = calloc(next->n_backends + 1, sizeof(*stay));
+	struct gone_value value = { .svc = *key };
+	struct timespec now;
+
+	if (!stay || clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+		return;
+	value.at = (uint32_t)(((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> 30);
+	for (size_t i = 0; i < next->n_backends; i++)
+		stay[i] = backend_of(&next->backends[i]);
+	qsort(stay, next->n_backends, sizeof(*stay), by_backend);
+	for (uint32_t i = 0; i < old->n_backends; i++) {
+		struct backend_key bk = { old->svc_id, old->generation, i };
+		struct backend_value was;
+		struct gone_key gone;
+
+		if (bpf_map_lookup_elem(dp->map_fd[MAP_BACKENDS], &bk, &was) < 0 ||
+		    bsearch(&was, stay, next->n_backends, sizeof(*stay), by_backend))
+			continue;
+		memset(&gone, 0, sizeof(gone));
+		gone.ip = was.ip;
+		gone.port = was.port;
+		gone.proto = key->proto;
+		(void)bpf_map_update_elem(dp->map_fd[MAP_GONE_BACKENDS], &gone, &value, BPF_ANY);
+	}
 }
 
 static void remove_backends(struct dp *dp, uint32_t svc_id, uint32_t generation, uint32_t n)
@@ -106,6 +145,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 		remove_backends(dp, next.svc_id, next.generation, next.n_backends);
 		return err_set(err, -r, "map 'services': %s", r == -E2BIG ? "it is full" : strerror(-r));
 	}
+	note_gone(dp, &key, &old, svc);
 	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
 	return 0;
 }
@@ -124,6 +164,7 @@ int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err)
 	r = bpf_map_delete_elem(dp->map_fd[MAP_SERVICES], &key);
 	if (r < 0 && r != -ENOENT)
 		return err_set(err, -r, "map 'services': %s", strerror(-r));
+	note_gone(dp, &key, &old, &(struct dp_service){ 0 });
 	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
 	return 0;
 }
