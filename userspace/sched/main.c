@@ -1,26 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* skep-scheduler: options, leader election, and the queue around the pure core of sched.h. */
-#include <errno.h>
-#include <getopt.h>
-#include <signal.h>
+/* skep-scheduler: options, and the queue around the pure core of sched.h while it leads. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
-#include "base/str.h"
-#include "client/leader.h"
-#include "io/metrics.h"
+#include "client/daemon.h"
 #include "queue.h"
 
 struct program {
-	struct loop *loop;
-	struct kube *kube;
+	const char *name;
 	struct scheduler *sched;
-	struct leader *leader;
-	bool elect;
-	int exit_code;
 };
 
 static void usage(FILE *out)
@@ -34,82 +22,53 @@ static void usage(FILE *out)
 	      out);
 }
 
-static void http(struct http_req *req, void *arg)
+static int prepare(struct daemon *d, struct err *err)
 {
-	struct program *p = arg;
+	struct program *p = d->arg;
 
-	if (!metrics_handle(req, scheduler_ready, p->sched))
-		http_respond(req, 404, "text/plain", "not found\n", 10);
+	return scheduler_new(d->loop, d->kube, p->name, &p->sched, err);
 }
 
-static void elected(void *arg)
+static int lead(struct daemon *d, struct err *err)
 {
-	struct program *p = arg;
+	struct program *p = d->arg;
 
+	(void)err;
 	scheduler_lead(p->sched);
+	return 0;
 }
 
-static void lost(void *arg)
+static const char *ready(const struct daemon *d)
 {
-	struct program *p = arg;
-
-	/* Another may bind pods from now on: what is in flight here must not go on. */
-	p->exit_code = 1;
-	loop_stop(p->loop);
+	return scheduler_ready(((struct program *)d->arg)->sched);
 }
 
-static void released(void *arg)
+static void end(struct daemon *d)
 {
-	loop_stop(((struct program *)arg)->loop);
-}
-
-static void terminated(struct loop_signal *s, int sig)
-{
-	struct program *p = s->arg;
-
-	(void)sig;
-	if (p->leader)
-		leader_release(p->leader, released, p);
-	else
-		loop_stop(p->loop);
+	scheduler_free(((struct program *)d->arg)->sched);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "kubeconfig", required_argument, NULL, 'k' },
-		{ "metrics-listen", required_argument, NULL, 'm' },
-		{ "leader-elect", required_argument, NULL, 'l' },
+		DAEMON_OPTIONS,
 		{ "scheduler-name", required_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	static const int sigs[] = { SIGTERM, SIGINT };
-	const char *kubeconfig = NULL, *listen = NULL, *name = "default-scheduler";
-	struct program p = { .elect = true };
-	struct loop_signal sig = { .fn = terminated, .arg = &p };
-	struct http_server_config hc = { .handler = http, .arg = &p };
-	struct http_server *server = NULL;
-	struct kubeconfig kc = { 0 };
-	struct err err = ERR_INIT;
-	char identity[128], uuid[37], host[64];
+	struct program p = { .name = "default-scheduler" };
+	struct daemon_config config = {
+		.name = "skep-scheduler", .prepare = prepare, .lead = lead, .ready = ready, .done = end, .arg = &p
+	};
 	int c;
 
 	log_init("skep-scheduler");
-	signal(SIGPIPE, SIG_IGN);
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (daemon_option(&config, c, optarg))
+			continue;
 		switch (c) {
-		case 'k':
-			kubeconfig = optarg;
-			break;
-		case 'm':
-			listen = optarg;
-			break;
-		case 'l':
-			p.elect = !streq(optarg, "false");
-			break;
 		case 'n':
-			name = optarg;
+			p.name = optarg;
 			break;
 		case 'h':
 			usage(stdout);
@@ -119,48 +78,5 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind < argc || !kubeconfig) {
-		log_error(kubeconfig ? "unexpected argument '%s'; see --help" : "--kubeconfig is missing; see --help",
-			  argv[optind]);
-		return 2;
-	}
-	p.loop = loop_new();
-	if (!p.loop) {
-		log_error("event loop: %m");
-		return 1;
-	}
-	loop_signal_add(p.loop, &sig, sigs, 2);
-	if (kubeconfig_load(kubeconfig, NULL, &kc, &err) < 0 ||
-	    kube_new(p.loop, &kc, "skep-scheduler/" SKEP_VERSION, &p.kube, &err) < 0 ||
-	    scheduler_new(p.loop, p.kube, name, &p.sched, &err) < 0 ||
-	    (listen &&
-	     (http_server_new(p.loop, &hc, &server, &err) < 0 || http_server_listen(server, listen, NULL, &err) < 0))) {
-		log_error("%s", err.msg);
-		kubeconfig_done(&kc);
-		return 1;
-	}
-	if (p.elect) {
-		gethostname(host, sizeof(host));
-		snprintf(identity, sizeof(identity), "%s_%s", host, str_uuid(uuid));
-		struct leader_config lc = { .namespace_ = "kube-system",
-					    .name = "skep-scheduler",
-					    .identity = identity,
-					    .on_elected = elected,
-					    .on_lost = lost,
-					    .arg = &p };
-		p.leader = leader_new(p.kube, &lc);
-		if (!p.leader || leader_start(p.leader) < 0)
-			log_error("out of memory");
-	} else {
-		scheduler_lead(p.sched);
-	}
-	if (loop_run(p.loop) < 0)
-		p.exit_code = 1;
-	leader_free(p.leader);
-	scheduler_free(p.sched);
-	http_server_free(server);
-	kube_free(p.kube);
-	kubeconfig_done(&kc);
-	loop_free(p.loop);
-	return p.exit_code;
+	return daemon_options_done(&config, argc, argv) ? daemon_run(&config) : 2;
 }

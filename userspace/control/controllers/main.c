@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* skep-controller-manager: options, leader election, and the controllers of manager.h. */
-#include <errno.h>
-#include <getopt.h>
-#include <signal.h>
+/* skep-controller-manager: options, and the controllers of manager.h while it leads. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
-#include "client/leader.h"
-#include "io/metrics.h"
+#include "client/daemon.h"
 #include "manager.h"
 
 struct program {
-	struct loop *loop;
-	struct kube *kube;
 	struct manager *manager;
 	struct manager_config config;
-	struct leader *leader;
-	bool elect;
-	int exit_code;
 };
 
 static void usage(FILE *out)
@@ -43,58 +31,32 @@ static void usage(FILE *out)
 	      out);
 }
 
-static void http(struct http_req *req, void *arg)
+/* Only the leader keeps caches: a standby costs next to nothing. */
+static int lead(struct daemon *d, struct err *err)
 {
-	struct program *p = arg;
+	struct program *p = d->arg;
+	int r;
 
-	if (!metrics_handle(req, manager_ready, p->manager))
-		http_respond(req, 404, "text/plain", "not found\n", 10);
+	if (!p->config.root_ca_file)
+		p->config.root_ca_file = d->kubeconfig.ca_file;
+	r = manager_new(d->loop, d->kube, &p->config, &p->manager, err);
+	return r < 0 ? r : manager_start(p->manager, err);
 }
 
-static void elected(void *arg)
+static const char *ready(const struct daemon *d)
 {
-	struct program *p = arg;
-	struct err err = ERR_INIT;
-
-	/* Only the leader keeps caches: a standby costs next to nothing. */
-	if (manager_new(p->loop, p->kube, &p->config, &p->manager, &err) < 0 || manager_start(p->manager, &err) < 0) {
-		log_error("%s", err.msg);
-		p->exit_code = 1;
-		loop_stop(p->loop);
-	}
+	return manager_ready(((struct program *)d->arg)->manager);
 }
 
-static void lost(void *arg)
+static void end(struct daemon *d)
 {
-	struct program *p = arg;
-
-	/* Another acts from now on: what is in flight here must not go on. */
-	p->exit_code = 1;
-	loop_stop(p->loop);
-}
-
-static void released(void *arg)
-{
-	loop_stop(((struct program *)arg)->loop);
-}
-
-static void terminated(struct loop_signal *s, int sig)
-{
-	struct program *p = s->arg;
-
-	(void)sig;
-	if (p->leader)
-		leader_release(p->leader, released, p);
-	else
-		loop_stop(p->loop);
+	manager_free(((struct program *)d->arg)->manager);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "kubeconfig", required_argument, NULL, 'k' },
-		{ "metrics-listen", required_argument, NULL, 'm' },
-		{ "leader-elect", required_argument, NULL, 'l' },
+		DAEMON_OPTIONS,
 		{ "cluster-cidrs", required_argument, NULL, 'c' },
 		{ "service-cidrs", required_argument, NULL, 's' },
 		{ "node-cidr-mask-size", required_argument, NULL, '4' },
@@ -107,33 +69,19 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	static const int sigs[] = { SIGTERM, SIGINT };
-	const char *kubeconfig = NULL, *listen = NULL;
-	struct program p = { .elect = true,
-			     .config = { "10.0.0.0/8,fd00:10::/48", "10.96.0.0/12,fd00:10:96::/112", 24, 64,
+	struct program p = { .config = { "10.0.0.0/8,fd00:10::/48", "10.96.0.0/12,fd00:10:96::/112", 24, 64,
 					 .node_grace_ms = 40000, .eviction_ms = 300000 } };
-	struct loop_signal sig = { .fn = terminated, .arg = &p };
-	struct http_server_config hc = { .handler = http, .arg = &p };
-	struct http_server *server = NULL;
-	struct kubeconfig kc = { 0 };
-	struct err err = ERR_INIT;
-	char identity[128], uuid[37], host[64];
+	struct daemon_config config = {
+		.name = "skep-controller-manager", .lead = lead, .ready = ready, .done = end, .arg = &p
+	};
 	int64_t v;
 	int c;
 
 	log_init("skep-controller-manager");
-	signal(SIGPIPE, SIG_IGN);
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (daemon_option(&config, c, optarg))
+			continue;
 		switch (c) {
-		case 'k':
-			kubeconfig = optarg;
-			break;
-		case 'm':
-			listen = optarg;
-			break;
-		case 'l':
-			p.elect = !streq(optarg, "false");
-			break;
 		case 'c':
 			p.config.cluster_cidrs = optarg;
 			break;
@@ -173,49 +121,5 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind < argc || !kubeconfig) {
-		log_error(kubeconfig ? "unexpected argument '%s'; see --help" : "--kubeconfig is missing; see --help",
-			  argv[optind]);
-		return 2;
-	}
-	p.loop = loop_new();
-	if (!p.loop) {
-		log_error("event loop: %m");
-		return 1;
-	}
-	loop_signal_add(p.loop, &sig, sigs, 2);
-	if (kubeconfig_load(kubeconfig, NULL, &kc, &err) < 0 ||
-	    kube_new(p.loop, &kc, "skep-controller-manager/" SKEP_VERSION, &p.kube, &err) < 0 ||
-	    (listen &&
-	     (http_server_new(p.loop, &hc, &server, &err) < 0 || http_server_listen(server, listen, NULL, &err) < 0))) {
-		log_error("%s", err.msg);
-		kubeconfig_done(&kc);
-		return 1;
-	}
-	if (!p.config.root_ca_file)
-		p.config.root_ca_file = kc.ca_file;
-	if (p.elect) {
-		gethostname(host, sizeof(host));
-		snprintf(identity, sizeof(identity), "%s_%s", host, str_uuid(uuid));
-		struct leader_config lc = { .namespace_ = "kube-system",
-					    .name = "skep-controller-manager",
-					    .identity = identity,
-					    .on_elected = elected,
-					    .on_lost = lost,
-					    .arg = &p };
-		p.leader = leader_new(p.kube, &lc);
-		if (!p.leader || leader_start(p.leader) < 0)
-			log_error("out of memory");
-	} else {
-		elected(&p);
-	}
-	if (loop_run(p.loop) < 0)
-		p.exit_code = 1;
-	leader_free(p.leader);
-	manager_free(p.manager);
-	http_server_free(server);
-	kube_free(p.kube);
-	kubeconfig_done(&kc);
-	loop_free(p.loop);
-	return p.exit_code;
+	return daemon_options_done(&config, argc, argv) ? daemon_run(&config) : 2;
 }
