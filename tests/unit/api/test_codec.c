@@ -6,15 +6,7 @@
 
 #include "api/api_types.h"
 #include "base/arena.h"
-
-static json_t *parse(const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *v = NULL;
-
-	cr_assert_eq(api_json_parse(text, strlen(text), &v, NULL, &err), 0);
-	return v;
-}
+#include "../documents.h"
 
 Test(api_kind, found_by_what_people_type)
 {
@@ -79,7 +71,7 @@ Test(api_json, bounds_depth_and_says_where)
 
 Test(api_path, gets_and_sets)
 {
-	json_t *o = parse("{\"a\":{\"b\":[{\"c\":\"x\"},{\"c\":\"y\"}]},\"n\":null,\"s\":\"t\"}");
+	json_t *o = from_json("{\"a\":{\"b\":[{\"c\":\"x\"},{\"c\":\"y\"}]},\"n\":null,\"s\":\"t\"}");
 
 	cr_assert_str_eq(api_get_str(o, "a.b[1].c"), "y");
 	cr_assert_str_eq(api_get_str(o, ".s"), "t");
@@ -97,7 +89,7 @@ Test(api_codec, decodes_and_encodes_a_pod)
 	struct err err = ERR_INIT;
 	struct api_pod *pod = NULL;
 	json_t *back,
-		*o = parse(
+		*o = from_json(
 			"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"d\",\"labels\":{\"b\":\"2\",\"a\":\"1\"}},"
 			"\"spec\":{\"terminationGracePeriodSeconds\":0,\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"command\":[\"a\",\"b\"],"
 			"\"ports\":[{\"containerPort\":80,\"protocol\":\"TCP\"}],\"resources\":{\"requests\":{\"cpu\":\"1\"}},"
@@ -143,7 +135,7 @@ Test(api_codec, says_which_field_is_wrong)
 		struct arena arena = ARENA_INIT;
 		struct err err = ERR_INIT;
 		struct api_pod *pod = NULL;
-		json_t *o = parse(t[i].json);
+		json_t *o = from_json(t[i].json);
 
 		cr_assert_eq(api_decode(&api_type_pod, o, &arena, &pod, &err), -EINVAL);
 		cr_assert(strstr(err.msg, t[i].path));

@@ -9,25 +9,7 @@
 #include "api/api_types.h"
 #include "base/str.h"
 #include "base/strbuf.h"
-
-static json_t *parse(const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *v = NULL;
-	int r = api_json_parse(text, strlen(text), &v, NULL, &err);
-
-	cr_assert_eq(r, 0, "%s: %s", err.msg, text);
-	return v;
-}
-
-static void render(const struct api_errs *errs, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < errs->n && n < size; i++)
-		n += (size_t)snprintf(buf + n, size - n, "%s%s: %s", i ? " | " : "", errs->v[i].field, errs->v[i].text);
-}
+#include "../documents.h"
 
 /* A definition with one version, whose schema has these members at its root. */
 static json_t *definition(const char *root)
@@ -36,7 +18,7 @@ static json_t *definition(const char *root)
 				"apiextensions.k8s.io/v1", "kind", "CustomResourceDefinition", "metadata", "name",
 				"things.example.com", "spec", "group", "example.com", "scope", "Namespaced", "names",
 				"plural", "things", "kind", "Thing", "versions", "name", "v1", "served", 1, "storage",
-				1, "schema", "openAPIV3Schema", parse(root));
+				1, "schema", "openAPIV3Schema", from_json(root));
 
 	cr_assert(crd);
 	api_default(&api_kind_custom_resource_definition, crd);
@@ -57,7 +39,7 @@ static struct api_custom *compile(const char *spec)
 	free(root);
 	api_check(&api_type_custom_resource_definition, crd, &errs);
 	api_validate(&api_kind_custom_resource_definition, crd, NULL, &errs);
-	render(&errs, said, sizeof(said));
+	errs_text(&errs, said, sizeof(said));
 	cr_assert_eq(errs.n, 0, "%s: %s", spec, said);
 	cr_assert_eq(api_custom_new(crd, json_array_get(api_get(crd, "spec.versions"), 0), &c, &err), 0, "%s", err.msg);
 	json_decref(crd);
@@ -67,7 +49,7 @@ static struct api_custom *compile(const char *spec)
 static json_t *thing(const char *spec)
 {
 	return json_pack("{s:s,s:s,s:{s:s,s:s},s:o}", "apiVersion", "example.com/v1", "kind", "Thing", "metadata",
-			 "name", "a", "namespace", "b", "spec", parse(spec));
+			 "name", "a", "namespace", "b", "spec", from_json(spec));
 }
 
 /* --- pruning and defaults ----------------------------------------------------------------------------------------- */
@@ -109,12 +91,12 @@ Test(custom, what_is_kept_dropped_and_filled_in)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct api_custom *c = compile(cases[i].schema);
-		json_t *obj = thing(cases[i].spec), *want = parse(cases[i].want);
+		json_t *obj = thing(cases[i].spec), *want = from_json(cases[i].want);
 		struct api_errs errs = { 0 };
 		char said[1024], *got;
 
 		api_check(c->kind.type, obj, &errs);
-		render(&errs, said, sizeof(said));
+		errs_text(&errs, said, sizeof(said));
 		cr_assert(cases[i].unknown ? strstr(said, cases[i].unknown) != NULL : !errs.n, "case %zu: '%s'", i,
 			  said);
 		api_errs_done(&errs);
@@ -219,7 +201,7 @@ Test(custom, what_a_schema_says_of_values)
 		char said[2048];
 
 		api_validate(&c->kind, obj, NULL, &errs);
-		render(&errs, said, sizeof(said));
+		errs_text(&errs, said, sizeof(said));
 		if (*cases[i].want)
 			cr_assert(strstr(said, cases[i].want), "case %zu: said '%s', not '%s'", i, said, cases[i].want);
 		else
@@ -289,7 +271,7 @@ Test(custom, what_is_said_of_schemas)
 		char said[4096];
 
 		api_validate(&api_kind_custom_resource_definition, crd, NULL, &errs);
-		render(&errs, said, sizeof(said));
+		errs_text(&errs, said, sizeof(said));
 		cr_assert(strstr(said, cases[i].want), "case %zu: said '%s', not '%s'", i, said, cases[i].want);
 		api_errs_done(&errs);
 		json_decref(crd);
@@ -364,7 +346,8 @@ Test(custom, versions_are_ordered_as_kubernetes_does)
 
 Test(custom, paths_of_columns)
 {
-	json_t *o = parse("{\"a\":{\"b.c\":1,\"l\":[{\"t\":\"x\",\"s\":1},{\"t\":\"y\",\"s\":true}]},\"n\":[1,2,3]}");
+	json_t *o =
+		from_json("{\"a\":{\"b.c\":1,\"l\":[{\"t\":\"x\",\"s\":1},{\"t\":\"y\",\"s\":true}]},\"n\":[1,2,3]}");
 	static const struct {
 		const char *path, *want; /* NULL: nothing there */
 	} cases[] = {

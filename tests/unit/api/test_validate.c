@@ -5,26 +5,7 @@
 #include <string.h>
 
 #include "api/api_types.h"
-
-static json_t *parse(const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *v = NULL;
-	int r = api_json_parse(text, strlen(text), &v, NULL, &err);
-
-	cr_assert_eq(r, 0, "%s: %s", err.msg, text);
-	return v;
-}
-
-/* "field: text" of each error, separated by " | ". */
-static void render(const struct api_errs *errs, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < errs->n && n < size; i++)
-		n += (size_t)snprintf(buf + n, size - n, "%s%s: %s", i ? " | " : "", errs->v[i].field, errs->v[i].text);
-}
+#include "../documents.h"
 
 struct vcase {
 	const char *obj;
@@ -36,18 +17,18 @@ static void run(const struct api_kind *kind, const struct vcase *t, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct api_errs errs = { 0 };
-		json_t *obj = parse(t[i].obj), *old = t[i].old ? parse(t[i].old) : NULL;
+		json_t *obj = from_json(t[i].obj), *old = t[i].old ? from_json(t[i].old) : NULL;
 		char said[4096];
 
 		api_check(kind->type, obj, &errs);
-		render(&errs, said, sizeof(said));
+		errs_text(&errs, said, sizeof(said));
 		cr_assert_eq(errs.n, 0, "case %zu: %s", i, said);
 		api_prune(kind->type, obj);
 		api_default(kind, obj);
 		if (old)
 			api_default(kind, old);
 		api_validate(kind, obj, old, &errs);
-		render(&errs, said, sizeof(said));
+		errs_text(&errs, said, sizeof(said));
 		if (!*t[i].want)
 			cr_assert_eq(errs.n, 0, "case %zu: %s", i, said);
 		else
@@ -392,11 +373,11 @@ Test(api_check, wrong_types_and_unknown_fields)
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		struct api_errs errs = { 0 };
-		json_t *o = parse(t[i].obj);
+		json_t *o = from_json(t[i].obj);
 		char said[2048];
 
 		api_check(&api_type_pod, o, &errs);
-		render(&errs, said, sizeof(said));
+		errs_text(&errs, said, sizeof(said));
 		cr_assert(strstr(said, t[i].want), "case %zu: %s", i, said);
 		cr_assert(*t[i].want || !errs.n, "case %zu: %s", i, said);
 		api_errs_done(&errs);
@@ -406,7 +387,7 @@ Test(api_check, wrong_types_and_unknown_fields)
 
 static void check_default(const struct api_kind *kind, const char *in, const char *path, const char *want)
 {
-	json_t *o = parse(in), *again, *v, *expected = parse(want);
+	json_t *o = from_json(in), *again, *v, *expected = from_json(want);
 	char *got;
 
 	api_prune(kind->type, o);

@@ -7,29 +7,7 @@
 
 #include "api/api_types.h"
 #include "api/cron.h"
-
-/* YAML, so that the tables stay readable. */
-static json_t *parse(const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *docs = NULL, *ret;
-	int *lines = NULL;
-
-	cr_assert(api_yaml_parse(text, strlen(text), &docs, &lines, &err) == 0, "%s: %s", err.msg, text);
-	ret = json_incref(json_array_get(docs, 0));
-	json_decref(docs);
-	free(lines);
-	return ret;
-}
-
-static void render(const struct api_errs *errs, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < errs->n && n < size; i++)
-		n += (size_t)snprintf(buf + n, size - n, "%s%s: %s", i ? " | " : "", errs->v[i].field, errs->v[i].text);
-}
+#include "../documents.h"
 
 struct vcase {
 	const char *spec; /* of the object; the rest is filled in */
@@ -39,7 +17,7 @@ struct vcase {
 
 static json_t *object(const struct api_kind *kind, const char *text)
 {
-	json_t *obj = parse(text);
+	json_t *obj = from_yaml(text);
 	char version[96];
 
 	api_kind_api_version(kind, version, sizeof(version));
@@ -60,13 +38,13 @@ static void run(const struct api_kind *kind, const struct vcase *t, size_t n)
 		char said[4096];
 
 		api_check(kind->type, obj, &errs);
-		render(&errs, said, sizeof(said));
+		errs_text(&errs, said, sizeof(said));
 		cr_assert_eq(errs.n, 0, "%s %zu: %s", kind->kind, i, said);
 		api_default(kind, obj);
 		if (old)
 			api_default(kind, old);
 		api_validate(kind, obj, old, &errs);
-		render(&errs, said, sizeof(said));
+		errs_text(&errs, said, sizeof(said));
 		if (!*t[i].want)
 			cr_assert_eq(errs.n, 0, "%s %zu: %s", kind->kind, i, said);
 		else

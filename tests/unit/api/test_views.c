@@ -8,6 +8,7 @@
 #include "api/api_types.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "../documents.h"
 
 static int64_t now_ms;
 
@@ -16,23 +17,10 @@ static void setup(void)
 	cr_assert_eq(clock_rfc3339_parse("2026-11-23T01:00:00Z", &now_ms), 0);
 }
 
-static json_t *yaml(const char *text)
-{
-	json_t *docs = NULL, *doc;
-	int *lines = NULL;
-	struct err err = ERR_INIT;
-
-	cr_assert_eq(api_yaml_parse(text, strlen(text), &docs, &lines, &err), 0, "%s: %s", text, err.msg);
-	doc = json_incref(json_array_get(docs, 0));
-	json_decref(docs);
-	free(lines);
-	return doc;
-}
-
 /* "Name=value" of every column asked for, one space between. */
 static void row(const struct api_kind *kind, const char *doc, const char *columns, char *buf, size_t size)
 {
-	json_t *obj = yaml(doc), *cells = api_table_cells(kind, obj, now_ms);
+	json_t *obj = from_yaml(doc), *cells = api_table_cells(kind, obj, now_ms);
 	char *copy = strdup(columns), *save, *name;
 
 	cr_assert_eq(json_array_size(cells), kind->n_columns);
@@ -252,7 +240,7 @@ Test(views, every_column_takes_anything)
 
 	for (size_t i = 0; i < n; i++)
 		for (size_t d = 0; d < sizeof(docs) / sizeof(docs[0]); d++) {
-			json_t *obj = yaml(docs[d]), *cells = api_table_cells(kinds[i], obj, now_ms), *c;
+			json_t *obj = from_yaml(docs[d]), *cells = api_table_cells(kinds[i], obj, now_ms), *c;
 			size_t k;
 
 			cr_assert_eq(json_array_size(cells), kinds[i]->n_columns);

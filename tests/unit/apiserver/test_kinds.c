@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "samples.h"
+#include "../documents.h"
 
 #define TABLE "application/json;as=Table;v=v1;g=meta.k8s.io"
 
@@ -27,19 +28,6 @@ static void teardown(void)
 }
 
 TestSuite(kinds, .init = setup, .fini = teardown, .timeout = 180);
-
-static json_t *from_yaml(const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *docs = NULL, *ret;
-	int *lines = NULL;
-
-	cr_assert(api_yaml_parse(text, strlen(text), &docs, &lines, &err) == 0, "%s: %s", err.msg, text);
-	ret = json_incref(json_array_get(docs, 0));
-	json_decref(docs);
-	free(lines);
-	return ret ? ret : json_object();
-}
 
 static char *text_of(const json_t *v)
 {

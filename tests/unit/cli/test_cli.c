@@ -12,21 +12,13 @@
 #include "cli/cli.h"
 #include "cli/manifest.h"
 #include "cli/rollout.h"
-
-static json_t *parse(const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *v = NULL;
-
-	cr_assert_eq(api_json_parse(text, strlen(text), &v, NULL, &err), 0, "%s: %s", err.msg, text);
-	return v;
-}
+#include "../documents.h"
 
 /* What is live after an apply: the patch is put on it as the server would. */
 static void applies(const char *last, const char *manifest, const char *live, const char *want)
 {
-	json_t *l = last ? parse(last) : NULL, *m = parse(manifest), *v = parse(live), *w = parse(want), *patch,
-	       *got = NULL;
+	json_t *l = last ? from_json(last) : NULL, *m = from_json(manifest), *v = from_json(live), *w = from_json(want),
+	       *patch, *got = NULL;
 	struct err err = ERR_INIT;
 
 	patch = apply_patch(&api_type_pod, l, m);
@@ -144,7 +136,7 @@ Test(rollout, judges_a_deployment)
 			text, sizeof(text),
 			"{\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\",\"generation\":2},\"spec\":{\"replicas\":3},\"status\":{%s}}",
 			cases[i].status);
-		obj = parse(text);
+		obj = from_json(text);
 		cr_assert_eq(rollout_state(obj, "ready", why), cases[i].state, "case %zu: %s", i, why);
 		json_decref(obj);
 	}

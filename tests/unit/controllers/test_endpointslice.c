@@ -7,27 +7,16 @@
 
 #include "base/str.h"
 #include "control/controllers/endpointslice_plan.h"
+#include "../documents.h"
 
 static struct arena arena;
-
-static void *decode(const struct api_type *type, const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *obj = NULL;
-	void *out = NULL;
-
-	cr_assert_eq(api_json_parse(text, strlen(text), &obj, NULL, &err), 0, "%s", err.msg);
-	cr_assert_eq(api_decode(type, obj, &arena, &out, &err), 0, "%s", err.msg);
-	json_decref(obj);
-	return out;
-}
 
 static const struct api_service *service(const char *spec)
 {
 	char text[1024];
 
 	snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"s\",\"namespace\":\"n\"},\"spec\":{%s}}", spec);
-	return decode(&api_type_service, text);
+	return from_json_as(&api_type_service, text, &arena);
 }
 
 #define PORT80 "\"ports\":[{\"port\":80,\"targetPort\":8080}]"
@@ -47,7 +36,7 @@ static const struct api_pod *pod(const char *name, const char *ips, bool ready, 
 		"\"containers\":[{\"name\":\"c\",\"ports\":[{\"name\":\"web\",\"containerPort\":%d}]}]},"
 		"\"status\":{\"phase\":\"%s\",\"podIPs\":[%s],\"conditions\":[{\"type\":\"Ready\",\"status\":\"%s\"}]}}",
 		name, name, more, name[0] == 'b' ? 9090 : 7070, phase, list, ready ? "True" : "False");
-	return decode(&api_type_pod, text);
+	return from_json_as(&api_type_pod, text, &arena);
 }
 
 #define DELETING ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\""
@@ -226,7 +215,7 @@ Test(endpointslice, what_is_there_already_equals_the_plan)
 	json_t *slices = plan(
 		service("\"ports\":[{\"name\":\"x\",\"port\":80,\"appProtocol\":\"http\"},{\"port\":81}]"), 2, pods);
 	char *text = json_dumps(json_array_get(slices, 0), 0);
-	json_t *again = endpointslice_content(decode(&api_type_endpoint_slice, text));
+	json_t *again = endpointslice_content(from_json_as(&api_type_endpoint_slice, text, &arena));
 
 	cr_assert(json_equal(again, json_array_get(slices, 0)), "%s\n%s", text, json_dumps(again, 0));
 	json_decref(again);

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "control/controllers/nodeipam_plan.h"
 #include "control/controllers/nodelifecycle_plan.h"
+#include "../documents.h"
 
 #define CLUSTER	 "10.0.0.0/8,fd00:10::/48"
 #define SERVICES "10.96.0.0/12,fd00:10:96::/112"
@@ -104,18 +105,6 @@ Test(nodeipam, the_default_ranges_hold_every_24_but_the_services)
 
 static struct arena arena;
 
-static void *decode(const struct api_type *type, const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *obj = NULL;
-	void *out = NULL;
-
-	cr_assert_eq(api_json_parse(text, strlen(text), &obj, NULL, &err), 0, "%s", err.msg);
-	cr_assert_eq(api_decode(type, obj, &arena, &out, &err), 0, "%s", err.msg);
-	json_decref(obj);
-	return out;
-}
-
 #define U "node.kubernetes.io/unreachable"
 #define N "node.kubernetes.io/not-ready"
 
@@ -167,7 +156,7 @@ Test(nodelifecycle, taints_follow_the_ready_condition_and_the_lease)
 		snprintf(text, sizeof(text),
 			 "{\"metadata\":{\"name\":\"n\"},\"spec\":{\"taints\":[%s]},\"status\":{\"conditions\":[%s]}}",
 			 cases[i].taints, condition);
-		node_plan(decode(&api_type_node, text), cases[i].silent, 0, &p);
+		node_plan(from_json_as(&api_type_node, text, &arena), cases[i].silent, 0, &p);
 		cr_assert_eq(p.mark_unknown, cases[i].mark_unknown, "case %zu", i);
 		cr_assert_eq(p.mark_pods, cases[i].mark_pods, "case %zu", i);
 		cr_assert_eq(!p.taints, !cases[i].want, "case %zu", i);
@@ -210,6 +199,7 @@ Test(nodelifecycle, how_long_pods_stay)
 
 		snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"tolerations\":[%s]}}",
 			 cases[i].tolerations);
-		cr_assert_eq(pod_tolerated_ms(decode(&api_type_pod, text), U, 7), cases[i].want, "case %zu", i);
+		cr_assert_eq(pod_tolerated_ms(from_json_as(&api_type_pod, text, &arena), U, 7), cases[i].want,
+			     "case %zu", i);
 	}
 }

@@ -8,20 +8,9 @@
 #include "base/str.h"
 #include "control/controllers/deployment_plan.h"
 #include "control/controllers/replicaset_plan.h"
+#include "../documents.h"
 
 static struct arena arena;
-
-static void *decode(const struct api_type *type, const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *obj = NULL;
-	void *out = NULL;
-
-	cr_assert_eq(api_json_parse(text, strlen(text), &obj, NULL, &err), 0, "%s", err.msg);
-	cr_assert_eq(api_decode(type, obj, &arena, &out, &err), 0, "%s", err.msg);
-	json_decref(obj);
-	return out;
-}
 
 #define RS_LABELS                                                                                                      \
 	"\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":{\"app\":\"a\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"a\"}}}}"
@@ -33,7 +22,7 @@ static struct api_replica_set *rs(int replicas, const char *meta)
 	snprintf(text, sizeof(text),
 		 "{\"metadata\":{\"name\":\"rs\",\"namespace\":\"n\",\"uid\":\"u-rs\"%s}," RS_LABELS "}", meta,
 		 replicas);
-	return decode(&api_type_replica_set, text);
+	return from_json_as(&api_type_replica_set, text, &arena);
 }
 
 /* owner: uid of the controlling owner, "" for none. */
@@ -50,7 +39,7 @@ static const struct api_pod *pod(const char *name, const char *label, const char
 		text, sizeof(text),
 		"{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\",\"uid\":\"u-%s\",\"labels\":{\"app\":\"%s\"}%s},%s}",
 		name, name, label, refs, spec_and_status);
-	return decode(&api_type_pod, text);
+	return from_json_as(&api_type_pod, text, &arena);
 }
 
 #define READY                                                                                                          \
@@ -119,7 +108,7 @@ static struct api_deployment *deployment(int replicas, const char *more)
 	char text[1024];
 
 	snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"replicas\":%d%s}}", replicas, more);
-	return decode(&api_type_deployment, text);
+	return from_json_as(&api_type_deployment, text, &arena);
 }
 
 Test(deployment_bounds, rounds_surge_up_and_unavailable_down)

@@ -7,20 +7,9 @@
 
 #include "base/str.h"
 #include "sched/sched.h"
+#include "../documents.h"
 
 static struct arena arena;
-
-static void *decode(const struct api_type *type, const char *text)
-{
-	struct err err = ERR_INIT;
-	json_t *obj = NULL;
-	void *out = NULL;
-
-	cr_assert_eq(api_json_parse(text, strlen(text), &obj, NULL, &err), 0, "%s: %s", err.msg, text);
-	cr_assert_eq(api_decode(type, obj, &arena, &out, &err), 0, "%s", err.msg);
-	json_decref(obj);
-	return out;
-}
 
 static void add_node(struct snapshot *s, const char *name, const char *cpu, const char *more_labels, const char *spec)
 {
@@ -30,7 +19,7 @@ static void add_node(struct snapshot *s, const char *name, const char *cpu, cons
 		 "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"kubernetes.io/hostname\":\"%s\"%s}},\"spec\":{%s},"
 		 "\"status\":{\"allocatable\":{\"cpu\":\"%s\",\"memory\":\"8Gi\",\"pods\":\"10\"}}}",
 		 name, name, more_labels, spec, cpu);
-	cr_assert_eq(snapshot_set_node(s, decode(&api_type_node, text)), 0);
+	cr_assert_eq(snapshot_set_node(s, from_json_as(&api_type_node, text, &arena)), 0);
 }
 
 static const struct api_pod *pod(const char *name, const char *cpu, const char *spec)
@@ -43,7 +32,7 @@ static const struct api_pod *pod(const char *name, const char *cpu, const char *
 		"\"controller\":true,\"kind\":\"ReplicaSet\",\"name\":\"o\",\"apiVersion\":\"apps/v1\"}]},"
 		"\"spec\":{\"containers\":[{\"name\":\"c\",\"resources\":{\"requests\":{\"cpu\":\"%s\"}}}]%s}}",
 		name, name, cpu, spec);
-	return decode(&api_type_pod, text);
+	return from_json_as(&api_type_pod, text, &arena);
 }
 
 static void three(struct snapshot *s)
