@@ -11,12 +11,25 @@
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
+/* What comes in for a pod of this node. origin: enum origin. */
+static __always_inline int admit(struct __sk_buff *skb, struct packet *p, const struct pod *to, __u32 origin)
+{
+	__u32 direction = POLICY_INGRESS;
+	int r;
+
+	p->ep_id = to->ep_id;
+	r = flow_check(skb, p, origin, &direction);
+	if (r)
+		return drop(skb, p, r, direction);
+	r = svc_back(skb, p);
+	return r ? drop(skb, p, r, POLICY_INGRESS) : deliver_local(skb, to);
+}
+
 SEC("tc")
 int from_tunnel(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	const struct pod *to;
-	__u32 direction = POLICY_INGRESS;
 	int r;
 
 	r = packet_parse(skb, &p);
@@ -35,14 +48,7 @@ int from_tunnel(struct __sk_buff *skb)
 			bpf_skb_change_type(skb, SKB_PACKET_HOST);
 		return TC_ACT_OK;
 	}
-	p.ep_id = to->ep_id;
-	r = flow_check(skb, &p, ORIGIN_TUNNEL, &direction);
-	if (r)
-		return drop(skb, &p, r, direction);
-	r = svc_back(skb, &p);
-	if (r)
-		return drop(skb, &p, r, POLICY_INGRESS);
-	return deliver_local(skb, to);
+	return admit(skb, &p, to, ORIGIN_TUNNEL);
 }
 
 SEC("tc")
@@ -100,7 +106,6 @@ int from_uplink(struct __sk_buff *skb)
 	struct packet p = {};
 	struct nat_rewrite w = {};
 	const struct pod *to;
-	__u32 direction = POLICY_INGRESS;
 	int r;
 
 	/* What cannot be parsed is left to the node's own stack. */
@@ -133,14 +138,7 @@ int from_uplink(struct __sk_buff *skb)
 	to = pod_by_ip(&p.dst);
 	if (!to)
 		return drop(skb, &p, DROP_NO_ENDPOINT, POLICY_INGRESS);
-	p.ep_id = to->ep_id;
-	r = flow_check(skb, &p, ORIGIN_OTHER, &direction);
-	if (r)
-		return drop(skb, &p, r, direction);
-	r = svc_back(skb, &p);
-	if (r)
-		return drop(skb, &p, r, POLICY_INGRESS);
-	return deliver_local(skb, to);
+	return admit(skb, &p, to, ORIGIN_OTHER);
 }
 
 SEC("tc")

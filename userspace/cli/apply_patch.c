@@ -12,42 +12,20 @@ static const struct api_field *field_of(const struct api_type *type, const char 
 	return NULL;
 }
 
-static json_t *find_by_key(const json_t *list, const char *key, const json_t *value)
-{
-	json_t *item;
-	size_t i;
-
-	json_array_foreach (list, i, item)
-		if (value && json_equal(json_object_get(item, key), value))
-			return item;
-	return NULL;
-}
-
-static bool contains(const json_t *list, const json_t *value)
-{
-	json_t *item;
-	size_t i;
-
-	json_array_foreach (list, i, item)
-		if (json_equal(item, value))
-			return true;
-	return false;
-}
-
 static json_t *patch_list(const struct api_field *f, const json_t *last, const json_t *now)
 {
 	json_t *out = json_array(), *item, *gone;
 	size_t i;
 
 	json_array_foreach (now, i, item) {
-		json_t *before = find_by_key(last, f->merge_key, json_object_get(item, f->merge_key));
+		json_t *before = api_list_find(last, f->merge_key, json_object_get(item, f->merge_key), NULL);
 
 		json_array_append_new(out, apply_patch(f->object, before, item));
 	}
 	json_array_foreach (last, i, item) {
 		json_t *key = json_object_get(item, f->merge_key);
 
-		if (!key || find_by_key(now, f->merge_key, key))
+		if (!key || api_list_find(now, f->merge_key, key, NULL))
 			continue;
 		gone = json_object();
 		json_object_set_new(gone, "$patch", json_string("delete"));
@@ -78,7 +56,7 @@ json_t *apply_patch(const struct api_type *type, const json_t *last, const json_
 			size_t i;
 
 			json_array_foreach (before, i, item)
-				if (!contains(value, item))
+				if (!api_list_has(value, item))
 					json_array_append(drop, item);
 			snprintf(directive, sizeof(directive), "$deleteFromPrimitiveList/%s", key);
 			if (json_array_size(drop))

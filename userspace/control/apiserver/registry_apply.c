@@ -201,21 +201,11 @@ static int prepare_update(struct call *c, json_t *obj)
 
 static enum change create_applied(struct call *c)
 {
-	const char *uid = api_get_str(c->body, "metadata.uid");
-
 	if (c->sub[0]) {
 		call_not_found(c);
 		return CHANGE_ANSWERED;
 	}
-	if (uid && *uid) {
-		call_conflict(c, "Precondition failed: UID in precondition: %.64s, UID in object meta: ", uid);
-		return CHANGE_ANSWERED;
-	}
-	if (c->want_rev) {
-		call_conflict(c, STALE);
-		return CHANGE_ANSWERED;
-	}
-	if (!write_may_create(c))
+	if (!write_may_make(c))
 		return CHANGE_ANSWERED;
 	c->success_code = 201;
 	if (apply_config(c, c->body, managed_scope_of(c), prepare_create, &c->obj) < 0)

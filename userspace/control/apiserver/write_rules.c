@@ -103,7 +103,7 @@ int write_check_version(struct call *c)
 	return -1;
 }
 
-bool write_may_create(struct call *c)
+static bool may_create(struct call *c)
 {
 	char name[256];
 	struct authz_request a = {
@@ -126,24 +126,27 @@ bool write_may_create(struct call *c)
 	return false;
 }
 
-enum change write_put_missing(struct call *c)
+/* What was read somewhere and has gone since is not made again. */
+bool write_may_make(struct call *c)
 {
 	const char *uid = api_get_str(c->body, "metadata.uid");
 
+	if (uid && *uid)
+		call_conflict(c, "Precondition failed: UID in precondition: %.64s, UID in object meta: ", uid);
+	else if (c->want_rev)
+		call_conflict(c, STALE);
+	else
+		return may_create(c);
+	return false;
+}
+
+enum change write_put_missing(struct call *c)
+{
 	if (c->sub[0] || !(write_rules(c->res) & WRITE_PUT_CREATES)) {
 		call_not_found(c);
 		return CHANGE_ANSWERED;
 	}
-	/* What was read somewhere and has gone since is not made again. */
-	if (uid && *uid) {
-		call_conflict(c, "Precondition failed: UID in precondition: %.64s, UID in object meta: ", uid);
-		return CHANGE_ANSWERED;
-	}
-	if (c->want_rev) {
-		call_conflict(c, STALE);
-		return CHANGE_ANSWERED;
-	}
-	if (!write_may_create(c))
+	if (!write_may_make(c))
 		return CHANGE_ANSWERED;
 	c->success_code = 201;
 	c->obj = json_deep_copy(c->body);

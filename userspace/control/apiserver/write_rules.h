@@ -20,8 +20,8 @@ unsigned write_rules(const struct resource *r);
 int write_status_only(struct call *c, json_t *obj, const json_t *old);
 /* An update of what is there names the version it was made from, where that is demanded; -1: answered. */
 int write_check_version(struct call *c);
-/* Who changes may create as well; else 403 has been sent. */
-bool write_may_create(struct call *c);
+/* Is nothing against making what is not there, for a client that would change it? Else it has been told. */
+bool write_may_make(struct call *c);
 /* PUT of an object that is not there. */
 enum change write_put_missing(struct call *c);
 

@@ -396,5 +396,8 @@ const char *api_get_str(const json_t *obj, const char *path); /* NULL if absent 
 int64_t api_get_int(const json_t *obj, const char *path, int64_t dflt);
 /* Sets a dotted path, making objects on the way; steals value. 0 or -ENOMEM/-EINVAL. */
 int api_set(json_t *obj, const char *path, json_t *value);
+/* The element whose member `key` is `want`, borrowed; NULL: none, or no `want`. ret_index may be NULL. */
+json_t *api_list_find(const json_t *list, const char *key, const json_t *want, size_t *ret_index);
+bool api_list_has(const json_t *list, const json_t *value);
 
 #endif

@@ -31,31 +31,6 @@ static void fail(struct merger *m, const char *field, const char *why)
 		m->r = err_set(m->err, EINVAL, "%s: %s", field, why);
 }
 
-static json_t *find(const json_t *list, const char *key, const json_t *want, size_t *ret_index)
-{
-	json_t *item;
-	size_t i;
-
-	json_array_foreach (list, i, item)
-		if (json_equal(json_object_get(item, key), want)) {
-			if (ret_index)
-				*ret_index = i;
-			return item;
-		}
-	return NULL;
-}
-
-static bool has(const json_t *list, const json_t *value)
-{
-	json_t *item;
-	size_t i;
-
-	json_array_foreach (list, i, item)
-		if (json_equal(item, value))
-			return true;
-	return false;
-}
-
 /*
  * Elements named in order come in that order; others stay behind the element they followed, as far as that can be
  * said.
@@ -80,8 +55,8 @@ static json_t *reorder(const json_t *list, const json_t *order, const char *key)
 			json_t *due = json_array_get(order, next++), *have = NULL;
 
 			if (key)
-				have = find(list, key, json_object_get(due, key), NULL);
-			else if (has(list, due))
+				have = api_list_find(list, key, json_object_get(due, key), NULL);
+			else if (api_list_has(list, due))
 				have = due;
 			if (have) {
 				json_array_append(out, have);
@@ -126,7 +101,7 @@ static json_t *merge_keyed(struct merger *m, const struct api_field *f, const js
 			fail(m, f->name, why);
 			break;
 		}
-		old = find(out, f->merge_key, key, &at);
+		old = api_list_find(out, f->merge_key, key, &at);
 		if (streq(directive, "delete")) {
 			if (old)
 				json_array_remove(out, at);
@@ -147,7 +122,7 @@ static json_t *merge_set(const json_t *target, const json_t *patch)
 	size_t i;
 
 	json_array_foreach (patch, i, item)
-		if (!has(out, item))
+		if (!api_list_has(out, item))
 			json_array_append(out, item);
 	return out;
 }
@@ -158,7 +133,7 @@ static void delete_from(json_t *out, const char *field, const json_t *gone)
 	size_t i;
 
 	json_array_foreach (list, i, item)
-		if (!has(gone, item))
+		if (!api_list_has(gone, item))
 			json_array_append(kept, item);
 	if (list)
 		json_object_set(out, field, kept);
@@ -181,7 +156,7 @@ static json_t *merge_object(struct merger *m, const struct api_type *type, const
 		json_object_foreach_safe (out, tmp, key, value) {
 			json_t *name = json_string(key);
 
-			if (!has(retain, name))
+			if (!api_list_has(retain, name))
 				json_object_del(out, key);
 			json_decref(name);
 		}

@@ -128,3 +128,28 @@ int api_set(json_t *obj, const char *path, json_t *value)
 	json_decref(value);
 	return r;
 }
+
+json_t *api_list_find(const json_t *list, const char *key, const json_t *want, size_t *ret_index)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		if (want && json_equal(json_object_get(item, key), want)) {
+			if (ret_index)
+				*ret_index = i;
+			return item;
+		}
+	return NULL;
+}
+
+bool api_list_has(const json_t *list, const json_t *value)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		if (json_equal(item, value))
+			return true;
+	return false;
+}
