@@ -141,6 +141,8 @@ streams() {
 	script -qec "${KC[*]} exec -it $pod -- sh -c 'read -r l; tty; echo read \$l'" /dev/null <<< typed > "$TMP/tty"
 	check "exec -it has a terminal" grep -q /dev/pts/ "$TMP/tty"
 	check "that reads what is typed" grep -q "read typed" "$TMP/tty"
+	check "a request to a pod by the server" [ "$("${KC[@]}" get --raw "/api/v1/namespaces/default/pods/$pod:8002/proxy/")" = "page 8002" ]
+	check "a request to a service by the server" [ "$("${KC[@]}" get --raw /api/v1/namespaces/default/services/io:80/proxy/)" = "page 8001" ]
 	check "cp to a pod" "${KC[@]}" cp "$TMP/big" "$pod:/tmp/big"
 	check "cp from a pod" "${KC[@]}" cp "$pod:/tmp/big" "$TMP/back"
 	check "cp back gives the same" cmp "$TMP/big" "$TMP/back"

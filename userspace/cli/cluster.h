@@ -25,10 +25,12 @@
 enum { CLUSTER_MAX_NODES = 100 };
 
 #define CLUSTER_SERVICE_CIDRS "10.96.0.0/12,fd00:10:96::/112"
-#define CLUSTER_POD_CIDRS     "10.0.0.0/8,fd00:10::/48"
+#define CLUSTER_POD_CIDR4     "10.0.0.0/8"
+#define CLUSTER_POD_CIDR6     "fd00:10::/48"
+#define CLUSTER_POD_CIDRS     CLUSTER_POD_CIDR4 "," CLUSTER_POD_CIDR6
 /*
- * Of the nodes: what they reach of each other is not masqueraded. The control plane lies outside: it has no routes to
- * pods.
+ * Of the nodes: what they reach of each other is not masqueraded. The control plane lies outside, as on another
+ * network; it reaches pods by way of the first node.
  */
 #define CLUSTER_NODE_CIDRS "172.30.1.0/24,fd00:30::1:0/112"
 #define CLUSTER_LAN_IP4	   "172.30.0.1" /* control plane, on the bridge */

@@ -175,14 +175,14 @@ static int set_up(struct nl_sock *nl, const char *ifname, int *ret_ifindex, stru
 	return 0;
 }
 
-static int default_route(struct nl_sock *nl, int family, int ifindex, const char *gateway, struct err *err)
+static int add_route(struct nl_sock *nl, const char *to, int ifindex, const char *gateway, struct err *err)
 {
 	struct rtnl_route *route = rtnl_route_alloc();
 	struct rtnl_nexthop *hop = rtnl_route_nh_alloc();
+	int family = strchr(to, ':') ? AF_INET6 : AF_INET, r;
 	struct nl_addr *dst = NULL, *via = NULL;
-	int r;
 
-	r = nl_addr_parse(family == AF_INET ? "0.0.0.0/0" : "::/0", family, &dst);
+	r = nl_addr_parse(to, family, &dst);
 	if (!r)
 		r = nl_addr_parse(gateway, family, &via);
 	if (route && hop && !r) {
@@ -201,7 +201,7 @@ static int default_route(struct nl_sock *nl, int family, int ifindex, const char
 	if (hop)
 		rtnl_route_nh_free(hop);
 	rtnl_route_put(route);
-	return r < 0 ? err_set(err, EIO, "default route via %s: %s", gateway, nl_geterror(r)) : 0;
+	return r < 0 ? err_set(err, EIO, "route to %s via %s: %s", to, gateway, nl_geterror(r)) : 0;
 }
 
 static struct nl_sock *open_nl(struct err *err)
@@ -235,7 +235,8 @@ struct lan_args {
 static int setup_lan(const struct cluster *c, struct nl_sock *nl, struct err *err)
 {
 	struct rtnl_link *br = rtnl_link_bridge_alloc();
-	int ifindex, r;
+	char ip4[64], ip6[64];
+	int lo, lan, r;
 
 	if (!br)
 		return err_set(err, ENOMEM, "out of memory");
@@ -244,17 +245,17 @@ static int setup_lan(const struct cluster *c, struct nl_sock *nl, struct err *er
 	rtnl_link_put(br);
 	if (r < 0 && r != -NLE_EXIST)
 		return err_set(err, EIO, "make bridge: %s", nl_geterror(r));
-	r = set_up(nl, "lo", &ifindex, err);
+	r = set_up(nl, "lo", &lo, err);
 	if (!r)
-		r = add_addr(nl, ifindex, CLUSTER_WORLD_IP4 "/32", err);
+		r = add_addr(nl, lo, CLUSTER_WORLD_IP4 "/32", err);
 	if (!r)
-		r = add_addr(nl, ifindex, CLUSTER_WORLD_IP6 "/128", err);
+		r = add_addr(nl, lo, CLUSTER_WORLD_IP6 "/128", err);
 	if (!r)
-		r = set_up(nl, "lan0", &ifindex, err);
+		r = set_up(nl, "lan0", &lan, err);
 	if (!r)
-		r = add_addr(nl, ifindex, CLUSTER_LAN_IP4 "/16", err);
+		r = add_addr(nl, lan, CLUSTER_LAN_IP4 "/16", err);
 	if (!r)
-		r = add_addr(nl, ifindex, CLUSTER_LAN_IP6 "/64", err);
+		r = add_addr(nl, lan, CLUSTER_LAN_IP6 "/64", err);
 	for (int i = 1; !r && i <= c->n_nodes; i++) {
 		struct rtnl_link *veth, *peer, *bridge = NULL, *port = NULL, *change;
 		cleanup(close_fd) int fd = -1;
@@ -294,7 +295,12 @@ static int setup_lan(const struct cluster *c, struct nl_sock *nl, struct err *er
 		if (r < 0)
 			return err_set(err, EIO, "join %s to the bridge: %s", name, nl_geterror(r));
 	}
-	return r;
+	/* The API server's way to pods, for proxies and webhooks; any node knows where each of them is. */
+	if (!r) {
+		cluster_node_ips(1, ip4, ip6);
+		r = add_route(nl, CLUSTER_POD_CIDR4, lan, ip4, err);
+	}
+	return r ? r : add_route(nl, CLUSTER_POD_CIDR6, lan, ip6, err);
 }
 
 static int setup_node(int node, struct nl_sock *nl, struct err *err)
@@ -314,9 +320,9 @@ static int setup_node(int node, struct nl_sock *nl, struct err *err)
 	if (!r)
 		r = add_addr(nl, ifindex, with_len, err);
 	if (!r)
-		r = default_route(nl, AF_INET, ifindex, CLUSTER_LAN_IP4, err);
+		r = add_route(nl, "0.0.0.0/0", ifindex, CLUSTER_LAN_IP4, err);
 	if (!r)
-		r = default_route(nl, AF_INET6, ifindex, CLUSTER_LAN_IP6, err);
+		r = add_route(nl, "::/0", ifindex, CLUSTER_LAN_IP6, err);
 	return r;
 }
 
