@@ -181,6 +181,45 @@ Test(flowcontrol, a_schema_without_its_level_says_so_and_is_ignored)
 	fx_done(&f);
 }
 
+static void expect_come(struct fx *f, struct fx_watch *w, const char *type, const char *path, const char *member,
+			int64_t value)
+{
+	json_t *ev;
+
+	fx_do(f, 200, "GET", "/api/v1/pods", NULL); /* a request makes it look again */
+	do
+		ev = fx_watch_next(w);
+	while (!streq(api_get_str(ev, "type"), type) || api_get_int(ev, path, -1) != value);
+	cr_assert_str_eq(api_get_str(ev, "object.metadata.name"), member);
+}
+
+Test(flowcontrol, defaults_come_back_and_mandatory_ones_stay_as_they_are)
+{
+	struct fx f;
+	struct fx_watch w;
+	json_t *probes;
+
+	fx_init(&f);
+	fx_start(&f);
+	fx_watch_start(&f, &w, ADMIN, FLOW "/flowschemas?watch=1&resourceVersion=0", NULL);
+	fx_do(&f, 200, "DELETE", FLOW "/flowschemas/catch-all", NULL);
+	expect_come(&f, &w, "ADDED", "object.metadata.generation", "catch-all", 1);
+	fx_do(&f, 200, "DELETE", FLOW "/flowschemas/probes", NULL);
+	expect_come(&f, &w, "ADDED", "object.spec.matchingPrecedence", "probes", 2);
+	fx_do(&f, 200, "PATCH", FLOW "/flowschemas/exempt", "{\"spec\":{\"matchingPrecedence\":7777}}");
+	expect_come(&f, &w, "MODIFIED", "object.spec.matchingPrecedence", "exempt", 1);
+	/* a suggested one is the cluster's */
+	fx_do(&f, 200, "PATCH", FLOW "/flowschemas/probes", "{\"spec\":{\"matchingPrecedence\":3}}");
+	fx_do(&f, 200, "GET", "/api/v1/pods", NULL);
+	fx_do(&f, 200, "DELETE", FLOW "/flowschemas/catch-all", NULL);
+	expect_come(&f, &w, "ADDED", "object.spec.matchingPrecedence", "catch-all", 10000);
+	probes = fx_expect(&f, 200, "GET", FLOW "/flowschemas/probes", NULL);
+	cr_assert_eq(api_get_int(probes, "spec.matchingPrecedence", -1), 3);
+	json_decref(probes);
+	fx_watch_done(&w);
+	fx_done(&f);
+}
+
 Test(flowcontrol, full_queues_and_long_waits_get_429)
 {
 	struct fx f;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The priority levels and flow schemas that every cluster has, the same as Kubernetes', and the one condition the
- * server writes on schemas.
+ * The priority levels and flow schemas that every cluster has, the same as Kubernetes', which are made again when they
+ * have gone, and the one condition the server writes on schemas.
  */
 #include <stdio.h>
 
@@ -120,6 +120,69 @@ json_t *flow_default_object(int i, const char **ret_plural)
 	return json_pack("{s:s,s:s,s:{s:s,s:{s:s}},s:o}", "kind", level ? "PriorityLevelConfiguration" : "FlowSchema",
 			 "apiVersion", VERSION, "metadata", "name", level ? levels[j].name : schemas[j].name,
 			 "annotations", AUTOUPDATE, "true", "spec", level ? level_spec(j) : schema_spec(j));
+}
+
+/* --- kept ---------------------------------------------------------------------------------------------------------
+ */
+
+static void on_written(struct call *c, int code, const char *body, size_t len)
+{
+	if (code >= 300 && code != 404 && code != 409 && !c->s->stopping)
+		log_warn("%s \"%s\": %d %.*s", c->resource, c->name, code, (int)(len > 200 ? 200 : len), body);
+}
+
+static bool is_mandatory(const json_t *obj)
+{
+	const char *name = api_get_str(obj, "metadata.name");
+
+	return streq(name, "exempt") || streq(name, "catch-all");
+}
+
+/* Of the exempt level the shares are the cluster's to choose. */
+static bool is_as_it_must_be(const json_t *now, const json_t *must)
+{
+	if (!is_mandatory(must))
+		return true;
+	if (streq(api_get_str(must, "spec.type"), "Exempt"))
+		return streq(api_get_str(now, "spec.type"), "Exempt");
+	return json_equal(json_object_get(now, "spec"), json_object_get(must, "spec"));
+}
+
+static enum change restore(struct call *c)
+{
+	if (c->old && is_as_it_must_be(c->old, c->body))
+		return CHANGE_NONE;
+	c->obj = json_deep_copy(c->old ? c->old : c->body);
+	if (!c->obj || (c->old && json_object_set(c->obj, "spec", json_object_get(c->body, "spec")) < 0)) {
+		call_oom(c);
+		return CHANGE_ANSWERED;
+	}
+	return CHANGE_WRITE;
+}
+
+void flow_keep_defaults(struct apiserver *s)
+{
+	const char *plural;
+	json_t *obj;
+
+	for (int i = 0; (obj = flow_default_object(i, &plural)); i++) {
+		struct resource *r = cache_resource(s, "flowcontrol.apiserver.k8s.io", plural);
+		struct object *o = r ? cache_get(r, "", api_get_str(obj, "metadata.name")) : NULL;
+		struct call *c = NULL;
+
+		if (r && (!o || is_mandatory(obj)))
+			c = call_new_inner(s, "create", r, "", "", "");
+		if (!c) {
+			json_decref(obj);
+			continue;
+		}
+		c->finish = on_written;
+		c->body = obj;
+		c->change = restore;
+		if (object_prepare_create(c, obj) == 0)
+			registry_mutate(c);
+		call_unref(c);
+	}
 }
 
 /* --- the condition Dangling --------------------------------------------------------------------------------------- */

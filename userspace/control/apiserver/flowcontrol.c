@@ -310,6 +310,7 @@ static void reconfigure(struct flow *f)
 	f->config = c;
 	if (!f->s->bootstrapped)
 		return;
+	flow_keep_defaults(f->s);
 	for (size_t i = 0; i < c->n; i++)
 		if (!c->schemas[i].dangling_told)
 			flow_set_dangling(f->s, c->schemas[i].name, !*c->schemas[i].level_uid,

@@ -54,6 +54,8 @@ const char *flow_distinguisher(const struct api_flow_schema_spec *spec, const st
 
 /* The i-th object every cluster has (a new reference), with its plural name; NULL past the end. Levels come first. */
 json_t *flow_default_object(int i, const char **ret_plural);
+/* Makes those again that have gone, and puts mandatory ones back that were changed. */
+void flow_keep_defaults(struct apiserver *s);
 /* Writes the condition Dangling of a FlowSchema, if it is not so already. */
 void flow_set_dangling(struct apiserver *s, const char *name, bool dangling, const char *level);
 
