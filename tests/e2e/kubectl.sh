@@ -57,6 +57,7 @@ kc replace --raw "/api/v1/namespaces/default/pods/sized/resize" -f "$TMP/sized.j
 check "resize by the subresource" [ $? -eq 0 ]
 group="*/pods/pod$(kc get pod sized -o jsonpath='{.metadata.uid}')/*"
 check "a resize is in the container's control group" timeout 60 bash -c "until find /sys/fs/cgroup -path '$group/*' \( -name cpu.max -o -name cpu.cfs_quota_us \) -exec cat {} + | grep -q '^30000'; do :; done"
+check "and in the container's status" timeout 60 bash -c "until [ \"\$(kubectl --kubeconfig $TMP/kubeconfig get pod sized -o jsonpath='{.status.containerStatuses[0].resources.limits.cpu}')\" = 300m ]; do :; done"
 check "without a restart" [ "$(kc get pod sized -o jsonpath='{.status.containerStatuses[0].restartCount}')" = 0 ]
 kc delete pod sized --wait=false >/dev/null
 kc describe "$pod" > "$TMP/described"

@@ -232,3 +232,41 @@ Test(pod_status, an_ephemeral_container_counts_for_nothing)
 	cr_assert_str_eq(api_get_str(s, "phase"), "Succeeded");
 	json_decref(s);
 }
+
+/* What the runtime was told, not what it is to be told; what the node sets aside is what the pod asks for. */
+Test(pod_status, a_resize_shows_until_the_runtime_has_it)
+{
+	struct api_kv was[] = { { "cpu", "100m" } }, now[] = { { "cpu", "300m" } };
+	struct api_resource_requirements before = { .requests = { 1, was } }, after = { .requests = { 1, now } };
+	json_t *s;
+
+	pod.sandbox = SANDBOX_READY;
+	is(0, CTR_EXITED, 0);
+	is(1, CTR_RUNNING, 0);
+	is(2, CTR_RUNNING, 0);
+	specs[1].resources = &before;
+	s = pod_status(&pod, NOW);
+	cr_assert_str_eq(api_get_str(ctr(s, 1), "resources.requests.cpu"), "100m");
+	cr_assert_str_eq(api_get_str(ctr(s, 1), "allocatedResources.cpu"), "100m");
+	cr_assert(!json_object_get(ctr(s, 2), "resources") && !condition(s, "PodResizeInProgress", "status"));
+	json_decref(s);
+
+	ctrs[1].applied = ctr_resources_json(&specs[1]);
+	specs[1].resources = &after;
+	ctrs[1].resize_due = true;
+	s = pod_status(&pod, NOW);
+	cr_assert_str_eq(api_get_str(ctr(s, 1), "resources.requests.cpu"), "100m");
+	cr_assert_str_eq(api_get_str(ctr(s, 1), "allocatedResources.cpu"), "300m");
+	cr_assert_str_eq(condition(s, "PodResizeInProgress", "status"), "True");
+	cr_assert(!condition(s, "PodResizeInProgress", "reason"));
+	json_decref(s);
+
+	ctrs[1].resize_error = strdup("no such group");
+	s = pod_status(&pod, NOW);
+	cr_assert_str_eq(condition(s, "PodResizeInProgress", "reason"), "Error");
+	cr_assert_str_eq(condition(s, "PodResizeInProgress", "message"), "no such group");
+	json_decref(s);
+	free(ctrs[1].resize_error);
+	json_decref(ctrs[1].applied);
+	specs[1].resources = NULL;
+}

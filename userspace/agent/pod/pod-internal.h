@@ -46,6 +46,9 @@ struct pod_ctr {
 	bool replace;
 	bool resize_due, resizing; /* the runtime is to be told of new resources; it is being told */
 	int64_t resize_retry_ms;
+	char *resize_error; /* why the last try failed; NULL: it did not */
+	json_t *applied,
+		*telling; /* resources: what the runtime was told last, and what it is being told; NULL: not known */
 	int64_t kill_grace_s;		  /* of the kill under way */
 	const char *kill_why;		  /* event text for replace; NULL: "Stopping" */
 	char *wait_reason, *wait_message; /* why it is not started */
@@ -159,6 +162,7 @@ enum ctr_resize { RESIZE_NONE, RESIZE_IN_PLACE, RESIZE_RESTART };
 enum ctr_resize ctr_resize(const struct api_container *was, const struct api_container *now);
 void ctr_resized(struct pod_ctr *c, const struct api_container *was); /* c->spec is the new one */
 void pod_resize_sync(struct pod *p);				      /* tells the runtime what is due */
+json_t *ctr_resources_json(const struct api_container *spec);	      /* a new reference; NULL: it has none */
 
 /* pod_container.c */
 void ctr_start(struct pod_ctr *c);

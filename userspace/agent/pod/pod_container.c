@@ -46,6 +46,9 @@ void ctr_done(struct pod_ctr *c)
 	free(c->wait_reason);
 	free(c->wait_message);
 	free(c->term_path);
+	free(c->resize_error);
+	json_decref(c->applied);
+	json_decref(c->telling);
 }
 
 void ctr_wait(struct pod_ctr *c, const char *reason, const char *fmt, ...)
@@ -439,6 +442,8 @@ static void create(struct pod_ctr *c)
 	if (!r)
 		r = ctr_config(c, &a, &rq.config, &err);
 	if (!r) {
+		json_decref(c->applied);
+		c->applied = ctr_resources_json(c->spec);
 		rq.pod_sandbox_id = c->pod->sandbox_id;
 		rq.sandbox_config = pod_sandbox_config(c->pod, &a);
 		pod_hold(c->pod);

@@ -54,6 +54,11 @@ void ctr_resized(struct pod_ctr *c, const struct api_container *was)
 	c->resize_retry_ms = 0;
 }
 
+json_t *ctr_resources_json(const struct api_container *spec)
+{
+	return spec->resources ? api_encode(&api_type_resource_requirements, spec->resources) : NULL;
+}
+
 static void on_updated(void *arg, const struct grpc_status *status, const ProtobufCMessage *msg)
 {
 	struct pod_ctr *c = arg;
@@ -63,7 +68,16 @@ static void on_updated(void *arg, const struct grpc_status *status, const Protob
 	(void)msg;
 	c->resizing = false;
 	/* Again, as the group cannot shrink before what is in it. */
+	if (status->code) {
+		json_decref(TAKE(c->telling));
+	} else {
+		json_decref(c->applied);
+		c->applied = TAKE(c->telling);
+	}
+	if (!p->gone)
+		set_str(&c->resize_error, NULL);
 	if (!p->gone && ((status->code && status->code != GRPC_NOT_FOUND) || pod_make_cgroup(p, &err) < 0)) {
+		set_str(&c->resize_error, status->code ? status->message : err.msg);
 		pod_event(p, "Warning", "ResizeError", "Error resizing container %s: %s", c->spec->name,
 			  status->code ? status->message : err.msg);
 		c->resize_due = true;
@@ -87,6 +101,8 @@ static int update(struct pod_ctr *c, struct err *err)
 		r = err_set(err, ENOMEM, "out of memory");
 	if (!r) {
 		c->resizing = true;
+		json_decref(c->telling);
+		c->telling = ctr_resources_json(c->spec);
 		pod_hold(c->pod);
 		if (!cri_call(c->pod->m->cri, CRI_UPDATE_RESOURCES, &rq.base, 0, on_updated, c)) {
 			c->resizing = false;

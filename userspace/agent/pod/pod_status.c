@@ -126,6 +126,32 @@ static json_t *ctr_state_json(const struct pod_ctr *c, int64_t now, bool *ret_cr
 		       NULL);
 }
 
+/* What the agent before this one told the runtime, as far as it said so. */
+static json_t *resources_said(const struct pod_ctr *c)
+{
+	const struct api_pod_status *s = &c->pod->obj->status;
+
+	for (size_t i = 0; i < s->n_container_statuses; i++)
+		if (streq(s->container_statuses[i].name, c->spec->name) && s->container_statuses[i].resources)
+			return api_encode(&api_type_resource_requirements, s->container_statuses[i].resources);
+	return NULL;
+}
+
+static void add_resources(json_t *status, const struct pod_ctr *c)
+{
+	json_t *now, *wanted = ctr_resources_json(c->spec), *requests = json_object_get(wanted, "requests");
+
+	now = c->applied ? json_incref(c->applied) : c->id && c->state != CTR_NONE ? resources_said(c) : NULL;
+	if (!now && wanted)
+		now = json_incref(wanted);
+	if (json_object_size(requests))
+		json_object_set(status, "allocatedResources", requests);
+	if (json_object_size(now))
+		json_object_set(status, "resources", now);
+	json_decref(now);
+	json_decref(wanted);
+}
+
 static json_t *ctr_status(const struct pod_ctr *c, int64_t now)
 {
 	json_t *s = json_object(), *last = NULL;
@@ -151,6 +177,7 @@ static json_t *ctr_status(const struct pod_ctr *c, int64_t now)
 	if (c->id || c->last.id)
 		json_object_set_new(s, "containerID", runtime_id(c->id ? c->id : c->last.id));
 	json_object_set_new(s, "started", json_boolean(c->state == CTR_RUNNING && c->started));
+	add_resources(s, c);
 	return s;
 }
 
@@ -257,6 +284,15 @@ static json_t *conditions(const struct pod *p, const char *ph, const json_t *old
 		reason = "ContainersNotReady";
 		message = unready.buf;
 	}
+	for (size_t i = p->n_init; i < p->n_fixed; i++) {
+		const struct pod_ctr *c = p->ctrs[i];
+
+		if ((!c->resize_due && !c->resizing) || pod_stopping(p))
+			continue;
+		add_condition(list, old, "PodResizeInProgress", true, c->resize_error ? "Error" : NULL, c->resize_error,
+			      now);
+		break;
+	}
 	add_condition(list, old, "Ready", ready, reason, message, now);
 	add_condition(list, old, "ContainersReady", ready, reason, message, now);
 	return list;
@@ -265,7 +301,7 @@ static json_t *conditions(const struct pod *p, const char *ph, const json_t *old
 static bool ours(const char *type)
 {
 	return streq(type, "PodReadyToStartContainers") || streq(type, "Initialized") || streq(type, "Ready") ||
-	       streq(type, "ContainersReady");
+	       streq(type, "ContainersReady") || streq(type, "PodResizeInProgress");
 }
 
 /* What the API has: conditions of others, and since when ours hold. */
