@@ -372,6 +372,7 @@ Test(open_only, objects_load_at_extreme_settings)
 		memset(v ? &c.node_ip6 : &c.node_ip4, 0, sizeof(struct ip_addr));
 		memset(v ? &c.pod_cidr6 : &c.pod_cidr4, 0, sizeof(struct ip_addr));
 		memset(v ? &c.lan6 : &c.lan4, 0, sizeof(struct ip_addr));
+		memset(v ? &c.services6 : &c.services4, 0, sizeof(struct ip_addr));
 		ok(dp_open(&c, &fx.dp, &test_err));
 		dp_close(fx.dp);
 		fx.dp = NULL;
