@@ -123,7 +123,7 @@ int from_pod(struct __sk_buff *skb)
 			known = ipcache_of(&p.dst);
 	}
 	if (to_service || (!peer && !known && is_pod_ip(&p.dst))) {
-		r = to_service ? svc_forward(skb, &p) : svc_retarget(skb, &p);
+		r = svc_forward(skb, &p, !to_service);
 		if (r == SVC_REFUSED)
 			return refuse_pod(skb, &p, self);
 		if (r == SVC_SELF) {

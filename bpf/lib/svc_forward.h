@@ -32,42 +32,53 @@ struct {
 	__type(value, struct gone_value);
 } gone_backends SEC(".maps");
 
-/* Results of svc_forward() and svc_retarget() that are not drop reasons. */
+/* Results of svc_forward() that are not drop reasons. */
 #define SVC_SELF    (-1) /* rewritten; it goes back to where it came from */
 #define SVC_REFUSED (-2) /* no such service, or none of its backends is there: the sender is to be told */
-#define SVC_NONE    (-3) /* of svc_send() only: there is no such service */
+#define SVC_NONE    (-3) /* of its parts only: there is no such service */
 
 /* Session affinity knows its clients by network namespace; here they are pods by number, above all such cookies. */
 #define SVC_CLIENT_IS_POD (1ULL << 63)
 
+static __noinline_prog struct backend_choice *svc_last(const struct packet *p)
+{
+	struct svc_flow_key key;
+
+	svc_flow_key_of(&key, &p->src, p->sport, &p->dst, p->dport, p->proto);
+	return bpf_map_lookup_elem(&svc_out, &key);
+}
+
+static __noinline_prog bool svc_keep(const struct packet *p, const struct lb_choice *to)
+{
+	struct backend_choice next = {};
+	struct svc_flow_key key;
+
+	svc_flow_key_of(&key, &p->src, p->sport, &p->dst, p->dport, p->proto);
+	lb_remember(&next, to);
+	return bpf_map_update_elem(&svc_out, &key, &next, BPF_ANY) == 0;
+}
+
 /* svc: the service that the packet is for, by its destination or by what its destination was. */
 static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key *svc, struct lb_choice *to)
 {
-	struct svc_key sk = *svc;
-	struct backend_choice *last, next = {};
-	struct svc_flow_key key;
+	struct backend_choice *last = svc_last(p);
 	int r;
 
-	svc_flow_key_of(&key, &p->src, p->sport, &p->dst, p->dport, p->proto);
-	last = bpf_map_lookup_elem(&svc_out, &key);
 	if (last && p->proto == IPPROTO_TCP && !is_opening(p)) {
 		to->backend.ip = last->backend_ip;
 		to->backend.port = last->backend_port;
 		return LB_BACKEND;
 	}
 	/* The other end of an established connection is gone: no other backend can go on with it. */
-	if (p->proto == IPPROTO_TCP && !is_opening(p) && !ip_eq(&sk.vip, &p->dst))
+	if (p->proto == IPPROTO_TCP && !is_opening(p) && !ip_eq(&svc->vip, &p->dst))
 		return LB_REFUSE;
-	r = lb_choose_again(&sk, SVC_CLIENT_IS_POD | p->ep_id, bpf_get_prandom_u32(), last, to);
+	r = lb_choose_again(svc, SVC_CLIENT_IS_POD | p->ep_id, bpf_get_prandom_u32(), last, to);
 	if (r != LB_BACKEND)
 		return r;
 	if (last && last->svc_id == to->svc.svc_id && last->generation == to->svc.generation &&
 	    last->backend_port == to->backend.port && ip_eq(&last->backend_ip, &to->backend.ip))
 		return r;
-	lb_remember(&next, to);
-	if (bpf_map_update_elem(&svc_out, &key, &next, BPF_ANY))
-		return LB_REFUSE;
-	return r;
+	return svc_keep(p, to) ? r : LB_REFUSE;
 }
 
 /* The way back, too; false: no room for it. */
@@ -115,7 +126,7 @@ static __noinline_prog int svc_self_reply(struct __sk_buff *skb, struct packet *
 	svc_flow_key_of(&key, &p->dst, p->dport, &p->src, p->sport, p->proto);
 	in = bpf_map_lookup_elem(&svc_in, &key);
 	if (!in)
-		return SVC_REFUSED;
+		return SVC_NONE;
 	r = svc_rewrite_end(skb, p, true, &in->vip, in->port);
 	if (!r)
 		r = svc_rewrite_end(skb, p, false, &pod, p->dport);
@@ -169,45 +180,49 @@ static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, con
 	return r ? r : SVC_SELF;
 }
 
-/* A pod's packet to an address of the service range. p->ep_id is the pod's. 0, SVC_* or a drop reason. */
-static __always_inline int svc_forward(struct __sk_buff *skb, struct packet *p)
+/* The service that the packet's destination was a backend of when it went; false: none. */
+static __noinline_prog bool svc_of_gone(const struct packet *p, struct svc_key *ret)
 {
-	struct svc_key key = { .vip = p->dst, .port = p->dport, .proto = p->proto };
-	int r;
+	struct gone_key key = { .ip = p->dst, .port = p->dport, .proto = p->proto };
+	struct gone_value *gone = bpf_map_lookup_elem(&gone_backends, &key);
 
-	if (p->flags & PACKET_ICMP_ERROR)
-		return svc_forward_error(skb, p);
-	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
-		return DROP_NO_BACKEND;
-	r = svc_send(skb, p, &key);
-	return r == SVC_NONE ? svc_self_reply(skb, p) : r;
+	if (!gone ||
+	    now_units() - gone->at > (p->proto == IPPROTO_TCP && is_opening(p) ? GONE_LIFE_TCP : GONE_LIFE_OTHER))
+		return false;
+	*ret = gone->svc;
+	return true;
 }
 
 /*
- * A pod's packet to a pod address that nobody has. Was it a service's backend? A socket was connected to it when it
- * went: datagrams and connections that are not yet established go on with another backend, whose answers show the old
- * one's address; established ones are reset. As svc_forward(); 0 also where there is nothing to do.
+ * A pod's packet to an address of the service range, or (gone) to a pod address that nobody has. Was that a service's
+ * backend? Then a socket was connected to it when it went: datagrams and connections that are not yet established go on
+ * with another backend, whose answers show the old one's address; established ones are reset. p->ep_id is the pod's.
+ * SVC_SELF, SVC_REFUSED, a drop reason, or 0: rewritten, or of no service.
+ *
+ * Inlined, and the service's key on the caller's stack: 512 bytes hold the longest chain of calls, which goes through
+ * here, and Linux before 6.13 counts.
  */
-static __noinline_prog int svc_retarget(struct __sk_buff *skb, struct packet *p)
+static __always_inline int svc_forward(struct __sk_buff *skb, struct packet *p, bool gone)
 {
-	struct gone_key key = { .ip = p->dst, .port = p->dport, .proto = p->proto };
-	struct gone_value *gone;
-	struct svc_key svc;
+	struct svc_key svc = { .vip = p->dst, .port = p->dport, .proto = p->proto };
+	bool has_ports = p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP;
 	int r;
 
 	if (p->flags & PACKET_ICMP_ERROR) {
 		r = svc_forward_error(skb, p);
-		return r == DROP_NO_BACKEND ? 0 : r;
+		return gone && r == DROP_NO_BACKEND ? 0 : r;
 	}
-	gone = bpf_map_lookup_elem(&gone_backends, &key);
-	if (gone &&
-	    now_units() - gone->at <= (p->proto == IPPROTO_TCP && is_opening(p) ? GONE_LIFE_TCP : GONE_LIFE_OTHER)) {
-		svc = gone->svc;
+	if (!has_ports)
+		return gone ? 0 : DROP_NO_BACKEND;
+	r = SVC_NONE;
+	if (!gone || svc_of_gone(p, &svc)) {
 		r = svc_send(skb, p, &svc);
-		return r == SVC_NONE ? SVC_REFUSED : r;
+		if (gone && r == SVC_NONE)
+			return SVC_REFUSED;
 	}
-	r = svc_self_reply(skb, p);
-	return r == SVC_REFUSED ? 0 : r;
+	if (r == SVC_NONE)
+		r = svc_self_reply(skb, p);
+	return gone && r == SVC_NONE ? 0 : r == SVC_NONE ? SVC_REFUSED : r;
 }
 
 #endif
