@@ -87,8 +87,7 @@ void network_compare(struct network *n);
 /* network_services.c */
 int network_sync_services(struct network *n, struct err *err); /* what changed, or all of them */
 bool network_services_due(const struct network *n);
-void network_services_event(struct network *n, bool slice, const struct informer_item *old,
-			    const struct informer_item *new);
+void network_services_event(struct network *n, bool slice, const struct informer_item *old, struct informer_item *new);
 void network_services_free(struct network *n);
 /* network_cni.c */
 void network_cni(struct cni_request *req, void *network);

@@ -164,6 +164,11 @@ static int start_informers(struct network *n, struct err *err)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		struct informer_config config = { .kind = kinds[i], .resync_ms = -1 };
 
+		/* The most by far where a cluster is large, and looked at by the compiler only. */
+		if (all[i] == &n->services)
+			config.trim = service_trim;
+		else if (all[i] == &n->slices)
+			config.trim = service_trim_slice;
 		*all[i] = informer_new(n->kube, &config, &ops, n);
 		if (!*all[i])
 			return err_set(err, ENOMEM, "out of memory");

@@ -15,12 +15,19 @@
 
 #define SERVICE_NAME "kubernetes.io/service-name"
 
+/* What names a front end. */
+struct front {
+	struct ip_addr vip;
+	uint16_t port;
+	uint8_t proto;
+};
+
 /* What is known of one service; there as long as it exists, has slices, or has front ends in the maps. */
 struct svc {
-	struct list dirty; /* linked to itself: not dirty */
-	char **slices;	   /* keys of its EndpointSlices */
+	struct list dirty;	       /* linked to itself: not dirty */
+	struct informer_item **slices; /* its EndpointSlices as they are now, referenced */
 	size_t n_slices;
-	struct dp_service *fronts; /* in the maps: address, port and protocol */
+	struct front *fronts; /* in the maps */
 	size_t n_fronts;
 	char key[]; /* "namespace/name" */
 };
@@ -147,7 +154,7 @@ static struct svc *svc_get(struct network *n, const char *key)
 static void svc_free(struct svc *s)
 {
 	for (size_t i = 0; i < s->n_slices; i++)
-		free(s->slices[i]);
+		informer_item_unref(s->slices[i]);
 	free(s->slices);
 	free(s->fronts);
 	list_remove(&s->dirty);
@@ -186,26 +193,25 @@ static struct svc *svc_of_slice(struct network *n, const struct informer_item *i
 static void slice_gone(struct svc *s, const char *key)
 {
 	for (size_t i = 0; i < s->n_slices; i++)
-		if (streq(s->slices[i], key)) {
-			free(s->slices[i]);
+		if (streq(s->slices[i]->key, key)) {
+			informer_item_unref(s->slices[i]);
 			s->slices[i] = s->slices[--s->n_slices];
 			return;
 		}
 }
 
-static bool slice_comes(struct svc *s, const char *key)
+static bool slice_comes(struct svc *s, struct informer_item *it)
 {
-	char **list = reallocarray(s->slices, s->n_slices + 1, sizeof(*list));
+	struct informer_item **list = reallocarray(s->slices, s->n_slices + 1, sizeof(*list));
 
 	if (!list)
 		return false;
 	s->slices = list;
-	list[s->n_slices] = strdup(key);
-	return list[s->n_slices] && ++s->n_slices;
+	list[s->n_slices++] = informer_item_ref(it);
+	return true;
 }
 
-void network_services_event(struct network *n, bool slice, const struct informer_item *old,
-			    const struct informer_item *new)
+void network_services_event(struct network *n, bool slice, const struct informer_item *old, struct informer_item *new)
 {
 	struct svc *s;
 
@@ -218,7 +224,7 @@ void network_services_event(struct network *n, bool slice, const struct informer
 		mark(n, s);
 	}
 	if (new && (s = svc_of_slice(n, new)))
-		mark(n, slice_comes(s, new->key) ? s : NULL);
+		mark(n, slice_comes(s, new) ? s : NULL);
 }
 
 bool network_services_due(const struct network *n)
@@ -245,13 +251,13 @@ static void forget_fronts(struct network *n, struct svc *s)
 
 static int remember_front(struct network *n, struct svc *s, const struct service_front *f)
 {
-	struct dp_service *list = reallocarray(s->fronts, s->n_fronts + 1, sizeof(*list));
+	struct front *list = reallocarray(s->fronts, s->n_fronts + 1, sizeof(*list));
 	char text[FRONT_TEXT];
 
 	if (!list)
 		return -ENOMEM;
 	s->fronts = list;
-	list[s->n_fronts++] = (struct dp_service){ .vip = f->vip, .port = f->port, .proto = f->proto };
+	list[s->n_fronts++] = (struct front){ f->vip, f->port, f->proto };
 	return strmap_set(n->fronts, front_text(&f->vip, f->port, f->proto, text), s, NULL);
 }
 
@@ -287,11 +293,8 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 
 	if (!slices)
 		return err_set(err, ENOMEM, "out of memory");
-	for (size_t i = 0; i < s->n_slices; i++) {
-		it = informer_get_key(n->slices, s->slices[i]);
-		if (it)
-			slices[n_slices++] = (const struct api_endpoint_slice *)it->obj;
-	}
+	for (; n_slices < s->n_slices; n_slices++)
+		slices[n_slices] = (const struct api_endpoint_slice *)s->slices[n_slices]->obj;
 	r = service_compile(&place, &service, service ? 1 : 0, slices, n_slices, &table, err);
 	if (r < 0)
 		return r;
@@ -302,9 +305,14 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 
 		r = owner && owner != s;
 	}
-	for (size_t i = 0; !r && i < s->n_fronts; i++)
-		if (!in_table(&table, &s->fronts[i]))
-			r = dp_service_del(n->dp, &s->fronts[i], err);
+	for (size_t i = 0; !r && i < s->n_fronts; i++) {
+		struct dp_service d = { .vip = s->fronts[i].vip,
+					.port = s->fronts[i].port,
+					.proto = s->fronts[i].proto };
+
+		if (!in_table(&table, &d))
+			r = dp_service_del(n->dp, &d, err);
+	}
 	for (size_t i = 0; !r && i < table.n; i++)
 		r = set_front(n, &table.fronts[i], err);
 	if (!r) {

@@ -9,14 +9,16 @@
 #include "compile/service.h"
 
 static struct arena arena;
-static json_t *trees[32];
+static json_t *trees[64];
 static size_t n_trees, n_services, n_slices;
 static const struct api_service *services[8];
 static const struct api_endpoint_slice *slices[8];
+static const struct api_service *trimmed_services[8];
+static const struct api_endpoint_slice *trimmed_slices[8];
 static struct service_table table;
 static const struct service_place place = { "n1", "z1" };
 
-static void *decode(const struct api_type *type, const char *text)
+static void *decode(const struct api_type *type, const char *text, void (*trim)(json_t *obj))
 {
 	struct err err = ERR_INIT;
 	char copy[2048], *p;
@@ -26,13 +28,16 @@ static void *decode(const struct api_type *type, const char *text)
 	for (p = copy; (p = strchr(p, '\'')); p++)
 		*p = '"';
 	cr_assert(api_json_parse(copy, strlen(copy), &trees[n_trees], NULL, &err) == 0, "%s: %s", copy, err.msg);
+	if (trim)
+		trim(trees[n_trees]);
 	cr_assert(api_decode(type, trees[n_trees++], &arena, &obj, &err) == 0, "%s", err.msg);
 	return obj;
 }
 
 static void service(const char *text)
 {
-	services[n_services++] = decode(&api_type_service, text);
+	trimmed_services[n_services] = decode(&api_type_service, text, service_trim);
+	services[n_services++] = decode(&api_type_service, text, NULL);
 }
 
 /* One slice of service s in namespace n, port "" 8080/TCP unless told. */
@@ -45,11 +50,29 @@ static void slice(const char *type, const char *ports, const char *endpoints)
 		"{'metadata':{'namespace':'n','name':'x','labels':{'kubernetes.io/service-name':'s'}},'addressType':'%s',"
 		"'ports':[%s],'endpoints':[%s]}",
 		type, ports ? ports : "{'port':8080,'protocol':'TCP'}", endpoints);
-	slices[n_slices++] = decode(&api_type_endpoint_slice, text);
+	trimmed_slices[n_slices] = decode(&api_type_endpoint_slice, text, service_trim_slice);
+	slices[n_slices++] = decode(&api_type_endpoint_slice, text, NULL);
 }
 
 #define PLAIN                                                                                                          \
 	"{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1','fd00:96::1'],'ports':[{'port':80}]}}"
+
+/* What an agent keeps of the objects gives the same table as the whole of them: in every case here. */
+static void check_trimmed(void)
+{
+	struct service_table t;
+	struct err err = ERR_INIT;
+
+	cr_assert(service_compile(&place, trimmed_services, n_services, trimmed_slices, n_slices, &t, &err) == 0, "%s",
+		  err.msg);
+	cr_assert(t.n == table.n && t.clashes == table.clashes);
+	for (size_t i = 0; i < t.n; i++) {
+		cr_assert(service_front_same(&t.fronts[i], &table.fronts[i]));
+		cr_assert_str_eq(t.fronts[i].port_name, table.fronts[i].port_name);
+		cr_assert_str_eq(t.fronts[i].service->metadata.name, table.fronts[i].service->metadata.name);
+	}
+	service_table_done(&t);
+}
 
 /* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 " */
 static const char *compiled(void)
@@ -60,6 +83,7 @@ static const char *compiled(void)
 	size_t len = 0;
 
 	cr_assert(service_compile(&place, services, n_services, slices, n_slices, &table, &err) == 0, "%s", err.msg);
+	check_trimmed();
 	out[0] = '\0';
 	for (size_t i = 0; i < table.n; i++) {
 		const struct service_front *f = &table.fronts[i];
@@ -244,6 +268,30 @@ Test(service, slices_of_another_service_or_namespace_do_not_count)
 	service("{'metadata':{'namespace':'m','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1'],'ports':[{'port':80}]}}");
 	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
 	cr_assert_str_eq(compiled(), "10.96.0.1:80/6= ");
+}
+
+Test(service, trimmed_objects_keep_only_what_is_compiled)
+{
+	const struct api_service *s;
+	const struct api_endpoint_slice *e;
+
+	service("{'apiVersion':'v1','kind':'Service','metadata':{'namespace':'n','name':'s','uid':'u','resourceVersion':'5',"
+		"'labels':{'a':'b'},'annotations':{'c':'d'}},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1'],"
+		"'type':'ClusterIP','selector':{'a':'b'},'sessionAffinity':'None','internalTrafficPolicy':'Cluster',"
+		"'ports':[{'name':'','port':80,'protocol':'TCP','targetPort':8080}]}}");
+	slice("IPv4", NULL,
+	      "{'addresses':['10.0.0.1','10.0.0.9'],'nodeName':'n1','zone':'z1','targetRef':{'kind':'Pod','name':'p'}}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080 ");
+	s = trimmed_services[0];
+	cr_assert_str_eq(s->metadata.uid, "u");
+	cr_assert_str_eq(s->metadata.resource_version, "5");
+	cr_assert(!s->kind && !s->metadata.labels.n && !s->metadata.annotations.n && !s->spec.selector.n);
+	cr_assert(!s->spec.type && !s->spec.cluster_ip && !s->spec.session_affinity);
+	e = trimmed_slices[0];
+	cr_assert_str_eq(api_map_get(&e->metadata.labels, "kubernetes.io/service-name"), "s");
+	cr_assert_eq(e->endpoints[0].n_addresses, 1);
+	cr_assert_str_eq(e->endpoints[0].node_name, "n1");
+	cr_assert(!e->endpoints[0].target_ref && !e->endpoints[0].zone && !e->address_type);
 }
 
 Test(service, of_two_with_one_address_the_older_has_it)

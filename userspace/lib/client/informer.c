@@ -35,6 +35,7 @@ struct informer {
 	const struct api_kind *kind;
 	char *ns, *labels, *fields;
 	bool keep_json;
+	void (*trim)(json_t *obj);
 	int resync_ms;
 	struct informer_ops ops;
 	void *arg;
@@ -87,6 +88,8 @@ static struct informer_item *item_new(struct informer *inf, json_t *json)
 		json_object_set_new(json, "kind", json_string(inf->kind->kind));
 		json_object_set_new(json, "apiVersion", json_string(version));
 	}
+	if (inf->trim)
+		inf->trim(json);
 	/* Twice: objects are many and stay long, so each gets just the memory that it needs. */
 	arena_reset(&inf->scratch);
 	if (api_decode(inf->kind->type, json, &inf->scratch, &obj, &err) < 0) {
@@ -490,6 +493,7 @@ struct informer *informer_new(struct kube *k, const struct informer_config *conf
 	inf->labels = dup_or_null(config->label_selector);
 	inf->fields = dup_or_null(config->field_selector);
 	inf->keep_json = config->keep_json;
+	inf->trim = config->trim;
 	inf->resync_ms = config->resync_ms ? config->resync_ms : DEFAULT_RESYNC_MS;
 	inf->ops = *ops;
 	inf->arg = arg;

@@ -35,7 +35,9 @@ struct informer_config {
 	const char *namespace_;			     /* NULL: all */
 	const char *label_selector, *field_selector; /* NULL: none; not escaped */
 	int resync_ms;				     /* 0: 10 s, DESIGN.md; -1: never */
-	bool keep_json;				     /* item->json stays for those who must send the object back */
+	void (*trim)(json_t *obj); /* leaves out what the user does not need, before decoding; not metadata's name,
+				      namespace, uid and resourceVersion. NULL: all stays */
+	bool keep_json;		   /* item->json stays for those who must send the object back */
 };
 struct informer *informer_new(struct kube *k, const struct informer_config *config, const struct informer_ops *ops,
 			      void *arg);

@@ -42,6 +42,9 @@ int service_compile(const struct service_place *place, const struct api_service 
 		    const struct api_endpoint_slice *const *slices, size_t n_slices, struct service_table *ret,
 		    struct err *err);
 void service_table_done(struct service_table *t);
+/* Leaves out of an object's JSON what service_compile() does not read: the table is the same, the memory less. */
+void service_trim(json_t *service);
+void service_trim_slice(json_t *slice);
 int service_front_compare(const struct service_front *a, const struct service_front *b); /* address, port, protocol */
 bool service_front_same(const struct service_front *a, const struct service_front *b);	 /* and the rest */
 
