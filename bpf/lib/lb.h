@@ -4,12 +4,15 @@
  * svc_forward.h.
  *
  * Map `services` (hash): written by the agent, read at connect, sendmsg and from_pod. Missing entry: not a service,
- * left alone. Full: the agent's call fails and the front end is not served. Map `backends` (hash, key service,
- * generation, index): written by the agent before `services` names the generation, removed after. Missing entry: the
- * generation was replaced this instant; the service is read again. Full: the agent's call fails, the service keeps its
- * present backends. Map `affinities` (LRU, key client and service): written and read where a backend is chosen, for a
- * service with session affinity. Missing entry, too old, or its backend is no longer among the service's: chosen anew.
- * Full: the least recently used client may change its backend.
+ * left alone by the hooks, refused by from_pod. Full: the agent's call fails and the front end is not served.
+ *
+ * Map `backends` (hash, key service, generation, index): written by the agent before `services` names the generation,
+ * removed after. Missing entry: the generation was replaced this instant; the service is read again. Full: the
+ * agent's call fails, the service keeps its present backends.
+ *
+ * Map `affinities` (LRU, key client and service): written and read where a backend is chosen, for a service with
+ * session affinity. Missing entry, too old, or its backend is no longer among the service's: chosen anew. Full: the
+ * least recently used client may change its backend.
  */
 #ifndef SKEP_BPF_LB_H
 #define SKEP_BPF_LB_H

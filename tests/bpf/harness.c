@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The node that each test gets, and running programs on it. Packets are in packets.c. */
+#include "../scratch.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -22,20 +23,16 @@ static void sh(const char *cmd)
 	cr_assert_eq(system(cmd), 0, "%s", cmd);
 }
 
-static const char *cgroup_root(void)
-{
-	return access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
-}
-
 void node_dirs(void)
 {
 	if (geteuid() != 0)
 		cr_skip_test("needs root: loads BPF programs and makes a network namespace");
-	snprintf(fx.cgroup, sizeof(fx.cgroup), "%s/skep-test-bpf-%d", cgroup_root(), getpid());
+	snprintf(fx.cgroup, sizeof(fx.cgroup), "%s/skep-test-bpf-%d", scratch_cgroup_root(), getpid());
+	snprintf(fx.dir, sizeof(fx.dir), "/tmp/skep-test-bpf-%d", getpid());
+	scratch_until_i_end(fx.cgroup, fx.dir);
 	cr_assert(mkdir(fx.cgroup, 0755) == 0, "mkdir %s: %s", fx.cgroup, strerror(errno));
 	cr_assert(unshare(CLONE_NEWNET | CLONE_NEWNS) == 0, "unshare: %s", strerror(errno));
 	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	snprintf(fx.dir, sizeof(fx.dir), "/tmp/skep-test-bpf-%d", getpid());
 	cr_assert_eq(mkdir(fx.dir, 0700), 0);
 	cr_assert_eq(mount("bpf", fx.dir, "bpf", 0, NULL), 0);
 	snprintf(fx.pin_dir, sizeof(fx.pin_dir), "%s/node", fx.dir);

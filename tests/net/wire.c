@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes, pods and traffic between them: see wire.h. */
+#include "../scratch.h"
 #include "wire.h"
 
 #include <arpa/inet.h>
@@ -244,9 +245,7 @@ static void node_make(struct wnode *n, const char *cgroup_root)
 
 static void cgroup_root(char *buf, size_t size)
 {
-	snprintf(buf, size, "%s/net2-test-%d",
-		 access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified",
-		 getpid());
+	snprintf(buf, size, "%s/net2-test-%d", scratch_cgroup_root(), getpid());
 }
 
 void wire_up(void)
@@ -256,11 +255,12 @@ void wire_up(void)
 	if (geteuid() != 0)
 		cr_skip_test("needs root: makes network namespaces and loads BPF programs");
 	cgroup_root(cg, sizeof(cg));
+	snprintf(dir, sizeof(dir), "/tmp/net2-test-%d", getpid());
+	scratch_until_i_end(cg, dir);
 	cr_assert(mkdir(cg, 0755) == 0, "mkdir %s: %s", cg, strerror(errno));
 	cr_assert(unshare(CLONE_NEWNET | CLONE_NEWNS) == 0, "unshare: %s", strerror(errno));
 	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	cr_assert_eq(mount("run", "/run", "tmpfs", 0, NULL), 0);
-	snprintf(dir, sizeof(dir), "/tmp/net2-test-%d", getpid());
 	snprintf(bpf, sizeof(bpf), "%s/bpf", dir);
 	cr_assert(mkdir(dir, 0700) == 0 && mkdir(bpf, 0700) == 0);
 	cr_assert_eq(mount("bpf", bpf, "bpf", 0, NULL), 0);
