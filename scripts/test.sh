@@ -52,7 +52,7 @@ script() {
 	if [ "$rc" -ne 0 ] || [ "$n" -eq 0 ] || grep -qaE '^not ok ' "$log"; then
 		grep -qaE '^not ok ' "$log" || failed=$((failed + 1))
 		say "FAIL $(basename "$(dirname "$file")") $name (status $rc):"
-		grep -aE '^not ok ' "$log"
+		grep -aE -B10 '^not ok ' "$log" | grep -avE '^ok ' # with what was shown of it just before
 		say "the end of $log:"
 		tail -60 "$log"
 	else
