@@ -46,9 +46,9 @@ struct pod_ctr {
 	bool replace;
 	bool resize_due, resizing; /* the runtime is to be told of new resources; it is being told */
 	int64_t resize_retry_ms;
-	char *resize_error; /* why the last try failed; NULL: it did not */
-	json_t *applied,
-		*telling; /* resources: what the runtime was told last, and what it is being told; NULL: not known */
+	char *resize_error;		  /* why the last try failed; NULL: it did not */
+	json_t *applied;		  /* resources that the runtime was told last; NULL: none, or not known */
+	json_t *telling;		  /* that it is being told */
 	int64_t kill_grace_s;		  /* of the kill under way */
 	const char *kill_why;		  /* event text for replace; NULL: "Stopping" */
 	char *wait_reason, *wait_message; /* why it is not started */

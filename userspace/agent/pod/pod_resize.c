@@ -52,6 +52,7 @@ void ctr_resized(struct pod_ctr *c, const struct api_container *was)
 	}
 	c->resize_due = true;
 	c->resize_retry_ms = 0;
+	set_str(&c->resize_error, NULL); /* what failed was another one */
 }
 
 json_t *ctr_resources_json(const struct api_container *spec)

@@ -180,7 +180,7 @@ static json_t *node_json(struct server *s)
 
 	if (!o || node_usage_read(&u) < 0)
 		return o;
-	sample(&s->node_cpu, now, u.cpu_ns);
+	sample(&s->node_cpu, (int64_t)clock_mono_ns(), u.cpu_ns);
 	cpu = json_pack("{s:o,s:I}", "time", stamp(now), "usageCoreNanoSeconds", (json_int_t)u.cpu_ns);
 	if (s->node_cpu.rate >= 0) {
 		json_object_set_new(cpu, "usageNanoCores", json_integer(s->node_cpu.rate));
