@@ -8,6 +8,7 @@
 #include "lib/flow.h"
 #include "lib/nat.h"
 #include "lib/svc_back.h"
+#include "lib/svc_outside.h"
 
 char LICENSE[] SEC("license") = "Apache-2.0";
 
@@ -78,8 +79,20 @@ int to_tunnel(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
+/* What an uplink_*() function makes of a packet, if it is not a drop reason. */
+#define UPLINK_REWRITTEN 0
+#define UPLINK_LEAVE	 (-16) /* the kernel's, or the world's, as it is */
+
+/* An error about a client's packet to a service: it names the backend as the client knows it. */
+static __always_inline int uplink_back_error(struct __sk_buff *skb, struct packet *p)
+{
+	int r = svc_back_error(skb, p);
+
+	return r == SVC_BACK_NONE ? DROP_NO_ENDPOINT : r;
+}
+
 /* An ICMP error about a masqueraded flow: the packet inside bears the node's address and port as its source. */
-static __noinline_prog int uplink_icmp_error(struct __sk_buff *skb, struct packet *p)
+static __noinline_prog int uplink_masqueraded_error(struct __sk_buff *skb, struct packet *p)
 {
 	struct packet inner = {};
 	struct nat_rewrite w = {};
@@ -87,11 +100,11 @@ static __noinline_prog int uplink_icmp_error(struct __sk_buff *skb, struct packe
 	struct nat_in_key ik;
 
 	if (!packet_inner(skb, p, &inner) || !is_node_ip(&inner.src) || !nat_in_range(inner.sport))
-		return PACKET_OK;
+		return UPLINK_LEAVE;
 	nat_in_key_of(&ik, &inner.dst, inner.flags & PACKET_ICMP_ECHO ? 0 : inner.dport, inner.sport, inner.proto);
 	in = bpf_map_lookup_elem(&nat_in, &ik);
 	if (!in || ip_zero(&in->pod_ip) || nat_stale(in, inner.proto))
-		return PACKET_OK;
+		return UPLINK_LEAVE;
 
 	w.old_ip = inner.src;
 	w.old_port = inner.sport;
@@ -100,81 +113,184 @@ static __noinline_prog int uplink_icmp_error(struct __sk_buff *skb, struct packe
 	return nat_write_error(skb, p, &inner, &w, true);
 }
 
+/* The error of a client outside that is now for a backend elsewhere: what it quotes was masqueraded on its way out. */
+static __noinline_prog int uplink_masquerade_error(struct __sk_buff *skb, struct packet *p)
+{
+	struct packet inner = {};
+	struct nat_rewrite w = {};
+	struct nat_out_value *out;
+	struct nat_out_key ok = {};
+
+	if (!packet_inner(skb, p, &inner))
+		return DROP_NO_ENDPOINT;
+	ok.pod_ip = inner.dst;
+	ok.pod_port = inner.dport;
+	ok.remote_ip = inner.src;
+	ok.remote_port = inner.sport;
+	ok.proto = inner.proto;
+	out = bpf_map_lookup_elem(&nat_out, &ok);
+	if (!out)
+		return DROP_NO_ENDPOINT;
+	w.old_ip = inner.dst;
+	w.old_port = inner.dport;
+	nat_address(p, &w.new_ip);
+	w.new_port = out->node_port;
+	return nat_write_error(skb, p, &inner, &w, false);
+}
+
+/* To where p->dst is now, which is no pod of this node: to a service's backend, or back to the service's client. */
+static __noinline_prog int uplink_send_on(struct __sk_buff *skb, struct packet *p)
+{
+	struct ipcache_value *known = ipcache_of(&p->dst);
+	int r;
+
+	if (known && !ip_zero(&known->node)) {
+		r = tunnel_header(skb, &known->node);
+		return r ? drop(skb, p, r, POLICY_INGRESS) : bpf_redirect(node.tunnel_ifindex, 0);
+	}
+	if (is_pod_ip(&p->dst))
+		return drop(skb, p, DROP_NO_TUNNEL_ENDPOINT, POLICY_INGRESS);
+	/* The kernel takes no packet with an address of its own for its source from an interface. */
+	return bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
+}
+
+static __noinline_prog int uplink_error(struct __sk_buff *skb, struct packet *p)
+{
+	int r = uplink_masqueraded_error(skb, p);
+
+	if (r == UPLINK_REWRITTEN)
+		return is_node_ip(&p->dst) ? UPLINK_LEAVE : pod_by_ip(&p->dst) ? r : uplink_back_error(skb, p);
+	if (r != UPLINK_LEAVE)
+		return r;
+	r = svc_forward_error(skb, p);
+	if (r == DROP_NO_BACKEND)
+		return UPLINK_LEAVE;
+	if (r || pod_by_ip(&p->dst))
+		return r;
+	return is_node_ip(&p->dst) ? UPLINK_LEAVE : uplink_masquerade_error(skb, p);
+}
+
+static __noinline_prog int uplink_reply(struct __sk_buff *skb, struct packet *p)
+{
+	struct nat_rewrite w = {};
+	int r;
+
+	if (!nat_pod_of(p, &w))
+		return UPLINK_LEAVE;
+	nat_offsets(p, false, &w);
+	r = nat_write(skb, &w);
+	if (r)
+		return r;
+	p->dst = w.new_ip;
+	p->dport = w.new_port;
+	if (p->flags & PACKET_ICMP_ECHO)
+		p->sport = w.new_port;
+	if (pod_by_ip(&p->dst))
+		return UPLINK_REWRITTEN;
+	r = svc_back_reply(skb, p);
+	return r == SVC_BACK_NONE ? DROP_NO_ENDPOINT : r;
+}
+
+static __noinline_prog int uplink_to_service(struct __sk_buff *skb, struct packet *p)
+{
+	int r = svc_from_outside(skb, p);
+
+	if (r == SVC_NONE)
+		return UPLINK_LEAVE;
+	if (r || pod_by_ip(&p->dst))
+		return r;
+	if (is_node_ip(&p->dst)) {
+		svc_on_host = 1;
+		return UPLINK_LEAVE;
+	}
+	return nat_masquerade(skb, p);
+}
+
+static __noinline_prog int uplink_deliver(struct __sk_buff *skb, struct packet *p)
+{
+	const struct pod *to = pod_by_ip(&p->dst);
+
+	return to ? admit(skb, p, to, ORIGIN_OTHER) : uplink_send_on(skb, p);
+}
+
+/* The stack of this frame stays small: 512 bytes hold it with the choice of a backend, five calls further down. */
 SEC("tc")
 int from_uplink(struct __sk_buff *skb)
 {
 	struct packet p = {};
-	struct nat_rewrite w = {};
-	const struct pod *to;
 	int r;
 
 	/* What cannot be parsed is left to the node's own stack. */
 	if (packet_parse(skb, &p))
 		return TC_ACT_OK;
-	if (!is_node_ip(&p.dst)) {
-		/* Pod addresses come through the tunnel only. */
-		if (is_pod_ip(&p.dst) && is_pod_ip(&p.src))
-			return drop(skb, &p, DROP_SPOOFED_SOURCE, POLICY_INGRESS);
+	/* Pod addresses come through the tunnel only. */
+	if (!is_node_ip(&p.dst) && is_pod_ip(&p.dst) && is_pod_ip(&p.src))
+		return drop(skb, &p, DROP_SPOOFED_SOURCE, POLICY_INGRESS);
+	if (p.flags & PACKET_ICMP_ERROR)
+		r = uplink_error(skb, &p);
+	else if (is_node_ip(&p.dst) && nat_has_ports(&p) && nat_in_range(p.dport))
+		r = uplink_reply(skb, &p);
+	else
+		r = uplink_to_service(skb, &p);
+	if (r == UPLINK_LEAVE)
 		return TC_ACT_OK;
+	if (r == SVC_REFUSED) {
+		drop(skb, &p, DROP_NO_BACKEND, POLICY_INGRESS);
+		return refuse(skb, &p) ? TC_ACT_SHOT : uplink_bounce(skb);
 	}
-	if (p.flags & PACKET_ICMP_ERROR) {
-		r = uplink_icmp_error(skb, &p);
-		if (r)
-			return drop(skb, &p, r, POLICY_INGRESS);
-		if (is_node_ip(&p.dst))
-			return TC_ACT_OK;
-	} else {
-		if (!nat_has_ports(&p) || !nat_in_range(p.dport) || !nat_pod_of(&p, &w))
-			return TC_ACT_OK;
-		nat_offsets(&p, false, &w);
-		r = nat_write(skb, &w);
-		if (r)
-			return drop(skb, &p, r, POLICY_INGRESS);
-		p.dst = w.new_ip;
-		p.dport = w.new_port;
-		if (p.flags & PACKET_ICMP_ECHO)
-			p.sport = w.new_port;
-	}
-	to = pod_by_ip(&p.dst);
-	if (!to)
-		return drop(skb, &p, DROP_NO_ENDPOINT, POLICY_INGRESS);
-	return admit(skb, &p, to, ORIGIN_OTHER);
+	if (r)
+		return drop(skb, &p, r, POLICY_INGRESS);
+	return uplink_deliver(skb, &p);
+}
+
+/* A pod answers a client outside that asked a service. */
+static __noinline_prog int uplink_answer(struct __sk_buff *skb, struct packet *p)
+{
+	int r = p->flags & PACKET_ICMP_ERROR ? svc_back_error(skb, p) : svc_back_reply(skb, p);
+
+	return r == SVC_BACK_NONE ? 0 : r;
+}
+
+static __always_inline int uplink_from_node(struct __sk_buff *skb, struct packet *p)
+{
+	if (!is_node_ip(&p->src))
+		return 0;
+	if (nat_has_ports(p) && nat_in_range(p->sport))
+		nat_own_port(p);
+	else if (svc_on_host)
+		return uplink_answer(skb, p);
+	return 0;
 }
 
 SEC("tc")
 int to_uplink(struct __sk_buff *skb)
 {
-	struct packet p = {};
-	struct nat_rewrite w = {};
+	const struct ct_value *ct = NULL;
 	const struct pod *from;
+	struct packet p = {};
+	struct ip_addr own;
 	int r;
 
 	if (packet_parse(skb, &p))
 		return TC_ACT_OK;
 	if (!is_pod_ip(&p.src)) {
-		if (is_node_ip(&p.src) && nat_has_ports(&p) && nat_in_range(p.sport))
-			nat_own_port(&p);
-		return TC_ACT_OK;
+		r = uplink_from_node(skb, &p);
+		return r ? drop(skb, &p, r, POLICY_EGRESS) : TC_ACT_OK;
 	}
-	if (is_pod_ip(&p.dst) || is_lan_ip(&p.dst))
-		return TC_ACT_OK;
-	if (p.flags & PACKET_V6)
-		setting_ip(&w.new_ip, &node.ip6);
-	else
-		setting_ip(&w.new_ip, &node.ip4);
-	if (ip_zero(&w.new_ip) || flow_is_reply(&p))
+	if (is_pod_ip(&p.dst))
 		return TC_ACT_OK;
 	from = pod_by_ip(&p.src);
 	if (from)
 		p.ep_id = from->ep_id;
-	if (!nat_has_ports(&p))
+	if (!(p.flags & PACKET_ICMP_ERROR))
+		ct = flow_of_reply(&p);
+	if (ct || (p.flags & PACKET_ICMP_ERROR)) {
+		r = !ct || (ct->flags & CT_SERVICE) ? uplink_answer(skb, &p) : 0;
+		return r ? drop(skb, &p, r, POLICY_EGRESS) : TC_ACT_OK;
+	}
+	nat_address(&p, &own);
+	if (is_lan_ip(&p.dst) || !nat_has_ports(&p) || ip_zero(&own))
 		return TC_ACT_OK;
-	r = nat_port_of(&p, &w.new_port);
-	if (r)
-		return drop(skb, &p, r, POLICY_EGRESS);
-	w.old_ip = p.src;
-	w.old_port = p.sport;
-	nat_offsets(&p, true, &w);
-	r = nat_write(skb, &w);
+	r = nat_masquerade(skb, &p);
 	return r ? drop(skb, &p, r, POLICY_EGRESS) : TC_ACT_OK;
 }

@@ -87,13 +87,24 @@ static __always_inline int refuse_pod(struct __sk_buff *skb, const struct packet
 	return refuse(skb, p) ? TC_ACT_SHOT : deliver_local(skb, self);
 }
 
+static __noinline_prog bool is_for_a_node(const struct packet *p, const struct ipcache_value *known)
+{
+	return is_node_ip(&p->dst) || (known && known->identity == IDENTITY_REMOTE_NODE);
+}
+
+/* known: what the ipcache has of its destination. */
+static __always_inline bool may_be_node_port(const struct packet *p, const struct ipcache_value *known)
+{
+	return (is_node_port(p->dport) || (p->flags & PACKET_ICMP_ERROR)) && is_for_a_node(p, known);
+}
+
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct ipcache_value *known = NULL;
 	const struct pod *self, *peer = NULL;
-	bool to_service;
+	int why; /* enum svc_why, or -1: no service's */
 	__u32 ifindex = skb->ifindex, direction = POLICY_EGRESS;
 	int r;
 
@@ -116,14 +127,18 @@ int from_pod(struct __sk_buff *skb)
 	if (is_multicast(&p))
 		return drop(skb, &p, DROP_MULTICAST, POLICY_EGRESS);
 
-	to_service = is_service_ip(&p.dst);
-	if (!to_service) {
+	why = is_service_ip(&p.dst) ? SVC_BY_RANGE : -1;
+	if (why < 0) {
 		peer = pod_by_ip(&p.dst);
 		if (!peer)
 			known = ipcache_of(&p.dst);
+		if (!peer && !known && is_pod_ip(&p.dst))
+			why = SVC_BY_GONE;
+		else if (may_be_node_port(&p, known))
+			why = SVC_BY_NODE_PORT;
 	}
-	if (to_service || (!peer && !known && is_pod_ip(&p.dst))) {
-		r = svc_forward(skb, &p, !to_service);
+	if (why >= 0) {
+		r = svc_forward(skb, &p, why);
 		if (r == SVC_REFUSED)
 			return refuse_pod(skb, &p, self);
 		if (r == SVC_SELF) {

@@ -70,7 +70,10 @@ static __always_inline void remember_peer(__u64 cookie, const struct svc_key *sv
 /* ALLOW, and to->backend filled (port 0: not a service); or REFUSE with the error that the system call returns. */
 static __noinline_prog int connect_to(struct bpf_sock_addr *ctx, struct svc_key *key, struct lb_choice *to)
 {
-	switch (lb_choose(key, bpf_get_netns_cookie(ctx), bpf_get_prandom_u32(), to)) {
+	struct svc_key front = *key;
+
+	lb_front_of(&front);
+	switch (lb_choose(&front, bpf_get_netns_cookie(ctx), bpf_get_prandom_u32(), to)) {
 	case LB_NOT_A_SERVICE:
 		to->backend.port = 0;
 		return ALLOW;
@@ -87,11 +90,13 @@ static __noinline_prog int send_to(struct bpf_sock_addr *ctx, struct svc_key *ke
 {
 	struct udp_choice_key ck = { .vip = key->vip, .port = key->port };
 	struct backend_choice *last, next = {};
+	struct svc_key front = *key;
 
+	lb_front_of(&front);
 	to->backend.port = 0;
 	ck.cookie = bpf_get_socket_cookie(ctx);
 	last = bpf_map_lookup_elem(&udp_choices, &ck);
-	switch (lb_choose_again(key, bpf_get_netns_cookie(ctx), bpf_get_prandom_u32(), last, to)) {
+	switch (lb_choose_again(&front, bpf_get_netns_cookie(ctx), bpf_get_prandom_u32(), last, to)) {
 	case LB_NOT_A_SERVICE:
 		to->backend.port = 0;
 		return ALLOW;
@@ -130,7 +135,7 @@ static __always_inline void key4(struct bpf_sock_addr *ctx, struct svc_key *key)
 	ip_set_v4(&key->vip, ctx->user_ip4);
 	key->port = ctx->user_port;
 	key->proto = ctx->protocol;
-	key->pad = 0;
+	key->side = SVC_INSIDE;
 }
 
 static __always_inline void key6(struct bpf_sock_addr *ctx, struct svc_key *key)
@@ -141,7 +146,7 @@ static __always_inline void key6(struct bpf_sock_addr *ctx, struct svc_key *key)
 	key->vip.w[3] = ctx->user_ip6[3];
 	key->port = ctx->user_port;
 	key->proto = ctx->protocol;
-	key->pad = 0;
+	key->side = SVC_INSIDE;
 }
 
 static __always_inline void set6(struct bpf_sock_addr *ctx, const struct ip_addr *ip, __be16 port)

@@ -306,14 +306,14 @@ fresh:
 			direction);
 }
 
-/* For masquerade: did the other end open the flow of this packet? Then it is a reply, and keeps its source. */
-static __always_inline bool flow_is_reply(const struct packet *p)
+/* Did the other end open the flow of this packet? Then its entry, else NULL. */
+static __always_inline const struct ct_value *flow_of_reply(const struct packet *p)
 {
 	struct ct_key key;
 	bool src_is_a = flow_key(p, &key);
 	struct ct_value *ct = bpf_map_lookup_elem(&flows, &key);
 
-	return ct && src_is_a == !!(ct->flags & CT_OPENED_BY_B);
+	return ct && src_is_a == !!(ct->flags & CT_OPENED_BY_B) ? ct : NULL;
 }
 
 #endif

@@ -3,8 +3,9 @@
  * Services to backends. lb_choose() is the decision, free of any context; the hooks in sock_lb.bpf.c act on it, and
  * svc_forward.h.
  *
- * Map `services` (hash): written by the agent, read at connect, sendmsg and from_pod. Missing entry: not a service,
- * left alone by the hooks, refused by from_pod. Full: the agent's call fails and the front end is not served.
+ * Map `services` (hash): written by the agent, read at connect, sendmsg, from_pod and from_uplink. Missing entry: not a
+ * service, left alone; in the service range refused by from_pod. Full: the agent's call fails and the front end is not
+ * served.
  *
  * Map `backends` (hash, key service, generation, index): written by the agent before `services` names the generation,
  * removed after. Missing entry: the generation was replaced this instant; the service is read again. Full: the
@@ -17,7 +18,7 @@
 #ifndef SKEP_BPF_LB_H
 #define SKEP_BPF_LB_H
 
-#include "base.h"
+#include "pods.h"
 #include "abi/svc.h"
 
 struct {
@@ -166,6 +167,35 @@ static __noinline_prog int lb_choose_affine(const struct svc_key *key, __u64 cli
 		bpf_map_update_elem(&affinities, &ak, &next, BPF_ANY);
 	}
 	return r;
+}
+
+static __always_inline bool is_node_port(__be16 port)
+{
+	__u16 p = bpf_ntohs(port);
+
+	return p >= node.node_port_min && p <= node.node_port_max;
+}
+
+/* The front end of a node port: on whichever address of a node. */
+static __always_inline void lb_any_address(struct svc_key *key)
+{
+	if (ip_is_v4(&key->vip))
+		ip_set_v4(&key->vip, 0);
+	else
+		__builtin_memset(&key->vip, 0, sizeof(key->vip));
+}
+
+/* key: what a pod or a process of this node asks for; a node's address and a node port become the port's front end. */
+static __noinline_prog int lb_front_of(struct svc_key *key)
+{
+	__u32 identity;
+
+	if (!is_node_port(key->port) || bpf_map_lookup_elem(&services, key))
+		return 0;
+	identity = identity_of(&key->vip);
+	if (identity == IDENTITY_HOST || identity == IDENTITY_REMOTE_NODE)
+		lb_any_address(key);
+	return 0;
 }
 
 /* client: whose session affinity. */

@@ -148,6 +148,38 @@ static __noinline_prog int nat_port_of(const struct packet *p, __be16 *ret_port)
 	return 0;
 }
 
+/* The node's address of the packet's family; all zero: it has none. */
+static __always_inline void nat_address(const struct packet *p, struct ip_addr *ret)
+{
+	if (p->flags & PACKET_V6)
+		setting_ip(ret, &node.ip6);
+	else
+		setting_ip(ret, &node.ip4);
+}
+
+/* The packet's source becomes the node's address and a port of masquerade's. 0 or a drop reason; p is kept true. */
+static __noinline_prog int nat_masquerade(struct __sk_buff *skb, struct packet *p)
+{
+	struct nat_rewrite w = {};
+	int r;
+
+	nat_address(p, &w.new_ip);
+	if (ip_zero(&w.new_ip))
+		return DROP_NAT_FAILED;
+	r = nat_port_of(p, &w.new_port);
+	if (r)
+		return r;
+	w.old_ip = p->src;
+	w.old_port = p->sport;
+	nat_offsets(p, true, &w);
+	r = nat_write(skb, &w);
+	if (r)
+		return r;
+	p->src = w.new_ip;
+	p->sport = w.new_port;
+	return 0;
+}
+
 /* The node's own sockets that use a port of the range: taken, so that no pod's flow gets it. */
 static __always_inline void nat_own_port(const struct packet *p)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services packet by packet, for what a pod sends past the socket hooks: from a network namespace of its own making, by
- * a raw socket, from a process outside the node's control groups. Same backends, same stickiness; policy judges the
- * backend. A pod that is its own backend sees the service's address as its client's.
+ * Services packet by packet: for what a pod sends past the socket hooks (from a network namespace of its own making, by
+ * a raw socket, from a process outside the node's control groups), and for what comes in from outside the cluster
+ * (svc_outside.h). Same backends, same stickiness; policy judges the backend. A pod that is its own backend sees the
+ * service's address as its client's.
  *
  * Map `svc_out` (LRU, key client and service): the backend of a flow, written and read here. Missing entry: a backend
  * is chosen; an established TCP connection keeps its backend for as long as its entry lives, whatever becomes of the
@@ -37,8 +38,24 @@ struct {
 #define SVC_REFUSED (-2) /* no such service, or none of its backends is there: the sender is to be told */
 #define SVC_NONE    (-3) /* of its parts only: there is no such service */
 
-/* Session affinity knows its clients by network namespace; here they are pods by number, above all such cookies. */
-#define SVC_CLIENT_IS_POD (1ULL << 63)
+/*
+ * Session affinity knows its clients by network namespace; here they are pods by number, above all such cookies, and
+ * addresses of the world by a hash of 62 bits: should two share one, they share a backend.
+ */
+#define SVC_CLIENT_IS_POD     (1ULL << 63)
+#define SVC_CLIENT_IS_ADDRESS (1ULL << 62)
+#define SVC_CLIENT_MIX	      0x9e3779b97f4a7c15ULL /* 2^64 over the golden ratio: spreads what is multiplied by it */
+
+static __always_inline __u64 svc_client(const struct packet *p)
+{
+	__u64 hash;
+
+	if (p->ep_id)
+		return SVC_CLIENT_IS_POD | p->ep_id;
+	hash = ((__u64)p->src.w[0] << 32 | p->src.w[1]) * SVC_CLIENT_MIX;
+	hash = (hash ^ hash >> 29 ^ ((__u64)p->src.w[2] << 32 | p->src.w[3])) * SVC_CLIENT_MIX;
+	return SVC_CLIENT_IS_ADDRESS | hash >> 2;
+}
 
 static __noinline_prog struct backend_choice *svc_last(const struct packet *p)
 {
@@ -58,8 +75,8 @@ static __noinline_prog bool svc_keep(const struct packet *p, const struct lb_cho
 	return bpf_map_update_elem(&svc_out, &key, &next, BPF_ANY) == 0;
 }
 
-/* svc: the service that the packet is for, by its destination or by what its destination was. */
-static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key *svc, struct lb_choice *to)
+/* svc: the service that the packet is for, by its destination or (gone) by what its destination was. */
+static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key *svc, bool gone, struct lb_choice *to)
 {
 	struct backend_choice *last = svc_last(p);
 	int r;
@@ -70,9 +87,12 @@ static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key
 		return LB_BACKEND;
 	}
 	/* The other end of an established connection is gone: no other backend can go on with it. */
-	if (p->proto == IPPROTO_TCP && !is_opening(p) && !ip_eq(&svc->vip, &p->dst))
+	if (gone && p->proto == IPPROTO_TCP && !is_opening(p))
 		return LB_REFUSE;
-	r = lb_choose_again(svc, SVC_CLIENT_IS_POD | p->ep_id, bpf_get_prandom_u32(), last, to);
+	/* The node itself may have a connection from such a port, and resets what it does not know. */
+	if (svc->side == SVC_OUTSIDE && p->proto == IPPROTO_TCP && !is_opening(p))
+		return LB_NOT_A_SERVICE;
+	r = lb_choose_again(svc, svc_client(p), bpf_get_prandom_u32(), last, to);
 	if (r != LB_BACKEND)
 		return r;
 	if (last && last->svc_id == to->svc.svc_id && last->generation == to->svc.generation &&
@@ -133,7 +153,8 @@ static __noinline_prog int svc_self_reply(struct __sk_buff *skb, struct packet *
 	return r ? r : SVC_SELF;
 }
 
-/* A client's error about what the service, in truth a backend, sent to it. */
+/* A client's error about what the service, in truth a backend, sent to it. 0, or a drop reason: no backend if unknown.
+ */
 static __noinline_prog int svc_forward_error(struct __sk_buff *skb, struct packet *p)
 {
 	struct packet inner = {};
@@ -155,19 +176,21 @@ static __noinline_prog int svc_forward_error(struct __sk_buff *skb, struct packe
 }
 
 /* 0, SVC_* or a drop reason. */
-static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, const struct svc_key *svc)
+static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, const struct svc_key *svc, bool gone)
 {
 	struct lb_choice to = {};
 	struct ip_addr dst = p->dst;
 	bool self;
 	int r;
 
-	r = svc_pick(p, svc, &to);
+	r = svc_pick(p, svc, gone, &to);
 	if (r == LB_NOT_A_SERVICE)
 		return SVC_NONE;
+	if (r == LB_REFUSE && (to.svc.flags & SVC_SILENT))
+		return DROP_NO_BACKEND;
 	if (r != LB_BACKEND || ip_is_v4(&to.backend.ip) != !(p->flags & PACKET_V6))
 		return SVC_REFUSED;
-	self = ip_eq(&to.backend.ip, &p->src);
+	self = p->ep_id && ip_eq(&to.backend.ip, &p->src);
 	if (!svc_remember(p, &to, self))
 		return DROP_CT_FULL;
 	r = svc_rewrite_end(skb, p, false, &to.backend.ip, to.backend.port);
@@ -193,16 +216,23 @@ static __noinline_prog bool svc_of_gone(const struct packet *p, struct svc_key *
 	return true;
 }
 
+/* What a pod's packet has to do with services, by its destination. */
+enum svc_why {
+	SVC_BY_RANGE,	  /* an address of the service range: refused if it is no service's */
+	SVC_BY_NODE_PORT, /* a node, and a port that may be a service's */
+	SVC_BY_GONE,	  /* a pod address that nobody has */
+};
+
 /*
- * A pod's packet to an address of the service range, or (gone) to a pod address that nobody has. Was that a service's
- * backend? Then a socket was connected to it when it went: datagrams and connections that are not yet established go on
- * with another backend, whose answers show the old one's address; established ones are reset. p->ep_id is the pod's.
- * SVC_SELF, SVC_REFUSED, a drop reason, or 0: rewritten, or of no service.
+ * A pod's packet that may be for a service. Was its destination a service's backend that has gone? Then a socket was
+ * connected to it: datagrams and connections that are not yet established go on with another backend, whose answers
+ * show the old one's address; established ones are reset. p->ep_id is the pod's. SVC_SELF, SVC_REFUSED, a drop reason,
+ * or 0: rewritten, or of no service.
  *
  * Inlined, and the service's key on the caller's stack: 512 bytes hold the longest chain of calls, which goes through
  * here, and Linux before 6.13 counts.
  */
-static __always_inline int svc_forward(struct __sk_buff *skb, struct packet *p, bool gone)
+static __always_inline int svc_forward(struct __sk_buff *skb, struct packet *p, enum svc_why why)
 {
 	struct svc_key svc = { .vip = p->dst, .port = p->dport, .proto = p->proto };
 	bool has_ports = p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP;
@@ -210,19 +240,23 @@ static __always_inline int svc_forward(struct __sk_buff *skb, struct packet *p, 
 
 	if (p->flags & PACKET_ICMP_ERROR) {
 		r = svc_forward_error(skb, p);
-		return gone && r == DROP_NO_BACKEND ? 0 : r;
+		return why != SVC_BY_RANGE && r == DROP_NO_BACKEND ? 0 : r;
 	}
 	if (!has_ports)
-		return gone ? 0 : DROP_NO_BACKEND;
+		return why == SVC_BY_RANGE ? DROP_NO_BACKEND : 0;
 	r = SVC_NONE;
-	if (!gone || svc_of_gone(p, &svc)) {
-		r = svc_send(skb, p, &svc);
-		if (gone && r == SVC_NONE)
+	if (why == SVC_BY_NODE_PORT)
+		lb_front_of(&svc);
+	if (why != SVC_BY_GONE || svc_of_gone(p, &svc)) {
+		r = svc_send(skb, p, &svc, why == SVC_BY_GONE);
+		if (why == SVC_BY_GONE && r == SVC_NONE)
 			return SVC_REFUSED;
 	}
 	if (r == SVC_NONE)
 		r = svc_self_reply(skb, p);
-	return gone && r == SVC_NONE ? 0 : r == SVC_NONE ? SVC_REFUSED : r;
+	if (r == SVC_NONE)
+		return why == SVC_BY_RANGE ? SVC_REFUSED : 0;
+	return r;
 }
 
 #endif

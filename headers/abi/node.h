@@ -8,8 +8,9 @@
 
 #include "addr.h"
 
-/* VXLAN network identifier of pod traffic between nodes. */
-#define SKEP_VNI 1
+/* VXLAN network identifier and UDP port of pod traffic between nodes. */
+#define SKEP_VNI	1
+#define SKEP_VXLAN_PORT 8472
 
 /* An absent range has address all ones and mask zero: it contains nothing. */
 struct ip_range {
@@ -23,8 +24,8 @@ struct node_settings {
 	struct ip_range services4, services6;
 	__u32 tunnel_ifindex;
 	__u32 vni;
-	__u16 nat_port_min, nat_port_max; /* host order; masquerade's own, both included */
-	__u32 pad;
+	__u16 nat_port_min, nat_port_max;   /* host order; masquerade's own, both included */
+	__u16 node_port_min, node_port_max; /* host order; of services, on every node's addresses */
 };
 _Static_assert(sizeof(struct node_settings) == 240, "node_settings is read-only data ABI");
 

@@ -9,21 +9,40 @@
 
 #include "addr.h"
 
+/*
+ * Who asks. A service may offer fewer backends to the world (externalTrafficPolicy), and has addresses for the cluster
+ * only: each front end is there once for each side that may use it.
+ */
+enum svc_side {
+	SVC_INSIDE,  /* pods, and the node's own processes */
+	SVC_OUTSIDE, /* what comes in by the uplink */
+};
+
+/*
+ * Of a node port vip is 0.0.0.0 or ::, which stand for every address of every node. An address that is a service's as a
+ * whole (external, load balancer) has an entry for port 0, protocol 0, without backends, outside: what is no port of
+ * the service is refused there, not routed on.
+ */
 struct svc_key {
 	struct ip_addr vip;
 	__be16 port;
 	__u8 proto; /* IPPROTO_TCP, IPPROTO_UDP */
-	__u8 pad;   /* always 0 */
+	__u8 side;  /* enum svc_side */
 };
 _Static_assert(sizeof(struct svc_key) == 20, "svc_key is map ABI");
+
+enum svc_flag {
+	SVC_SILENT = 1 << 0, /* without backends here, but elsewhere: packets are dropped without a word */
+};
 
 struct svc_value {
 	__u32 svc_id;
 	__u32 generation;
 	__u32 n_backends; /* 0: connections are refused */
 	__u32 affinity_s; /* a client stays with its backend until it has been silent that long; 0: no affinity */
+	__u32 flags;	  /* enum svc_flag */
 };
-_Static_assert(sizeof(struct svc_value) == 16, "svc_value is map ABI");
+_Static_assert(sizeof(struct svc_value) == 20, "svc_value is map ABI");
 
 struct backend_key {
 	__u32 svc_id;

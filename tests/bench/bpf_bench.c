@@ -309,7 +309,7 @@ static void pods(void)
 	struct dp_ipcache_entry remote = { v4(REMOTE), 302, v4(0xac1e0102) };
 	struct dp_ipcache_entry itself = { v4(VIP), 302, v4(0xac1e0102) };
 	struct dp_backend b1 = { v4(VIP), 80 };
-	struct dp_service svc = { v4(VIP), 80, IPPROTO_TCP, &b1, 1, 0 };
+	struct dp_service svc = { .vip = v4(VIP), .port = 80, .proto = IPPROTO_TCP, .backends = &b1, .n_backends = 1 };
 
 	memcpy(a.pod_mac, mac, 6);
 	memcpy(a.host_mac, mac, 6);
@@ -467,7 +467,11 @@ static void services(void)
 
 		for (; have < counts[i]; have++) {
 			struct dp_service svc = {
-				v4(0x0a600000u + have / 50000 * 65536 + have % 50000), 80, IPPROTO_TCP, &b, 1, 0
+				.vip = v4(0x0a600000u + have / 50000 * 65536 + have % 50000),
+				.port = 80,
+				.proto = IPPROTO_TCP,
+				.backends = &b,
+				.n_backends = 1,
 			};
 
 			check(dp_service_set(bench.dp, &svc, &error), "service");
@@ -499,7 +503,11 @@ static void services(void)
 		two[0] = b;
 		two[1] = b;
 		for (int k = 0; k < 2000; k++) {
-			struct dp_service svc = { v4(0x0a600000u), 80, IPPROTO_TCP, two, 1 + (size_t)(k & 1), 0 };
+			struct dp_service svc = { .vip = v4(0x0a600000u),
+						  .port = 80,
+						  .proto = IPPROTO_TCP,
+						  .backends = two,
+						  .n_backends = 1 + (size_t)(k & 1) };
 			double start = now_us();
 
 			check(dp_service_set(bench.dp, &svc, &error), "service");

@@ -67,6 +67,11 @@ struct pkt_view {
 	uint8_t proto;
 };
 struct pkt_view pkt_view(const struct pkt *p);
+bool ip_is(const struct ip_addr *a, const char *text);
+/* Between whom, and with right checksums. */
+void pkt_expect(const struct pkt *p, const char *src, uint16_t sport, const char *dst, uint16_t dport);
+/* The same of the packet that an ICMP error quotes. */
+void pkt_expect_quoted(const struct pkt *error, const char *src, uint16_t sport, const char *dst, uint16_t dport);
 
 #define FROM_HOST 0u /* ingress_ifindex of what the node's own stack made */
 /* Runs a program as if on that interface. The packet is replaced by what comes out. Returns the TC verdict. */

@@ -250,3 +250,33 @@ struct pkt_view pkt_view(const struct pkt *p)
 	}
 	return v;
 }
+
+bool ip_is(const struct ip_addr *a, const char *text)
+{
+	struct ip_addr want = addr(text);
+
+	return !memcmp(a, &want, sizeof(want));
+}
+
+void pkt_expect(const struct pkt *p, const char *src, uint16_t sport, const char *dst, uint16_t dport)
+{
+	struct pkt_view v = pkt_view(p);
+
+	cr_assert(ip_is(&v.src, src) && ip_is(&v.dst, dst), "%s to %s", src, dst);
+	cr_assert(v.sport == sport && v.dport == dport, "%u to %u", v.sport, v.dport);
+	cr_assert(pkt_checksums_ok(p));
+}
+
+void pkt_expect_quoted(const struct pkt *error, const char *src, uint16_t sport, const char *dst, uint16_t dport)
+{
+	size_t head = (is_v6(error) ? 40 : 20) + 8;
+	struct pkt_view v;
+	struct pkt q = *error;
+
+	q.len = error->len - head;
+	memcpy(q.data + ETH, error->data + ETH + head, q.len - ETH);
+	v = pkt_view(&q);
+	cr_assert(pkt_checksums_ok(error));
+	cr_assert(ip_is(&v.src, src) && ip_is(&v.dst, dst), "%s to %s", src, dst);
+	cr_assert(v.sport == sport && v.dport == dport, "%u to %u", v.sport, v.dport);
+}

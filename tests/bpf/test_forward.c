@@ -52,22 +52,6 @@ static int out_of_b(struct pkt *p)
 	return run(PROG_FROM_POD, p, fx.pod_b, fx.pod_b);
 }
 
-static bool ip_is(const struct ip_addr *a, const char *text)
-{
-	struct ip_addr want = addr(text);
-
-	return !memcmp(a, &want, sizeof(want));
-}
-
-static void expect(const struct pkt *p, const char *src, uint16_t sport, const char *dst, uint16_t dport)
-{
-	struct pkt_view v = pkt_view(p);
-
-	cr_assert(ip_is(&v.src, src) && ip_is(&v.dst, dst), "%s to %s", src, dst);
-	cr_assert(v.sport == sport && v.dport == dport, "%u to %u", v.sport, v.dport);
-	cr_assert(pkt_checksums_ok(p));
-}
-
 /* To the service by A; the packet as it leaves from_pod. */
 static struct pkt to_service(const struct family *f, uint8_t proto, uint16_t sport, uint8_t tcp_flags)
 {
@@ -100,29 +84,29 @@ Test(forward, to_a_backend_and_back_by_the_services_address)
 
 			serve_one(f->vip, protos[k], f->b);
 			p = to_service(f, protos[k], 40000, TH_SYN);
-			expect(&p, f->a, 40000, f->b, 8080);
+			pkt_expect(&p, f->a, 40000, f->b, 8080);
 			cr_assert(memcmp(p.data, mac_b, 6) == 0, "into the local pod");
 			p = reply(f->b, f->a, protos[k], 40000);
 			cr_assert_eq(out_of_b(&p), TC_ACT_REDIRECT);
-			expect(&p, f->vip, 80, f->a, 40000);
+			pkt_expect(&p, f->vip, 80, f->a, 40000);
 
 			/* on another node: by the tunnel */
 			serve_one(f->vip, protos[k], f->remote);
 			p = to_service(f, protos[k], 40001, TH_SYN);
-			expect(&p, f->a, 40001, f->remote, 8080);
+			pkt_expect(&p, f->a, 40001, f->remote, 8080);
 			p = reply(f->remote, f->a, protos[k], 40001);
 			cr_assert_eq(run(PROG_FROM_TUNNEL, &p, fx.tunnel, fx.tunnel), TC_ACT_REDIRECT);
-			expect(&p, f->vip, 80, f->a, 40001);
+			pkt_expect(&p, f->vip, 80, f->a, 40001);
 
 			/* another node itself: by the kernel's routing */
 			serve_one(f->vip, protos[k], f->other_node);
 			p = protos[k] == IPPROTO_TCP ? pkt_tcp(f->a, f->vip, 40002, 80, TH_SYN)
 						     : pkt_l4(f->a, f->vip, protos[k], 40002, 80);
 			cr_assert_eq(out_of_a(&p), TC_ACT_OK);
-			expect(&p, f->a, 40002, f->other_node, 8080);
+			pkt_expect(&p, f->a, 40002, f->other_node, 8080);
 			p = reply(f->other_node, f->a, protos[k], 40002);
 			cr_assert_eq(run(PROG_TO_POD, &p, fx.pod_a, fx.uplink), TC_ACT_OK);
-			expect(&p, f->vip, 80, f->a, 40002);
+			pkt_expect(&p, f->vip, 80, f->a, 40002);
 		}
 	}
 }
@@ -136,10 +120,10 @@ Test(forward, out_of_the_cluster_and_back)
 	cr_assert_eq(out_of_a(&p), TC_ACT_OK);
 	cr_assert_eq(run(PROG_TO_UPLINK, &p, fx.uplink, fx.pod_a), TC_ACT_OK);
 	port = pkt_view(&p).sport;
-	expect(&p, NODE4, port, WORLD4, 8080);
+	pkt_expect(&p, NODE4, port, WORLD4, 8080);
 	p = pkt_tcp(WORLD4, NODE4, 8080, port, TH_SYN | TH_ACK);
 	cr_assert_eq(run(PROG_FROM_UPLINK, &p, fx.uplink, fx.uplink), TC_ACT_REDIRECT);
-	expect(&p, VIP4, 80, POD_A4, 40000);
+	pkt_expect(&p, VIP4, 80, POD_A4, 40000);
 }
 
 /* The same pair of pods also talks without the service. */
@@ -151,10 +135,10 @@ Test(forward, what_was_sent_to_the_backend_itself_is_left_alone)
 	to_service(&families[0], IPPROTO_TCP, 40000, TH_SYN);
 	p = pkt_tcp(POD_A4, POD_B4, 40001, 8080, TH_SYN);
 	cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-	expect(&p, POD_A4, 40001, POD_B4, 8080);
+	pkt_expect(&p, POD_A4, 40001, POD_B4, 8080);
 	p = reply(POD_B4, POD_A4, IPPROTO_TCP, 40001);
 	cr_assert_eq(out_of_b(&p), TC_ACT_REDIRECT);
-	expect(&p, POD_B4, 8080, POD_A4, 40001);
+	pkt_expect(&p, POD_B4, 8080, POD_A4, 40001);
 }
 
 Test(forward, connections_spread_and_each_keeps_its_backend)
@@ -216,11 +200,11 @@ Test(forward, a_pod_that_is_its_own_backend)
 
 			serve_one(f->vip, protos[k], f->a);
 			p = to_service(f, protos[k], 40000, TH_SYN);
-			expect(&p, f->vip, 40000, f->a, 8080);
+			pkt_expect(&p, f->vip, 40000, f->a, 8080);
 			cr_assert(memcmp(p.data, mac_a, 6) == 0);
 			p = reply(f->a, f->vip, protos[k], 40000);
 			cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-			expect(&p, f->vip, 80, f->a, 40000);
+			pkt_expect(&p, f->vip, 80, f->a, 40000);
 		}
 	}
 }
@@ -255,20 +239,20 @@ Test(forward, what_was_connected_to_a_gone_backend_goes_to_another)
 			for (int again = 0; again < 2; again++) {
 				p = pkt_l4(f->a, gone[i], protos[k], 40000, 8080);
 				cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-				expect(&p, f->a, 40000, f->b, 8080);
+				pkt_expect(&p, f->a, 40000, f->b, 8080);
 			}
 			p = reply(f->b, f->a, protos[k], 40000);
 			cr_assert_eq(out_of_b(&p), TC_ACT_REDIRECT);
-			expect(&p, gone[i], 8080, f->a, 40000);
+			pkt_expect(&p, gone[i], 8080, f->a, 40000);
 
 			/* the other one is the client itself */
 			serve_one(f->vip, protos[k], f->a);
 			p = pkt_l4(f->a, gone[i], protos[k], 40001, 8080);
 			cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-			expect(&p, gone[i], 40001, f->a, 8080);
+			pkt_expect(&p, gone[i], 40001, f->a, 8080);
 			p = reply(f->a, gone[i], protos[k], 40001);
 			cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-			expect(&p, gone[i], 8080, f->a, 40001);
+			pkt_expect(&p, gone[i], 8080, f->a, 40001);
 		}
 	}
 	cr_assert_eq(drops(DROP_NO_TUNNEL_ENDPOINT), 0);
@@ -285,13 +269,13 @@ Test(forward, established_connections_to_a_gone_backend_are_reset)
 	serve_one(VIP4, IPPROTO_TCP, POD_B4);
 	p = pkt_tcp(POD_A4, "10.0.1.99", 40000, 8080, TH_ACK);
 	cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-	expect(&p, "10.0.1.99", 8080, POD_A4, 40000);
+	pkt_expect(&p, "10.0.1.99", 8080, POD_A4, 40000);
 	cr_assert_eq(p.data[34 + 13], TH_RST);
 	/* and all of them when the service goes, too */
 	ok(dp_service_del(fx.dp, &svc, &test_err));
 	p = pkt_tcp(POD_A4, "10.0.1.99", 40001, 8080, TH_SYN);
 	cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-	expect(&p, "10.0.1.99", 8080, POD_A4, 40001);
+	pkt_expect(&p, "10.0.1.99", 8080, POD_A4, 40001);
 	cr_assert_eq(p.data[34 + 13], TH_RST | TH_ACK);
 }
 
@@ -303,7 +287,7 @@ Test(forward, a_backend_that_is_still_there_keeps_its_clients)
 	serve_one(VIP4, IPPROTO_UDP, POD_B4);
 	serve_one(VIP4, IPPROTO_UDP, REMOTE4);
 	cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-	expect(&p, POD_A4, 40000, POD_B4, 8080);
+	pkt_expect(&p, POD_A4, 40000, POD_B4, 8080);
 }
 
 static void put32(struct pkt *p, size_t off, uint32_t v)
@@ -329,7 +313,7 @@ static struct pkt refused_tcp(const struct family *f, uint8_t flags)
 	put32(&p, l4 + 4, 1000);
 	put32(&p, l4 + 8, 5000);
 	cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
-	expect(&p, f->vip, 80, f->a, 40000);
+	pkt_expect(&p, f->vip, 80, f->a, 40000);
 	cr_assert(memcmp(p.data, mac_a, 6) == 0 && memcmp(p.data + 6, mac_host, 6) == 0);
 	cr_assert_eq(p.len, l4 + 20);
 	return p;
@@ -353,7 +337,7 @@ Test(forward, connections_without_a_backend_are_reset)
 		cr_assert_eq(out_of_a(&p), TC_ACT_SHOT);
 		p = pkt_tcp(f->a, f->vip, 40000, 81, TH_SYN);
 		cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT, "nor is there such a port");
-		expect(&p, f->vip, 81, f->a, 40000);
+		pkt_expect(&p, f->vip, 81, f->a, 40000);
 	}
 	cr_assert_eq(drops_of(EP_A, DROP_NO_BACKEND, POLICY_EGRESS), 8);
 }
@@ -382,26 +366,6 @@ Test(forward, datagrams_without_a_backend_get_port_unreachable)
 	cr_assert_eq(drops_of(EP_A, DROP_NO_BACKEND, POLICY_EGRESS), 3);
 }
 
-/* The packet that an error quotes, as if it were one by itself. */
-static struct pkt quoted(const struct pkt *error)
-{
-	size_t head = error->data[12] == 0x86 ? 40 : 20;
-	struct pkt p = *error;
-
-	p.len = error->len - head - 8;
-	memcpy(p.data + 14, error->data + 14 + head + 8, p.len - 14);
-	return p;
-}
-
-static void expect_quoted(const struct pkt *error, const char *src, uint16_t sport, const char *dst, uint16_t dport)
-{
-	struct pkt q = quoted(error);
-	struct pkt_view v = pkt_view(&q);
-
-	cr_assert(pkt_checksums_ok(error));
-	cr_assert(ip_is(&v.src, src) && ip_is(&v.dst, dst) && v.sport == sport && v.dport == dport);
-}
-
 Test(forward, errors_speak_of_the_service_to_its_client_and_of_the_client_to_its_backend)
 {
 	for (size_t i = 0; i < 2; i++) {
@@ -416,20 +380,20 @@ Test(forward, errors_speak_of_the_service_to_its_client_and_of_the_client_to_its
 		cr_assert_eq(out_of_b(&p), TC_ACT_REDIRECT);
 		v = pkt_view(&p);
 		cr_assert(ip_is(&v.src, f->vip), "the backend's error is the service's");
-		expect_quoted(&p, f->a, 40000, f->vip, 80);
+		pkt_expect_quoted(&p, f->a, 40000, f->vip, 80);
 
 		p = pkt_icmp_error(router, f->a, &sent);
 		cr_assert_eq(run(PROG_TO_POD, &p, fx.pod_a, fx.uplink), TC_ACT_OK);
 		v = pkt_view(&p);
 		cr_assert(ip_is(&v.src, router), "a router's is its own");
-		expect_quoted(&p, f->a, 40000, f->vip, 80);
+		pkt_expect_quoted(&p, f->a, 40000, f->vip, 80);
 
 		answer = pkt_l4(f->vip, f->a, IPPROTO_UDP, 80, 40000);
 		p = pkt_icmp_error(f->a, f->vip, &answer);
 		cr_assert_eq(out_of_a(&p), TC_ACT_REDIRECT);
 		v = pkt_view(&p);
 		cr_assert(ip_is(&v.src, f->a) && ip_is(&v.dst, f->b));
-		expect_quoted(&p, f->b, 8080, f->a, 40000);
+		pkt_expect_quoted(&p, f->b, 8080, f->a, 40000);
 	}
 }
 

@@ -14,13 +14,6 @@
 
 TestSuite(node, .init = node_up, .fini = node_down);
 
-static bool same(const struct ip_addr *a, const char *text)
-{
-	struct ip_addr b = addr(text);
-
-	return !memcmp(a, &b, sizeof(b));
-}
-
 /* Sends p out, checks what leaves, and returns it. */
 static struct pkt_view masquerade(struct pkt *p, const char *node_ip)
 {
@@ -28,7 +21,7 @@ static struct pkt_view masquerade(struct pkt *p, const char *node_ip)
 
 	cr_assert_eq(run(PROG_TO_UPLINK, p, fx.uplink, fx.pod_a), TC_ACT_OK);
 	v = pkt_view(p);
-	cr_assert(same(&v.src, node_ip));
+	cr_assert(ip_is(&v.src, node_ip));
 	cr_assert(!memcmp(&v.dst, &before.dst, sizeof(v.dst)) && v.dport == before.dport);
 	cr_assert(v.sport >= 61000, "%u", v.sport);
 	cr_assert(pkt_checksums_ok(p));
@@ -59,7 +52,7 @@ static void out_and_back(uint8_t proto, const char *pod, const char *world, cons
 	}
 	cr_assert_eq(run(PROG_FROM_UPLINK, &p, fx.uplink, fx.uplink), TC_ACT_REDIRECT);
 	again = pkt_view(&p);
-	cr_assert(same(&again.dst, pod) && same(&again.src, world));
+	cr_assert(ip_is(&again.dst, pod) && ip_is(&again.src, world));
 	cr_assert_eq(echo ? again.sport : again.dport, 40000);
 	cr_assert(pkt_checksums_ok(&p));
 }
@@ -113,7 +106,7 @@ Test(node, masquerade_later_fragments_with_the_first)
 	cr_assert_eq(run(PROG_TO_UPLINK, &first, fx.uplink, fx.pod_a), TC_ACT_OK);
 	cr_assert_eq(run(PROG_TO_UPLINK, &later, fx.uplink, fx.pod_a), TC_ACT_OK);
 	cr_assert(
-		same(&(struct ip_addr){ .w = { 0, 0, pkt_view(&later).src.w[2], pkt_view(&later).src.w[3] } }, NODE4));
+		ip_is(&(struct ip_addr){ .w = { 0, 0, pkt_view(&later).src.w[2], pkt_view(&later).src.w[3] } }, NODE4));
 	cr_assert(!memcmp(later.data + 34, tail, 8));
 }
 
@@ -129,7 +122,7 @@ static void error_comes_back(uint8_t proto, const char *pod, const char *world, 
 	cr_assert(pkt_checksums_ok(&back));
 	cr_assert_eq(run(PROG_FROM_UPLINK, &back, fx.uplink, fx.uplink), TC_ACT_REDIRECT);
 	v = pkt_view(&back);
-	cr_assert(same(&v.dst, pod) && same(&v.src, router));
+	cr_assert(ip_is(&v.dst, pod) && ip_is(&v.src, router));
 	cr_assert(pkt_checksums_ok(&back));
 	/* What it quotes is what the pod sent. */
 	cr_assert_eq(back.data[l4] << 8 | back.data[l4 + 1], 40000);

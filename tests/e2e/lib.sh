@@ -4,6 +4,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 BUILD=$PWD/${BUILD:-build}
 PATH=$BUILD/bin:$PATH
+export SHELL=/bin/sh # kubectl edit starts it
 SELF=$(basename "$0" .sh)
 CLUSTER=t-${SELF:0:12}-$$
 CLUSTER=${CLUSTER//_/-}

@@ -19,7 +19,7 @@
 struct front {
 	struct ip_addr vip;
 	uint16_t port;
-	uint8_t proto;
+	uint8_t proto, side;
 };
 
 /* What is known of one service; there as long as it exists, has slices, or has front ends in the maps. */
@@ -34,7 +34,7 @@ struct svc {
 
 static int compare_dp(const struct dp_service *a, const struct service_front *b)
 {
-	struct service_front f = { .vip = a->vip, .port = a->port, .proto = a->proto };
+	struct service_front f = { .vip = a->vip, .port = a->port, .proto = a->proto, .side = a->side };
 
 	return service_front_compare(&f, b);
 }
@@ -42,7 +42,7 @@ static int compare_dp(const struct dp_service *a, const struct service_front *b)
 static int sort_dp(const void *va, const void *vb)
 {
 	const struct dp_service *b = vb;
-	struct service_front f = { .vip = b->vip, .port = b->port, .proto = b->proto };
+	struct service_front f = { .vip = b->vip, .port = b->port, .proto = b->proto, .side = b->side };
 
 	return compare_dp(va, &f);
 }
@@ -50,7 +50,8 @@ static int sort_dp(const void *va, const void *vb)
 /* As sets: the order in the map is nobody's business. */
 static bool same_value(const struct dp_service *have, const struct service_front *want)
 {
-	if (have->n_backends != want->n_backends || have->affinity_s != want->affinity_s)
+	if (have->n_backends != want->n_backends || have->affinity_s != want->affinity_s ||
+	    have->silent != want->silent)
 		return false;
 	for (size_t i = 0; i < want->n_backends; i++) {
 		bool found = false;
@@ -74,6 +75,8 @@ static int set_front(struct network *n, const struct service_front *f, struct er
 		.backends = backends,
 		.n_backends = f->n_backends,
 		.affinity_s = f->affinity_s,
+		.side = f->side,
+		.silent = f->silent,
 	};
 
 	if (!backends)
@@ -122,14 +125,19 @@ static size_t gather(const struct informer *inf, const void **out)
 /* --- which service has what ----------------------------------------------------------------------------------------
  */
 
-enum { FRONT_TEXT = INET6_ADDRSTRLEN + 16 };
+enum { FRONT_TEXT = INET6_ADDRSTRLEN + 24 };
 
-static const char *front_text(const struct ip_addr *vip, uint16_t port, uint8_t proto, char buf[FRONT_TEXT])
+static const char *front_text(const struct front *f, char buf[FRONT_TEXT])
 {
 	char ip[INET6_ADDRSTRLEN];
 
-	snprintf(buf, FRONT_TEXT, "%s %u %u", ip_text(vip, ip), port, proto);
+	snprintf(buf, FRONT_TEXT, "%s %u %u %u", ip_text(&f->vip, ip), f->port, f->proto, f->side);
 	return buf;
+}
+
+static struct front front_of(const struct service_front *f)
+{
+	return (struct front){ f->vip, f->port, f->proto, f->side };
 }
 
 static struct svc *svc_get(struct network *n, const char *key)
@@ -240,7 +248,7 @@ static void forget_fronts(struct network *n, struct svc *s)
 	char text[FRONT_TEXT];
 
 	for (size_t i = 0; i < s->n_fronts; i++) {
-		front_text(&s->fronts[i].vip, s->fronts[i].port, s->fronts[i].proto, text);
+		front_text(&s->fronts[i], text);
 		if (strmap_get(n->fronts, text) == s)
 			strmap_del(n->fronts, text);
 	}
@@ -257,8 +265,8 @@ static int remember_front(struct network *n, struct svc *s, const struct service
 	if (!list)
 		return -ENOMEM;
 	s->fronts = list;
-	list[s->n_fronts++] = (struct front){ f->vip, f->port, f->proto };
-	return strmap_set(n->fronts, front_text(&f->vip, f->port, f->proto, text), s, NULL);
+	list[s->n_fronts] = front_of(f);
+	return strmap_set(n->fronts, front_text(&list[s->n_fronts++], text), s, NULL);
 }
 
 static bool in_table(const struct service_table *t, const struct dp_service *d)
@@ -300,18 +308,23 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 		return r;
 	r = table.clashes;
 	for (size_t i = 0; !r && i < table.n; i++) {
-		const struct service_front *f = &table.fronts[i];
-		struct svc *owner = strmap_get(n->fronts, front_text(&f->vip, f->port, f->proto, text));
+		struct front f = front_of(&table.fronts[i]);
+		struct svc *owner = strmap_get(n->fronts, front_text(&f, text));
 
-		r = owner && owner != s;
+		r = f.port && owner && owner != s;
 	}
 	for (size_t i = 0; !r && i < s->n_fronts; i++) {
 		struct dp_service d = { .vip = s->fronts[i].vip,
 					.port = s->fronts[i].port,
-					.proto = s->fronts[i].proto };
+					.proto = s->fronts[i].proto,
+					.side = s->fronts[i].side };
 
-		if (!in_table(&table, &d))
+		if (in_table(&table, &d))
+			continue;
+		if (d.port)
 			r = dp_service_del(n->dp, &d, err);
+		else
+			r = 1; /* an address that other services may have, too */
 	}
 	for (size_t i = 0; !r && i < table.n; i++)
 		r = set_front(n, &table.fronts[i], err);

@@ -36,6 +36,7 @@ struct dp_config {
 	unsigned lan4_len, lan6_len;
 	struct ip_addr services4, services6; /* the cluster's service addresses */
 	unsigned services4_len, services6_len;
+	uint16_t node_port_min, node_port_max; /* of services, both included; 0: 30000 and 32767 */
 	uint32_t max_endpoints, max_services, max_backends, max_flows; /* 0: defaults, documented in docs/datapath.md */
 };
 /* One line on what kernel feature or right is missing on failure. */
@@ -109,8 +110,10 @@ int dp_policy_del(struct dp *dp, uint32_t ep_id, struct err *err);
 int dp_policy_bump(struct dp *dp, struct err *err);
 
 /*
- * Services: one front end (VIP, port, protocol) and its ready backends, replaced whole. n_backends 0: refused at
- * once. affinity_s: how long a silent client's choice is kept, in seconds; 0: each connection is chosen anew.
+ * Services: one front end (VIP, port, protocol) as one side sees it, and its ready backends, replaced whole. n_backends
+ * 0: refused at once, or with silent dropped. VIP 0.0.0.0 or ::, a node port: on every address of every node. Port and
+ * protocol 0: what is no port of the VIP, which has no backends. affinity_s: how long a silent client's choice is kept,
+ * in seconds; 0: each connection is chosen anew.
  */
 struct dp_backend {
 	struct ip_addr ip;
@@ -123,9 +126,11 @@ struct dp_service {
 	const struct dp_backend *backends;
 	size_t n_backends;
 	uint32_t affinity_s;
+	uint8_t side; /* enum svc_side, headers/abi/svc.h: who comes from inside the cluster, or from outside */
+	bool silent;
 };
 int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err);
-int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err); /* vip, port, proto only */
+int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err); /* vip, port, proto, side only */
 /* Front ends in the maps with their backends; one allocation, the caller's (free()). */
 int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struct err *err);
 

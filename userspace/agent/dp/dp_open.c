@@ -31,6 +31,8 @@
 
 #define NAT_PORT_MIN	61000u
 #define NAT_PORTS_LEAST 1024u
+#define NODE_PORT_MIN	30000u
+#define NODE_PORT_MAX	32767u
 
 const char *const dp_prog_names[N_PROGS] = {
 	[PROG_FROM_POD] = "from_pod",
@@ -146,6 +148,8 @@ static int settings_of(const struct dp_config *config, struct node_settings *s, 
 	if (!s->tunnel_ifindex)
 		return err_set(err, ENODEV, "tunnel interface '%s' does not exist", config->tunnel);
 	nat_ports(s);
+	s->node_port_min = config->node_port_min ? config->node_port_min : NODE_PORT_MIN;
+	s->node_port_max = config->node_port_max ? config->node_port_max : NODE_PORT_MAX;
 	return 0;
 }
 
@@ -214,13 +218,14 @@ static int load_node(struct dp *dp, const struct node_settings *s, struct err *e
 	return r;
 }
 
-static int load_sock_lb(struct dp *dp, struct err *err)
+static int load_sock_lb(struct dp *dp, const struct node_settings *s, struct err *err)
 {
 	struct sock_lb_bpf *skel = sock_lb_bpf__open();
 	int r;
 
 	if (!skel)
 		return err_set(err, errno, "open the program object 'sock_lb': %m");
+	skel->rodata->node = *s;
 	r = load(dp, skel->obj, skel->skeleton, err);
 	sock_lb_bpf__destroy(skel);
 	return r;
@@ -347,7 +352,7 @@ int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
 	if (r == 0)
 		r = load_node(dp, &settings, err);
 	if (r == 0)
-		r = load_sock_lb(dp, err);
+		r = load_sock_lb(dp, &settings, err);
 	drop_log(false);
 	if (r < 0)
 		return r;

@@ -22,6 +22,7 @@ static struct svc_key key_of(const struct dp_service *svc)
 	k.vip = svc->vip;
 	k.port = htons(svc->port);
 	k.proto = svc->proto;
+	k.side = svc->side;
 	return k;
 }
 
@@ -51,7 +52,8 @@ static void note_gone(struct dp *dp, const struct svc_key *key, const struct svc
 	struct gone_value value = { .svc = *key };
 	struct timespec now;
 
-	if (!stay || clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+	/* Sockets are connected from inside. */
+	if (key->side != SVC_INSIDE || !stay || clock_gettime(CLOCK_MONOTONIC, &now) < 0)
 		return;
 	value.at = (uint32_t)(((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> 30);
 	for (size_t i = 0; i < next->n_backends; i++)
@@ -82,9 +84,14 @@ static void remove_backends(struct dp *dp, uint32_t svc_id, uint32_t generation,
 	}
 }
 
+static uint32_t flags_of(const struct dp_service *svc)
+{
+	return svc->silent ? SVC_SILENT : 0;
+}
+
 static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct svc_value *now)
 {
-	if (now->n_backends != svc->n_backends || now->affinity_s != svc->affinity_s)
+	if (now->n_backends != svc->n_backends || now->affinity_s != svc->affinity_s || now->flags != flags_of(svc))
 		return false;
 	for (uint32_t i = 0; i < now->n_backends; i++) {
 		struct backend_key bk = { now->svc_id, now->generation, i };
@@ -98,6 +105,10 @@ static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct 
 
 static int check(const struct dp_service *svc, struct err *err)
 {
+	if (svc->side > SVC_OUTSIDE)
+		return err_set(err, EINVAL, "service side %u: nobody is there", svc->side);
+	if (svc->port == 0 && svc->proto == 0 && svc->n_backends == 0)
+		return 0;
 	if (svc->port == 0 || (svc->proto != IPPROTO_TCP && svc->proto != IPPROTO_UDP))
 		return err_set(err, EINVAL, "service port %u, protocol %u: only TCP and UDP ports are balanced",
 			       svc->port, svc->proto);
@@ -130,6 +141,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	next.generation = old.generation + 1;
 	next.n_backends = (uint32_t)svc->n_backends;
 	next.affinity_s = svc->affinity_s;
+	next.flags = flags_of(svc);
 	for (uint32_t i = 0; i < next.n_backends; i++) {
 		struct backend_key bk = { next.svc_id, next.generation, i };
 		struct backend_value v = backend_of(&svc->backends[i]);
@@ -233,7 +245,9 @@ int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struc
 		services[i].vip = e->key.vip;
 		services[i].port = ntohs(e->key.port);
 		services[i].proto = e->key.proto;
+		services[i].side = e->key.side;
 		services[i].affinity_s = e->value.affinity_s;
+		services[i].silent = e->value.flags & SVC_SILENT;
 		services[i].backends = end;
 		for (uint32_t k = 0; k < e->value.n_backends; k++) {
 			struct backend_key bk = { e->value.svc_id, e->value.generation, k };

@@ -15,8 +15,7 @@
 #include "../../../headers/abi/addr.h"
 #include "../../lib/base/err.h"
 
-#define NET_TUNNEL     "skep_vxlan"
-#define NET_VXLAN_PORT 8472
+#define NET_TUNNEL "skep_vxlan"
 
 /* --- addresses ---------------------------------------------------------------------------------------------------- */
 bool ip_is_zero(const struct ip_addr *ip);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../../headers/abi/node.h"
 #include "../../lib/base/file.h"
 #include "nl-internal.h"
 
@@ -59,7 +60,7 @@ static int make_tunnel(struct nl_sock *nl, struct err *err)
 	rtnl_link_set_name(link, NET_TUNNEL);
 	rtnl_link_set_flags(link, IFF_NOARP);
 	/* External mode: VNI and remote end come with each packet, from eBPF. */
-	r = rtnl_link_vxlan_set_port(link, NET_VXLAN_PORT);
+	r = rtnl_link_vxlan_set_port(link, SKEP_VXLAN_PORT);
 	if (!r)
 		r = rtnl_link_vxlan_set_learning(link, 0);
 	if (!r)

@@ -33,13 +33,15 @@ int service_front_compare(const struct service_front *a, const struct service_fr
 
 	if (c)
 		return c;
-	return a->port != b->port ? a->port - b->port : a->proto - b->proto;
+	if (a->port != b->port)
+		return a->port - b->port;
+	return a->proto != b->proto ? a->proto - b->proto : a->side - b->side;
 }
 
 bool service_front_same(const struct service_front *a, const struct service_front *b)
 {
 	return !service_front_compare(a, b) && a->n_backends == b->n_backends && a->affinity_s == b->affinity_s &&
-	       !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends));
+	       a->silent == b->silent && !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends));
 }
 
 static const char *or_empty(const char *s)
@@ -195,41 +197,120 @@ static uint32_t affinity(const struct api_service_spec *s)
 	return client && client->timeout_seconds.set ? (uint32_t)client->timeout_seconds.v : 10800;
 }
 
-static int add_fronts(struct service_table *t, const struct service_place *place, const struct api_service *s,
-		      const struct link *slices)
+/* A service that is being compiled. */
+struct compiling {
+	struct service_table *t;
+	const struct service_place *place;
+	const struct api_service *service;
+	const struct link *slices;
+};
+
+/* local: backends of this node only. */
+static int add_front(const struct compiling *c, const struct ip_addr *vip, const struct api_service_port *sp,
+		     uint16_t port, enum svc_side side, bool local)
 {
-	bool local = streq(s->spec.internal_traffic_policy, "Local");
+	struct service_front *f = &c->t->fronts[c->t->n];
+	const char *proto = sp->protocol ? sp->protocol : "TCP";
 
-	for (size_t a = 0; a < s->spec.n_cluster_ips || (!s->spec.n_cluster_ips && !a); a++) {
-		const char *text = s->spec.n_cluster_ips ? s->spec.cluster_ips[a] : s->spec.cluster_ip;
-		struct ip_addr vip;
+	if (!streq(proto, "TCP") && !streq(proto, "UDP"))
+		return 0;
+	*f = (struct service_front){ .vip = *vip,
+				     .port = port,
+				     .service = c->service,
+				     .port_name = or_empty(sp->name),
+				     .affinity_s = affinity(&c->service->spec),
+				     .proto = streq(proto, "UDP") ? IPPROTO_UDP : IPPROTO_TCP,
+				     .side = side };
+	f->backends = arena_calloc(&c->t->arena, count_endpoints(c->slices) + 1, sizeof(*f->backends));
+	if (!f->backends)
+		return -ENOMEM;
+	f->n_backends = collect(c->slices, f, proto, ready, local ? THIS_NODE : hinted_scope(c->slices, f, c->place),
+				c->place, f->backends);
+	if (!f->n_backends)
+		f->n_backends = collect(c->slices, f, proto, drains, local ? THIS_NODE : ANYWHERE, c->place,
+					f->backends);
+	if (!f->n_backends && local && side == SVC_OUTSIDE)
+		f->silent = collect(c->slices, f, proto, ready, ANYWHERE, c->place, f->backends) ||
+			    collect(c->slices, f, proto, drains, ANYWHERE, c->place, f->backends);
+	c->t->n++;
+	return 0;
+}
 
-		if (!text || streq(text, "None") || !parse_ip(text, &vip))
-			continue;
-		for (size_t p = 0; p < s->spec.n_ports; p++) {
-			const struct api_service_port *sp = &s->spec.ports[p];
-			const char *proto = sp->protocol ? sp->protocol : "TCP";
-			struct service_front *f = &t->fronts[t->n];
+/* From outside as externalTrafficPolicy says; from inside every backend, as it is for the cluster's own address. */
+static int add_both(const struct compiling *c, const struct ip_addr *vip, const struct api_service_port *sp,
+		    uint16_t port)
+{
+	bool local = streq(c->service->spec.external_traffic_policy, "Local");
 
-			if (!streq(proto, "TCP") && !streq(proto, "UDP"))
-				continue;
-			*f = (struct service_front){ .vip = vip,
-						     .port = (uint16_t)sp->port,
-						     .service = s,
-						     .port_name = or_empty(sp->name),
-						     .affinity_s = affinity(&s->spec),
-						     .proto = streq(proto, "UDP") ? IPPROTO_UDP : IPPROTO_TCP };
-			f->backends = arena_calloc(&t->arena, count_endpoints(slices) + 1, sizeof(*f->backends));
-			if (!f->backends)
-				return -ENOMEM;
-			f->n_backends = collect(slices, f, proto, ready,
-						local ? THIS_NODE : hinted_scope(slices, f, place), place, f->backends);
-			if (!f->n_backends)
-				f->n_backends = collect(slices, f, proto, drains, local ? THIS_NODE : ANYWHERE, place,
-							f->backends);
-			t->n++;
-		}
+	return add_front(c, vip, sp, port, SVC_INSIDE, false) < 0 || add_front(c, vip, sp, port, SVC_OUTSIDE, local) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+/* An address that is the service's as a whole. */
+static int add_external(const struct compiling *c, const char *text)
+{
+	const struct api_service_spec *spec = &c->service->spec;
+	struct ip_addr vip;
+
+	if (!text || !parse_ip(text, &vip))
+		return 0;
+	for (size_t p = 0; p < spec->n_ports; p++)
+		if (add_both(c, &vip, &spec->ports[p], (uint16_t)spec->ports[p].port) < 0)
+			return -ENOMEM;
+	c->t->fronts[c->t->n++] =
+		(struct service_front){ .vip = vip, .service = c->service, .port_name = "", .side = SVC_OUTSIDE };
+	return 0;
+}
+
+static int add_cluster_ip(const struct compiling *c, const char *text)
+{
+	const struct api_service_spec *spec = &c->service->spec;
+	bool local = streq(spec->internal_traffic_policy, "Local");
+	struct ip_addr vip, any;
+	int r = 0;
+
+	if (!text || streq(text, "None") || !parse_ip(text, &vip))
+		return 0;
+	any = v4(&vip) ? (struct ip_addr){ { 0, 0, htonl(0xffff), 0 } } : (struct ip_addr){ { 0 } };
+	for (size_t p = 0; !r && p < spec->n_ports; p++) {
+		const struct api_service_port *sp = &spec->ports[p];
+
+		r = add_front(c, &vip, sp, (uint16_t)sp->port, SVC_INSIDE, local);
+		if (!r && sp->node_port)
+			r = add_both(c, &any, sp, (uint16_t)sp->node_port);
 	}
+	return r;
+}
+
+static size_t n_cluster_ips(const struct api_service *s)
+{
+	return s->spec.n_cluster_ips ? s->spec.n_cluster_ips : 1;
+}
+
+/* Front ends at most. */
+static size_t count_fronts(const struct api_service *s)
+{
+	const struct api_load_balancer_status *lb = s->status.load_balancer;
+	size_t external = s->spec.n_external_ips + (lb ? lb->n_ingress : 0);
+
+	return s->spec.n_ports * (3 * n_cluster_ips(s) + 2 * external) + external;
+}
+
+static int add_fronts(const struct compiling *c)
+{
+	const struct api_service *s = c->service;
+	const struct api_load_balancer_status *lb = s->status.load_balancer;
+
+	for (size_t a = 0; a < n_cluster_ips(s); a++)
+		if (add_cluster_ip(c, s->spec.n_cluster_ips ? s->spec.cluster_ips[a] : s->spec.cluster_ip) < 0)
+			return -ENOMEM;
+	for (size_t a = 0; a < s->spec.n_external_ips; a++)
+		if (add_external(c, s->spec.external_ips[a]) < 0)
+			return -ENOMEM;
+	for (size_t a = 0; lb && a < lb->n_ingress; a++)
+		if (!streq(lb->ingress[a].ip_mode, "Proxy") && add_external(c, lb->ingress[a].ip) < 0)
+			return -ENOMEM;
 	return 0;
 }
 
@@ -258,23 +339,26 @@ int service_compile(const struct service_place *place, const struct api_service 
 			goto out;
 	}
 	for (size_t i = 0; i < n_services; i++)
-		max += services[i]->spec.n_ports *
-		       (services[i]->spec.n_cluster_ips ? services[i]->spec.n_cluster_ips : 1);
+		max += count_fronts(services[i]);
 	t.fronts = calloc(max + 1, sizeof(*t.fronts));
 	if (!t.fronts)
 		goto out;
 	for (size_t i = 0; i < n_services; i++) {
 		const struct api_meta *m = &services[i]->metadata;
+		struct compiling c = { .t = &t, .place = place, .service = services[i] };
 
 		snprintf(key, sizeof(key), "%s/%s", or_empty(m->namespace_), m->name);
-		if (add_fronts(&t, place, services[i], strmap_get(by_service, key)) < 0)
+		c.slices = strmap_get(by_service, key);
+		if (add_fronts(&c) < 0)
 			goto out;
 	}
 	qsort(t.fronts, t.n, sizeof(*t.fronts), by_address_then_age);
-	for (size_t i = 0; i < t.n; i++)
+	for (size_t i = 0; i < t.n; i++) {
 		if (!kept || service_front_compare(&t.fronts[i], &t.fronts[kept - 1]))
 			t.fronts[kept++] = t.fronts[i];
-	t.clashes = kept < t.n;
+		else if (t.fronts[i].port) /* of an address, several services may have different ports */
+			t.clashes = true;
+	}
 	t.n = kept;
 	*ret = t;
 	r = 0;

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services compiled to front ends: a pure function from Services and EndpointSlices to what sock_lb's maps hold.
+ * Services compiled to front ends: a pure function from Services and EndpointSlices to what the maps hold.
  * Backends are the ready endpoints; if there are none, those that still serve while terminating (KEP-1669); never
  * others. With internalTrafficPolicy Local they are those of the node only, none if it has none. Else hints narrow
  * the ready ones down: to those for the node if every one has hints for nodes and some are for this one, or the same
  * for its zone (KEP-3015, KEP-2433). Headless services have no front end.
+ *
+ * Node ports, external addresses and those that a load balancer has (ipMode VIP) have two front ends each, as seen from
+ * inside the cluster and from outside. externalTrafficPolicy Local is for those outside: they reach the node's own
+ * backends, and if there are some elsewhere only, nothing answers (KEP-1669), so that a load balancer looks further.
  */
 #ifndef SKEP_COMPILE_SERVICE_H
 #define SKEP_COMPILE_SERVICE_H
 
 #include "../../../headers/abi/addr.h"
+#include "../../../headers/abi/svc.h"
 #include "../base/err.h"
 #include "api/api_types.h"
 
@@ -22,9 +27,11 @@ struct service_backend {
 	uint16_t port; /* host order */
 };
 struct service_front {
-	struct ip_addr vip;
-	uint16_t port;			   /* host order */
+	struct ip_addr vip;		   /* 0.0.0.0 or ::, every address of a node */
+	uint16_t port;			   /* host order; 0 with proto 0: whatever is no port of the address */
 	uint8_t proto;			   /* IPPROTO_TCP, IPPROTO_UDP */
+	uint8_t side;			   /* enum svc_side */
+	bool silent;			   /* no backends: nothing answers */
 	const struct api_service *service; /* borrowed */
 	const char *port_name;		   /* borrowed; "" */
 	struct service_backend *backends;  /* sorted, without duplicates */
@@ -45,7 +52,8 @@ void service_table_done(struct service_table *t);
 /* Leaves out of an object's JSON what service_compile() does not read: the table is the same, the memory less. */
 void service_trim(json_t *service);
 void service_trim_slice(json_t *slice);
-int service_front_compare(const struct service_front *a, const struct service_front *b); /* address, port, protocol */
-bool service_front_same(const struct service_front *a, const struct service_front *b);	 /* and the rest */
+int service_front_compare(const struct service_front *a,
+			  const struct service_front *b); /* address, port, protocol, side */
+bool service_front_same(const struct service_front *a, const struct service_front *b); /* and the rest */
 
 #endif

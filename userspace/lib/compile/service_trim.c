@@ -37,7 +37,7 @@ static void drop(json_t *obj, const char *name, const char *value, bool unless)
 
 static void trim_ports(json_t *ports)
 {
-	static const char *const wanted[] = { "name", "protocol", "port", NULL };
+	static const char *const wanted[] = { "name", "protocol", "port", "nodePort", NULL };
 	json_t *port;
 	size_t i;
 
@@ -50,12 +50,18 @@ static void trim_ports(json_t *ports)
 
 void service_trim(json_t *service)
 {
-	static const char *const top[] = { "metadata", "spec", NULL };
+	static const char *const top[] = { "metadata", "spec", "status", NULL };
 	static const char *const meta[] = { "name", "namespace", "uid", "resourceVersion", "creationTimestamp", NULL };
-	static const char *const wanted[] = {
-		"clusterIP", "clusterIPs", "ports", "sessionAffinity", "sessionAffinityConfig", "internalTrafficPolicy",
-		NULL
-	};
+	static const char *const wanted[] = { "clusterIP",
+					      "clusterIPs",
+					      "ports",
+					      "sessionAffinity",
+					      "sessionAffinityConfig",
+					      "internalTrafficPolicy",
+					      "externalTrafficPolicy",
+					      "externalIPs",
+					      NULL };
+	static const char *const status[] = { "loadBalancer", NULL };
 	json_t *spec = json_object_get(service, "spec");
 
 	keep(service, top);
@@ -65,6 +71,10 @@ void service_trim(json_t *service)
 		json_object_del(spec, "clusterIP");
 	drop(spec, "sessionAffinity", "ClientIP", true);
 	drop(spec, "internalTrafficPolicy", "Local", true);
+	drop(spec, "externalTrafficPolicy", "Local", true);
+	keep(json_object_get(service, "status"), status);
+	if (!json_array_size(api_get(service, "status.loadBalancer.ingress")))
+		json_object_del(service, "status");
 	trim_ports(json_object_get(spec, "ports"));
 }
 

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services from outside the cluster, at the uplink: node ports, external and load balancer addresses. A backend on this
+ * node sees the client's address; to one elsewhere the packet goes on as the node's own (masqueraded), so that the
+ * answer comes back here.
+ */
+#ifndef SKEP_BPF_SVC_OUTSIDE_H
+#define SKEP_BPF_SVC_OUTSIDE_H
+
+#include "deliver.h"
+#include "nat.h"
+#include "refuse.h"
+#include "svc_forward.h"
+
+/*
+ * Has a process of the node itself served such a flow since the programs were loaded? Only then the node's packets are
+ * looked up for their way back.
+ */
+__u32 svc_on_host = 0;
+
+/* Back to where it came from: the neighbour that sent the packet of which the answer was made. */
+static __noinline_prog int uplink_bounce(struct __sk_buff *skb)
+{
+	__u8 macs[12], back[12];
+
+	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
+		return TC_ACT_SHOT;
+	__builtin_memcpy(back, macs + 6, 6);
+	__builtin_memcpy(back + 6, macs, 6);
+	if (bpf_skb_store_bytes(skb, 0, back, sizeof(back), 0))
+		return TC_ACT_SHOT;
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+/*
+ * A packet from outside: to a service? 0: rewritten, p->dst is the backend. SVC_NONE: no service's. SVC_REFUSED, or a
+ * drop reason.
+ */
+static __always_inline int svc_from_outside(struct __sk_buff *skb, struct packet *p)
+{
+	struct svc_key svc = { .vip = p->dst, .port = p->dport, .proto = p->proto, .side = SVC_OUTSIDE };
+	bool to_node = is_node_ip(&p->dst);
+
+	if (to_node && p->proto == IPPROTO_UDP && p->dport == bpf_htons(SKEP_VXLAN_PORT))
+		return SVC_NONE; /* the tunnel's: by far the most that comes for the node */
+	if (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) {
+		int r = SVC_NONE;
+
+		if (!to_node || bpf_map_lookup_elem(&services, &svc))
+			r = svc_send(skb, p, &svc, false);
+		if (r == SVC_NONE && to_node && is_node_port(p->dport)) {
+			lb_any_address(&svc);
+			r = svc_send(skb, p, &svc, false);
+		}
+		if (r != SVC_NONE)
+			return r;
+	}
+	if (to_node)
+		return SVC_NONE;
+	/* Nothing else is on a service's own address: the kernel would send it back to the router it came from. */
+	svc.port = 0;
+	svc.proto = 0;
+	if (!bpf_map_lookup_elem(&services, &svc))
+		return SVC_NONE;
+	return p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP ? SVC_REFUSED : DROP_NO_BACKEND;
+}
+
+#endif
