@@ -158,6 +158,58 @@ Test(service, tcp_by_v4_mapped_address)
 	tcp_through(VIP4, "::ffff:" VIP4, "127.0.0.1");
 }
 
+/* By any address of any node; what is no node's is not the service's. */
+Test(service, node_ports)
+{
+	static const char *const families[][4] = { { "0.0.0.0", NODE4, OTHER_NODE4, "127.0.0.1" },
+						   { "::", NODE6, OTHER_NODE6, "fd00:99::1" } };
+
+	for (size_t f = 0; f < 2; f++) {
+		struct dp_ipcache_entry other = { .ip = addr(families[f][2]), .identity = IDENTITY_REMOTE_NODE };
+		const char *server_ip = families[f][3];
+		struct sockaddr_storage peer, to;
+		struct dp_backend b[2];
+		socklen_t len;
+		uint16_t port;
+		int s, u, a, c;
+		char q;
+
+		ok(dp_ipcache_set(fx.dp, &other, &test_err));
+		s = server(server_ip, SOCK_STREAM, &port);
+		b[0] = backend(server_ip, port);
+		set_service(families[f][0], 30080, IPPROTO_TCP, &b[0], 1);
+		u = server(server_ip, SOCK_DGRAM, &port);
+		b[1] = backend(server_ip, port);
+		set_service(families[f][0], 30080, IPPROTO_UDP, &b[1], 1);
+		for (size_t n = 1; n <= 2; n++) {
+			c = dial(families[f][n], 30080, SOCK_STREAM);
+			cr_assert(c >= 0, "%s: %s", families[f][n], strerror(-c));
+			a = accept(s, NULL, NULL);
+			cr_assert(a >= 0);
+			len = sizeof(peer);
+			cr_assert_eq(getpeername(c, (struct sockaddr *)&peer, &len), 0);
+			cr_assert(is_at(&peer, families[f][n], 30080));
+			close(a);
+			close(c);
+
+			c = socket(f ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+			len = sa(families[f][n], 30080, &to);
+			cr_assert_eq(sendto(c, "q", 1, 0, (struct sockaddr *)&to, len), 1);
+			len = sizeof(peer);
+			cr_assert_eq(recvfrom(u, &q, 1, 0, (struct sockaddr *)&peer, &len), 1);
+			cr_assert_eq(sendto(u, "a", 1, 0, (struct sockaddr *)&peer, len), 1);
+			len = sizeof(peer);
+			cr_assert_eq(recvfrom(c, &q, 1, 0, (struct sockaddr *)&peer, &len), 1);
+			cr_assert(is_at(&peer, families[f][n], 30080));
+			close(c);
+		}
+		cr_assert_eq(dial(server_ip, 30080, SOCK_STREAM), -ECONNREFUSED, "no node's address");
+		close(s);
+		close(u);
+	}
+	cr_assert_eq(drops(DROP_NO_BACKEND), 0);
+}
+
 Test(service, connections_spread_over_all_backends)
 {
 	struct dp_backend b[3];

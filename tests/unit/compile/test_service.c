@@ -74,7 +74,7 @@ static void check_trimmed(void)
 	service_table_done(&t);
 }
 
-/* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 " */
+/* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 "; "/6o": for those outside; "!": silent */
 static const char *compiled(void)
 {
 	static char out[4096];
@@ -97,8 +97,9 @@ static const char *compiled(void)
 				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s%s:%u", k > 1 ? "," : "", ip,
 							f->backends[k - 1].port);
 			else
-				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s:%u/%u=", ip, f->port,
-							f->proto);
+				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s:%u/%u%s=%s", ip, f->port,
+							f->proto, f->side == SVC_OUTSIDE ? "o" : "",
+							f->silent ? "!" : "");
 		}
 		len += (size_t)snprintf(out + len, sizeof(out) - len, " ");
 	}
@@ -253,6 +254,80 @@ Test(service, an_endpoint_told_twice_counts_once)
 	slice("IPv4", NULL,
 	      "{'addresses':['10.0.0.1']},{'addresses':[]},{'addresses':['nonsense']},{'addresses':['fd00::1']}");
 	cr_assert(str_starts(compiled(), "10.96.0.1:80/6=10.0.0.1:8080 "));
+}
+
+#define SPEC(more)                                                                                                     \
+	"{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','clusterIPs':['10.96.0.1']," more "}"
+#define TWO                                                                                                            \
+	"{'addresses':['10.0.0.1'],'nodeName':'n1'},{'addresses':['10.0.0.2'],'nodeName':'n2','conditions':{'ready':true}}"
+
+Test(service, a_node_port_has_each_side_and_family)
+{
+	service("{'metadata':{'namespace':'n','name':'s'},'spec':{'type':'NodePort','clusterIP':'10.96.0.1',"
+		"'clusterIPs':['10.96.0.1','fd00:96::1'],'ports':[{'name':'a','port':80,'nodePort':30080},"
+		"{'name':'b','port':53,'protocol':'UDP'}]}}");
+	slice("IPv4", "{'name':'a','port':8080},{'name':'b','port':5353,'protocol':'UDP'}",
+	      "{'addresses':['10.0.0.1']}");
+	slice("IPv6", "{'name':'a','port':8080}", "{'addresses':['fd00:10::1']}");
+	cr_assert_str_eq(compiled(), ":::30080/6=fd00:10::1:8080 :::30080/6o=fd00:10::1:8080 "
+				     "0.0.0.0:30080/6=10.0.0.1:8080 0.0.0.0:30080/6o=10.0.0.1:8080 "
+				     "10.96.0.1:53/17=10.0.0.1:5353 10.96.0.1:80/6=10.0.0.1:8080 "
+				     "fd00:96::1:53/17= fd00:96::1:80/6=fd00:10::1:8080 ");
+}
+
+Test(service, external_traffic_policy_local_is_for_those_outside)
+{
+	service(SPEC("'type':'NodePort','externalTrafficPolicy':'Local','ports':[{'port':80,'nodePort':30080}]}"));
+	slice("IPv4", NULL, TWO);
+	cr_assert_str_eq(compiled(), "0.0.0.0:30080/6=10.0.0.1:8080,10.0.0.2:8080 0.0.0.0:30080/6o=10.0.0.1:8080 "
+				     "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 ");
+}
+
+Test(service, internal_traffic_policy_local_is_for_the_clusters_own_address)
+{
+	service(SPEC("'type':'NodePort','internalTrafficPolicy':'Local','ports':[{'port':80,'nodePort':30080}]}"));
+	slice("IPv4", NULL, TWO);
+	cr_assert_str_eq(compiled(), "0.0.0.0:30080/6=10.0.0.1:8080,10.0.0.2:8080 "
+				     "0.0.0.0:30080/6o=10.0.0.1:8080,10.0.0.2:8080 10.96.0.1:80/6=10.0.0.1:8080 ");
+}
+
+/* A load balancer is to look for another node; one that drains here is better than none (KEP-1669). */
+Test(service, without_a_local_backend_those_outside_hear_nothing)
+{
+	service(SPEC("'type':'NodePort','externalTrafficPolicy':'Local','ports':[{'port':80,'nodePort':30080}]}"));
+	cr_assert_str_eq(compiled(), "0.0.0.0:30080/6= 0.0.0.0:30080/6o= 10.96.0.1:80/6= ");
+	service_table_done(&table);
+	slice("IPv4", NULL, "{'addresses':['10.0.0.2'],'nodeName':'n2'}");
+	cr_assert_str_eq(compiled(), "0.0.0.0:30080/6=10.0.0.2:8080 0.0.0.0:30080/6o=! 10.96.0.1:80/6=10.0.0.2:8080 ");
+	service_table_done(&table);
+	slice("IPv4", NULL,
+	      "{'addresses':['10.0.0.5'],'nodeName':'n1','conditions':{'ready':false,'serving':true,'terminating':true}}");
+	cr_assert_str_eq(compiled(), "0.0.0.0:30080/6=10.0.0.2:8080 0.0.0.0:30080/6o=10.0.0.5:8080 "
+				     "10.96.0.1:80/6=10.0.0.2:8080 ");
+}
+
+Test(service, external_addresses_and_those_of_a_load_balancer)
+{
+	service(SPEC(
+		"'type':'LoadBalancer','externalIPs':['192.0.2.1','2001:db8::1'],'ports':[{'port':80}]},"
+		"'status':{'loadBalancer':{'ingress':[{'ip':'198.51.100.7','ipMode':'VIP'},{'ip':'198.51.100.8','ipMode':'Proxy'},"
+		"{'hostname':'lb.example'}]}}"));
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
+	cr_assert_str_eq(compiled(),
+			 "10.96.0.1:80/6=10.0.0.1:8080 "
+			 "192.0.2.1:0/0o= 192.0.2.1:80/6=10.0.0.1:8080 192.0.2.1:80/6o=10.0.0.1:8080 "
+			 "198.51.100.7:0/0o= 198.51.100.7:80/6=10.0.0.1:8080 198.51.100.7:80/6o=10.0.0.1:8080 "
+			 "2001:db8::1:0/0o= 2001:db8::1:80/6= 2001:db8::1:80/6o= ");
+}
+
+Test(service, an_external_address_may_be_several_services)
+{
+	service(SPEC("'externalIPs':['192.0.2.1'],'ports':[{'port':80}]}"));
+	service("{'metadata':{'namespace':'n','name':'t'},'spec':{'clusterIP':'10.96.0.2','externalIPs':['192.0.2.1'],"
+		"'ports':[{'port':81}]}}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6= 10.96.0.2:81/6= 192.0.2.1:0/0o= 192.0.2.1:80/6= 192.0.2.1:80/6o= "
+				     "192.0.2.1:81/6= 192.0.2.1:81/6o= ");
+	cr_assert(!table.clashes);
 }
 
 Test(service, headless_and_external_ones_have_no_front_end)
