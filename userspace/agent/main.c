@@ -33,8 +33,8 @@
 
 struct flags {
 	const char *node_name, *kubeconfig, *bootstrap_kubeconfig, *runtime_endpoint, *state_dir, *run_dir, *pin_dir,
-		*cgroup_root, *node_ips, *cluster_cidrs, *lan_cidrs, *service_cidrs, *uplink, *listen, *tls_cert,
-		*tls_key, *tls_ca, *cni_conf_dir, *cni_socket, *system_reserved;
+		*cgroup_root, *node_ips, *cluster_cidrs, *lan_cidrs, *service_cidrs, *node_ports, *uplink, *listen,
+		*tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket, *system_reserved;
 	const char *labels[LABELS_MAX + 1];
 	int max_pods;
 };
@@ -74,6 +74,7 @@ static void usage(FILE *f)
 	      "  --cluster-cidrs A[,B]       addresses of all pods (10.0.0.0/8,fd00:10::/48)\n"
 	      "  --lan-cidrs A[,B]           the network the nodes share\n"
 	      "  --service-cidrs A[,B]       addresses of services (10.96.0.0/12,fd00:10:96::/112)\n"
+	      "  --service-node-port-range FIRST-LAST  node ports of services, as the API server gives them out (30000-32767)\n"
 	      "  --uplink IFACE              interface to the other nodes (that of the default route)\n"
 	      "  --listen [ADDRESS]:PORT     the agent's HTTPS API, with /metrics (:10250)\n"
 	      "  --tls-cert, --tls-key FILE  its certificate and key (required)\n"
@@ -108,6 +109,7 @@ static int parse_flags(int argc, char **argv, struct flags *f)
 		{ "cluster-cidrs", &f->cluster_cidrs },
 		{ "lan-cidrs", &f->lan_cidrs },
 		{ "service-cidrs", &f->service_cidrs },
+		{ "service-node-port-range", &f->node_ports },
 		{ "uplink", &f->uplink },
 		{ "listen", &f->listen },
 		{ "tls-cert", &f->tls_cert },
@@ -283,6 +285,7 @@ static void on_pod_cidrs(void *arg, const char *cidrs)
 		.cluster_cidrs = a->flags.cluster_cidrs,
 		.lan_cidrs = a->flags.lan_cidrs,
 		.service_cidrs = a->flags.service_cidrs,
+		.node_ports = a->flags.node_ports,
 		.node_ips = a->flags.node_ips,
 	};
 
@@ -437,6 +440,7 @@ int main(int argc, char **argv)
 				      .run_dir = "/run/skep/agent",
 				      .cluster_cidrs = "10.0.0.0/8,fd00:10::/48",
 				      .service_cidrs = "10.96.0.0/12,fd00:10:96::/112",
+				      .node_ports = "30000-32767",
 				      .listen = ":10250",
 				      .max_pods = 110 } };
 	struct err err = ERR_INIT;

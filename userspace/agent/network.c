@@ -347,6 +347,8 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	if (!r)
 		r = ip_parse_cidr_list(config->service_cidrs, &dc.services4, &dc.services4_len, &dc.services6,
 				       &dc.services6_len, err);
+	if (!r && str_to_port_range(config->node_ports, &dc.node_port_min, &dc.node_port_max) < 0)
+		r = err_set(err, EINVAL, "node ports '%s': expected FIRST-LAST", config->node_ports);
 	if (!r)
 		r = ipam_new(config->pod_cidrs, &n->ipam, err);
 	if (!r)

@@ -156,6 +156,19 @@ Test(str, base64_round_trip_and_rejection)
 	cr_assert(!str_unbase64("ab==abcd", NULL));
 }
 
+Test(str, port_ranges)
+{
+	static const char *const bad[] = { "",	 "0",	"0-5",	 "5-4",	     "1-65536",	    "30000-",
+					   "-5", "a-b", "1-2-3", "000001-5", "30000 -32767" };
+	uint16_t first = 0, last = 0;
+
+	cr_assert(str_to_port_range("30000-32767", &first, &last) == 0 && first == 30000 && last == 32767);
+	cr_assert(str_to_port_range("80", &first, &last) == 0 && first == 80 && last == 80);
+	cr_assert(str_to_port_range("1-65535", &first, &last) == 0 && first == 1 && last == 65535);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_assert(str_to_port_range(bad[i], &first, &last) == -EINVAL, "%s", bad[i]);
+}
+
 Test(str, durations)
 {
 	int64_t ms;

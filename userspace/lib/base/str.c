@@ -31,6 +31,21 @@ int str_to_i64(const char *s, int64_t min, int64_t max, int64_t *ret)
 	return 0;
 }
 
+int str_to_port_range(const char *s, uint16_t *ret_first, uint16_t *ret_last)
+{
+	const char *dash = strchr(s, '-');
+	int64_t first, last;
+	char text[8];
+
+	snprintf(text, sizeof(text), "%.*s", dash ? (int)(dash - s) : 6, s);
+	if ((dash && dash - s > 5) || str_to_i64(text, 1, 65535, &first) < 0 ||
+	    str_to_i64(dash ? dash + 1 : s, first, 65535, &last) < 0)
+		return -EINVAL;
+	*ret_first = (uint16_t)first;
+	*ret_last = (uint16_t)last;
+	return 0;
+}
+
 int str_to_u64(const char *s, uint64_t max, uint64_t *ret)
 {
 	unsigned long long v;

@@ -21,6 +21,8 @@ static inline bool str_starts(const char *s, const char *prefix)
 bool str_ends(const char *s, const char *suffix);
 /* Whole string, decimal, within [min, max]: 0, else -EINVAL or -ERANGE. */
 int str_to_i64(const char *s, int64_t min, int64_t max, int64_t *ret);
+/* "30000-32767", or one port: 0, or -EINVAL for what is no range of ports from 1 to 65535. */
+int str_to_port_range(const char *s, uint16_t *ret_first, uint16_t *ret_last);
 int str_to_u64(const char *s, uint64_t max, uint64_t *ret);
 /* Go-style durations as Kubernetes flags take them: "300ms", "1h2m3.5s", "10s". */
 int str_to_duration_ms(const char *s, int64_t *ret_ms);
