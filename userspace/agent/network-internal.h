@@ -86,6 +86,8 @@ int network_sync_pods(struct network *n, struct err *err);
 void network_compare(struct network *n);
 /* network_services.c */
 int network_sync_services(struct network *n, struct err *err); /* what changed, or all of them */
+/* "namespace/name" of the service whose front end it is; NULL: of none that is there. */
+const char *network_service_of(const struct network *n, const struct dp_service *front);
 bool network_services_due(const struct network *n);
 void network_services_event(struct network *n, bool slice, const struct informer_item *old, struct informer_item *new);
 void network_services_free(struct network *n);

@@ -55,21 +55,16 @@ static const char *who(const struct network *n, const struct ip_addr *ip)
 	return ip_equal(ip, &n->node.ip4) || ip_equal(ip, &n->node.ip6) ? n->node_name : "";
 }
 
-static const struct api_service *service_of(const struct network *n, const struct ip_addr *vip)
+/* "0.0.0.0:30080", "[::]:30080": a node port; "192.0.2.1:*": what is no port of the address */
+static char *front_address(const struct dp_service *s, char *buf)
 {
-	char text[INET6_ADDRSTRLEN];
+	char port[8] = "*", text[INET6_ADDRSTRLEN];
 
-	ip_text(vip, text);
-	for (struct informer_iter it = { 0 }; informer_next(n->services, &it);) {
-		const struct api_service *s = (const struct api_service *)it.item->obj;
-
-		if (streq(s->spec.cluster_ip, text))
-			return s;
-		for (size_t i = 0; i < s->spec.n_cluster_ips; i++)
-			if (streq(s->spec.cluster_ips[i], text))
-				return s;
-	}
-	return NULL;
+	if (s->port)
+		snprintf(port, sizeof(port), "%u", s->port);
+	ip_text(&s->vip, text);
+	snprintf(buf, INET6_ADDRSTRLEN + 10, ip_is_v4(&s->vip) ? "%s:%s" : "[%s]:%s", *text ? text : "::", port);
+	return buf;
 }
 
 static json_t *services(struct network *n, struct err *err)
@@ -83,18 +78,18 @@ static json_t *services(struct network *n, struct err *err)
 		return NULL;
 	}
 	for (size_t i = 0; i < count; i++) {
-		const struct api_service *s = service_of(n, &list[i].vip);
+		const char *name = network_service_of(n, &list[i]);
 		json_t *backends = json_array();
-		char buf[INET6_ADDRSTRLEN + 10], name[330];
+		char buf[INET6_ADDRSTRLEN + 10];
 
 		for (size_t k = 0; k < list[i].n_backends; k++)
 			json_array_append_new(backends, json_string(address_port(&list[i].backends[k].ip,
 										 list[i].backends[k].port, buf)));
-		snprintf(name, sizeof(name), "%s%s%s", s ? s->metadata.namespace_ : "", s ? "/" : "(gone)",
-			 s ? s->metadata.name : "");
-		json_array_append_new(items, json_pack("{s:s,s:s,s:s,s:o}", "service", name, "address",
-						       address_port(&list[i].vip, list[i].port, buf), "protocol",
-						       proto_name(list[i].proto), "backends", backends));
+		json_array_append_new(items, json_pack("{s:s,s:s,s:s,s:s,s:o}", "service", name ? name : "(gone)",
+						       "address", front_address(&list[i], buf), "protocol",
+						       list[i].proto ? proto_name(list[i].proto) : "any", "from",
+						       list[i].side == SVC_OUTSIDE ? "outside" : "inside", "backends",
+						       backends));
 	}
 	return items;
 }

@@ -235,6 +235,15 @@ void network_services_event(struct network *n, bool slice, const struct informer
 		mark(n, slice_comes(s, new) ? s : NULL);
 }
 
+const char *network_service_of(const struct network *n, const struct dp_service *front)
+{
+	struct front f = { front->vip, front->port, front->proto, front->side };
+	char text[FRONT_TEXT];
+	const struct svc *s = strmap_get(n->fronts, front_text(&f, text));
+
+	return s ? s->key : NULL;
+}
+
 bool network_services_due(const struct network *n)
 {
 	return n->services_changed || !list_empty(&n->dirty);

@@ -115,7 +115,8 @@ static void on_created(struct http_call *call, void *arg, const struct http_resp
 	n_refused += rsp->status == 422 && strstr(rsp->body, "already allocated");
 }
 
-static void start(struct fx *f, const char *name, const char *ip)
+/* more: of spec */
+static void start(struct fx *f, const char *name, const char *more)
 {
 	char body[512];
 	struct http_call_config c = { .method = "POST",
@@ -124,27 +125,27 @@ static void start(struct fx *f, const char *name, const char *ip)
 				      .body = body,
 				      .on_done = on_created };
 
-	snprintf(
-		body, sizeof(body),
-		"{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"%s\"},\"spec\":{\"clusterIP\":\"%s\",\"ports\":[{\"port\":80}]}}",
-		name, ip);
+	snprintf(body, sizeof(body),
+		 "{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"%s\"},\"spec\":{%s}}", name,
+		 more);
 	c.body_len = strlen(body);
 	cr_assert(http_call_start(f->clients[ADMIN], &c));
 }
 
-Test(etcd, an_address_is_given_by_one_server_only)
+/* format: of a service's spec, with a number. */
+__attribute__((format(printf, 1, 0))) static void both_ask(const char *format)
 {
 	int64_t end = clock_mono_ms() + 30000;
 	const int rounds = 20;
 
 	for (int i = 0; i < rounds; i++) {
-		char x[16], y[16], ip[32];
+		char x[16], y[16], more[128];
 
 		snprintf(x, sizeof(x), "a-%d", i);
 		snprintf(y, sizeof(y), "b-%d", i);
-		snprintf(ip, sizeof(ip), "10.96.1.%d", i + 1);
-		start(&a, x, ip);
-		start(&b, y, ip);
+		snprintf(more, sizeof(more), format, i + 1);
+		start(&a, x, more);
+		start(&b, y, more);
 		while (n_done < 2 * (i + 1)) {
 			cr_assert(clock_mono_ms() < end);
 			loop_run_once(a.loop, 1);
@@ -153,6 +154,16 @@ Test(etcd, an_address_is_given_by_one_server_only)
 	}
 	cr_assert(n_created == rounds, "%d created", n_created);
 	cr_assert(n_refused == rounds, "%d refused", n_refused);
+}
+
+Test(etcd, an_address_is_given_by_one_server_only)
+{
+	both_ask("\"clusterIP\":\"10.96.1.%d\",\"ports\":[{\"port\":80}]");
+}
+
+Test(etcd, a_node_port_is_given_by_one_server_only)
+{
+	both_ask("\"type\":\"NodePort\",\"ports\":[{\"port\":80,\"nodePort\":300%02d}]");
 }
 
 Test(etcd, an_outage_is_told_and_survived)

@@ -43,6 +43,38 @@ Test(ipalloc, takes_each_address_once_and_all_of_them)
 	ipalloc_free(a);
 }
 
+Test(portalloc, gives_each_port_once_and_the_first_ones_last)
+{
+	struct portalloc *a;
+	struct err err = ERR_INIT;
+	int64_t port;
+
+	cr_assert(portalloc_new("30000-30063", &a, &err) == 0); /* 16 of 64 are the static band */
+	cr_assert_str_eq(portalloc_range(a), "30000-30063");
+	cr_assert(portalloc_take(a, 30005) == 0 && portalloc_take(a, 30005) == -EADDRINUSE);
+	cr_assert(portalloc_take(a, 29999) == -ERANGE && portalloc_take(a, 30064) == -ERANGE);
+	for (int i = 0; i < 48; i++)
+		cr_assert(portalloc_take_any(a, &port) == 0 && port >= 30016 && port <= 30063);
+	for (int i = 0; i < 15; i++)
+		cr_assert(portalloc_take_any(a, &port) == 0 && port < 30016 && port != 30005);
+	cr_assert(portalloc_take_any(a, &port) == -ENOSPC);
+	portalloc_hold(a, 30020);
+	portalloc_release(a, 30020);
+	cr_assert(portalloc_take(a, 30020) == -EADDRINUSE, "counted");
+	portalloc_release(a, 30020);
+	portalloc_release(a, 30020);
+	portalloc_hold(a, 80);
+	cr_assert(portalloc_take_any(a, &port) == 0 && port == 30020);
+	portalloc_free(a);
+	cr_assert(portalloc_new("0-5", &a, &err) == -EINVAL && strstr(err.msg, "node ports '0-5'"));
+	cr_assert(portalloc_new("30000 - 32767", &a, &err) == -EINVAL);
+	/* too small for a band */
+	cr_assert(portalloc_new("30000-30001", &a, &err) == 0);
+	cr_assert(portalloc_take_any(a, &port) == 0 && portalloc_take_any(a, &port) == 0);
+	cr_assert(portalloc_take_any(a, &port) == -ENOSPC);
+	portalloc_free(a);
+}
+
 Test(ipalloc, refuses_bad_ranges)
 {
 	static const char *const bad[] = { "",

@@ -20,16 +20,37 @@
 
 #define BINARY "/usr/bin/etcd"
 
-static int free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+/*
+ * Below the ports that the kernel gives to connections, so that none takes one between now and etcd's start; by
+ * process, so that tests which run beside each other do not meet.
+ */
+#define FIRST_PORT     12000
+#define PORT_PAIRS     8000
+#define SERVERS_OF_ONE 4 /* of one process, at most */
 
-	cr_assert_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	cr_assert_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+static bool is_free(int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				 .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), r = bind(fd, (struct sockaddr *)&a, sizeof(a));
+
 	close(fd);
-	return ntohs(a.sin_port);
+	return r == 0;
+}
+
+static int free_pair(void)
+{
+	static int next;
+
+	for (int i = 0; i < PORT_PAIRS; i++) {
+		int port = FIRST_PORT + 2 * ((getpid() * SERVERS_OF_ONE + next++) % PORT_PAIRS);
+
+		if (is_free(port) && is_free(port + 1))
+			return port;
+	}
+	cr_assert_fail("no free ports");
+	return 0;
 }
 
 static void make_certs(struct etcd_server *e)
@@ -142,8 +163,8 @@ static void prepare(struct etcd_server *e, bool tls)
 	e->tls = tls;
 	strcpy(e->dir, "/tmp/skep-unit-etcd-XXXXXX");
 	cr_assert(mkdtemp(e->dir));
-	e->client_port = free_port();
-	e->peer_port = free_port();
+	e->client_port = free_pair();
+	e->peer_port = e->client_port + 1;
 	snprintf(e->url, sizeof(e->url), "%s://127.0.0.1:%d", tls ? "https" : "http", e->client_port);
 	if (tls)
 		make_certs(e);

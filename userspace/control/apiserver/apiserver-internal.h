@@ -145,6 +145,7 @@ struct cidr {
 	int len;
 };
 struct ipalloc;
+struct portalloc;
 struct hook_clients;
 struct authn;
 
@@ -184,6 +185,7 @@ struct apiserver {
 	int bootstrap_step;
 
 	struct ipalloc *ips;
+	struct portalloc *node_ports;
 	struct hook_clients *hooks; /* webhook_client.c; NULL until the first call */
 	struct authz *authz;
 	struct authn *authn;
@@ -295,7 +297,7 @@ struct call {
 	struct strbuf encoded;
 	char *key; /* in the store */
 	struct delete_options *del;
-	char *held[4]; /* addresses reserved until the write is in the cache or has failed */
+	char **held; /* addresses, and ports as numbers, reserved until the write is in the cache or has failed */
 	size_t n_held, n_reserved;
 	call_fn *reserved_fn;
 
@@ -567,12 +569,19 @@ void pod_eviction(struct call *c);
 int service_prepare_create(struct call *c, json_t *obj);
 int service_prepare_update(struct call *c, json_t *obj, const json_t *old);
 void service_release_held(struct call *c);
+/* What a call has reserved: an address, or a port as a number. */
+int service_hold(struct call *c, const char *text);
+bool service_holds(const struct call *c, const char *text);
+/* rest_service_ports.c: spec of a service; was: as it is stored, NULL if it is new */
+bool service_has_port(const json_t *spec, int64_t port);
+void service_for_ports(const json_t *spec, void (*fn)(struct portalloc *a, int64_t port), struct portalloc *a);
+void service_ports_keep(json_t *spec, const json_t *was);
+int service_ports_allocate(struct call *c, json_t *spec, const json_t *was); /* -1: answered */
 void service_changed(struct resource *r, const struct object *cur, const struct object *prev);
 /* admission_service_account.c: pods that wait for their namespace's default account. */
 void service_account_changed(struct resource *r, const struct object *cur, const struct object *prev);
 void service_account_forget_waiters(struct apiserver *s);
-void service_reserve(struct call *c,
-		     call_fn *then); /* held addresses among several servers; answers itself on failure */
+void service_reserve(struct call *c, call_fn *then); /* what is held among several servers; answers itself on failure */
 void service_sweep(struct apiserver *s);
 int namespace_prepare_create(json_t *obj);
 void namespace_finalize(struct call *c);
@@ -606,6 +615,15 @@ int ipalloc_take_any(struct ipalloc *a, int family, char *ret_ip /* INET6_ADDRST
 void ipalloc_hold(struct ipalloc *a, const char *ip); /* one more count, whoever has it */
 void ipalloc_release(struct ipalloc *a, const char *ip);
 void ipalloc_first(const struct ipalloc *a, int i, char *ret_ip); /* base + 1: the `kubernetes` Service */
+
+/* portalloc.c: the node ports in use, in the same way. */
+int portalloc_new(const char *range, struct portalloc **ret, struct err *err);
+void portalloc_free(struct portalloc *a);
+const char *portalloc_range(const struct portalloc *a);
+int portalloc_take(struct portalloc *a, int64_t port);		/* 0; -EADDRINUSE; -ERANGE */
+int portalloc_take_any(struct portalloc *a, int64_t *ret_port); /* 0; -ENOSPC */
+void portalloc_hold(struct portalloc *a, int64_t port);		/* one more count, whoever has it */
+void portalloc_release(struct portalloc *a, int64_t port);
 
 /* object.c: helpers on JSON trees */
 void obj_set_str(json_t *obj, const char *path, const char *value);

@@ -28,6 +28,7 @@ struct apiserver_config {
 	struct tls_files etcd_tls;
 	struct tls_files tls;	   /* serving certificate and key; ca_file: issuer of clients' certificates */
 	struct tls_files kubelet;  /* identity towards the agents and the CA of theirs */
+	const char *node_ports;	   /* "30000-32767": NodePort services */
 	const char *service_cidrs; /* "10.96.0.0/12,fd00:10:96::/112": at most one of each family, first is primary */
 	const char *advertise;	   /* "ip:port,...": backends of the `kubernetes` Service; NULL: none */
 	unsigned max_seats;	   /* requests at work at once, in seats; 0: 600 */

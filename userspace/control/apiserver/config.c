@@ -32,6 +32,7 @@ static const char usage[] =
 	"  --client-ca FILE         CA of clients' certificates (CN = user, O = groups)\n"
 	"  --kubelet-client-cert FILE, --kubelet-client-key FILE, --kubelet-ca FILE\n"
 	"                           identity towards the agents, for logs and exec, and the CA of theirs\n"
+	"  --service-node-port-range FIRST-LAST  ports of NodePort and LoadBalancer services (30000-32767)\n"
 	"  --service-cidrs CIDRS    addresses of services, at most one range of each family (10.96.0.0/12,fd00:10:96::/112)\n"
 	"  --advertise IP:PORT,...  where pods reach the API servers: endpoints of the Service `kubernetes`\n"
 	"  --encryption-keys FILE   EncryptionConfiguration (aesgcm, identity): what is encrypted in the store, and by which keys\n"
@@ -111,6 +112,7 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		KUBELET_KEY,
 		KUBELET_CA,
 		SERVICE_CIDRS,
+		NODE_PORTS,
 		ADVERTISE,
 		ENCRYPTION_KEYS,
 		TOKEN_FILE,
@@ -151,6 +153,7 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 		{ "kubelet-ca", 1, NULL, KUBELET_CA },
 		{ "kubelet-client-ca", 1, NULL, KUBELET_CA },
 		{ "service-cidrs", 1, NULL, SERVICE_CIDRS },
+		{ "service-node-port-range", 1, NULL, NODE_PORTS },
 		{ "advertise", 1, NULL, ADVERTISE },
 		{ "encryption-keys", 1, NULL, ENCRYPTION_KEYS },
 		{ "token-auth-file", 1, NULL, TOKEN_FILE },
@@ -227,6 +230,9 @@ int apiserver_config_parse(int argc, char **argv, struct apiserver_config *confi
 			break;
 		case SERVICE_CIDRS:
 			config->service_cidrs = optarg;
+			break;
+		case NODE_PORTS:
+			config->node_ports = optarg;
 			break;
 		case ADVERTISE:
 			config->advertise = optarg;

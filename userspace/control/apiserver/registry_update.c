@@ -98,6 +98,8 @@ int object_prepare_update(struct call *c, json_t *obj, const json_t *old, bool s
 			call_oom(c);
 			return -1;
 		}
+		if (streq(kind->plural, "services"))
+			api_default(kind, obj); /* ipMode: no other status has defaults */
 	} else if (pod_sub_of(c)) {
 		if (pod_write_sub(c, obj, old) < 0) {
 			call_oom(c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Services' addresses: which families a service gets, its clusterIPs given or taken as asked, and how they are kept
- * through updates. Addresses are reserved in memory by the call that decides and released when its write is over; by
- * then the cache has them, because the cache learns of a write before its caller may ask again.
+ * through updates. Addresses and ports are reserved in memory by the call that decides and released when its write is
+ * over; by then the cache has them, because the cache learns of a write before its caller may ask again.
  */
 #include "apiserver-internal.h"
 
@@ -25,7 +25,8 @@ static int family_of_name(const char *name)
 	return streq(name, "IPv4") ? AF_INET : streq(name, "IPv6") ? AF_INET6 : 0;
 }
 
-static void for_ips(const struct object *o, void (*fn)(struct ipalloc *a, const char *ip), struct ipalloc *a)
+static void count(struct apiserver *s, const struct object *o, void (*ip_fn)(struct ipalloc *a, const char *ip),
+		  void (*port_fn)(struct portalloc *a, int64_t port))
 {
 	json_t *obj = NULL, *v;
 	size_t i;
@@ -34,25 +35,32 @@ static void for_ips(const struct object *o, void (*fn)(struct ipalloc *a, const 
 		return;
 	json_array_foreach (api_get(obj, "spec.clusterIPs"), i, v)
 		if (json_is_string(v) && !streq(json_string_value(v), "None"))
-			fn(a, json_string_value(v));
+			ip_fn(s->ips, json_string_value(v));
+	service_for_ports(json_object_get(obj, "spec"), port_fn, s->node_ports);
 	json_decref(obj);
 }
 
 /* Called by the cache for every change of a service. */
 void service_changed(struct resource *r, const struct object *cur, const struct object *prev)
 {
-	for_ips(cur, ipalloc_hold, r->s->ips);
-	for_ips(prev, ipalloc_release, r->s->ips);
+	count(r->s, cur, ipalloc_hold, portalloc_hold);
+	count(r->s, prev, ipalloc_release, portalloc_release);
 }
 
 static void release_now(struct call *c)
 {
 	while (c->n_held) {
-		char *ip = c->held[--c->n_held];
+		char *text = c->held[--c->n_held];
+		int64_t port;
 
-		ipalloc_release(c->s->ips, ip);
-		free(ip);
+		if (str_to_i64(text, 1, 65535, &port) == 0)
+			portalloc_release(c->s->node_ports, port);
+		else
+			ipalloc_release(c->s->ips, text);
+		free(text);
 	}
+	free(c->held);
+	c->held = NULL;
 }
 
 static enum change no_change(struct call *c)
@@ -87,23 +95,34 @@ void service_release_held(struct call *c)
 	}
 	keeper->finish = no_answer;
 	keeper->change = no_change;
-	memcpy(keeper->held, c->held, sizeof(c->held));
+	keeper->held = c->held;
 	keeper->n_held = c->n_held;
+	c->held = NULL;
 	c->n_held = 0;
 	cache_wait(keeper, c->s->written_rev, 60000, on_seen);
 	call_unref(keeper);
 }
 
-static int hold(struct call *c, const char *ip)
+int service_hold(struct call *c, const char *text)
 {
-	char *copy = strdup(ip);
+	char *copy = strdup(text), **list = reallocarray(c->held, c->n_held + 1, sizeof(*list));
 
-	if (!copy || c->n_held == sizeof(c->held) / sizeof(c->held[0])) {
+	if (list)
+		c->held = list;
+	if (!copy || !list) {
 		free(copy);
 		return -ENOMEM;
 	}
-	c->held[c->n_held++] = copy;
+	list[c->n_held++] = copy;
 	return 0;
+}
+
+bool service_holds(const struct call *c, const char *text)
+{
+	for (size_t i = 0; i < c->n_held; i++)
+		if (streq(c->held[i], text))
+			return true;
+	return false;
 }
 
 static void refuse_ip(struct call *c, const char *ip, int family, int r, size_t i)
@@ -246,7 +265,7 @@ static int allocate(struct call *c, json_t *spec, const json_t *kept)
 				goto fail;
 			}
 		}
-		if (hold(c, text) < 0) {
+		if (service_hold(c, text) < 0) {
 			ipalloc_release(c->s->ips, text);
 			call_oom(c);
 			goto fail;
@@ -275,19 +294,20 @@ int service_prepare_create(struct call *c, json_t *obj)
 		call_oom(c);
 		return -1;
 	}
-	return allocate(c, spec, NULL);
+	return allocate(c, spec, NULL) < 0 ? -1 : service_ports_allocate(c, spec, NULL);
 }
 
-int service_prepare_update(struct call *c, json_t *obj, const json_t *old)
+static void drop_ingress(json_t *obj)
+{
+	if (!streq(api_get_str(obj, "spec.type"), "LoadBalancer") && api_get(obj, "status.loadBalancer.ingress"))
+		(void)api_set(obj, "status", json_pack("{s:{}}", "loadBalancer"));
+}
+
+static int update_addresses(struct call *c, json_t *spec, const json_t *was)
 {
 	static const char *const kept[] = { "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy" };
-	json_t *spec = json_object_get(obj, "spec"), *was = json_object_get(old, "spec"), *old_ips;
-	const char *policy, *old_policy = api_get_str(was, "ipFamilyPolicy");
-
-	if (!json_is_object(spec) || !json_is_object(was))
-		return 0;
-	old_ips = json_object_get(was, "clusterIPs");
-	policy = api_get_str(spec, "ipFamilyPolicy");
+	const char *policy = api_get_str(spec, "ipFamilyPolicy"), *old_policy = api_get_str(was, "ipFamilyPolicy");
+	json_t *old_ips = json_object_get(was, "clusterIPs");
 	if (policy && !streq(policy, old_policy)) {
 		/* The second family comes and goes with the policy; the first never changes. */
 		if (streq(policy, "SingleStack") && json_array_size(old_ips) == 2) {
@@ -312,4 +332,15 @@ int service_prepare_update(struct call *c, json_t *obj, const json_t *old)
 			json_object_set(spec, kept[i], json_object_get(was, kept[i]));
 	}
 	return 0;
+}
+
+int service_prepare_update(struct call *c, json_t *obj, const json_t *old)
+{
+	json_t *spec = json_object_get(obj, "spec"), *was = json_object_get(old, "spec");
+
+	if (!json_is_object(spec) || !json_is_object(was))
+		return 0;
+	drop_ingress(obj);
+	service_ports_keep(spec, was);
+	return update_addresses(c, spec, was) < 0 ? -1 : service_ports_allocate(c, spec, was);
 }

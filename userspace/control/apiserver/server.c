@@ -161,10 +161,9 @@ static int start_listening(struct apiserver *s, struct err *err)
 static int copy_config(struct apiserver *s)
 {
 	/* what outlives the caller's strings */
-	const char **strings[] = {
-		&s->config.advertise,	    &s->config.service_cidrs,	  &s->config.store,
-		&s->config.kubelet.ca_file, &s->config.kubelet.cert_file, &s->config.kubelet.key_file
-	};
+	const char **strings[] = { &s->config.advertise,       &s->config.service_cidrs,   &s->config.node_ports,
+				   &s->config.store,	       &s->config.kubelet.ca_file, &s->config.kubelet.cert_file,
+				   &s->config.kubelet.key_file };
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		if (*strings[i] && !(*strings[i] = strdup(*strings[i])))
@@ -193,6 +192,8 @@ int apiserver_new(struct loop *loop, const struct apiserver_config *config, stru
 	s->kubelet.tls = &s->config.kubelet;
 	make_metrics(s);
 	r = ipalloc_new(config->service_cidrs ? config->service_cidrs : "10.96.0.0/12,fd00:10:96::/112", &s->ips, err);
+	if (!r)
+		r = portalloc_new(config->node_ports ? config->node_ports : "30000-32767", &s->node_ports, err);
 	if (r < 0)
 		goto fail;
 	r = admission_init(s, config->enable_admission_plugins, config->disable_admission_plugins, err);
@@ -268,9 +269,11 @@ void apiserver_free(struct apiserver *s)
 	audit_done(s);
 	store_care_done(s);
 	ipalloc_free(s->ips);
+	portalloc_free(s->node_ports);
 	authn_free(s->authn);
 	free((char *)s->config.advertise);
 	free((char *)s->config.service_cidrs);
+	free((char *)s->config.node_ports);
 	free((char *)s->config.store);
 	free((char *)s->config.kubelet.ca_file);
 	free((char *)s->config.kubelet.cert_file);

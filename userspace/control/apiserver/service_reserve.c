@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Service addresses among several servers on one store. Before a service is written, each address it takes gets a key
- * of its own, which only one server can make: "<time> <namespace>/<name>". A reservation whose service does not have
- * the address is void once the write it was made for must be over; voids are taken over when needed and swept now and
- * then.
+ * Service addresses and node ports among several servers on one store. Before a service is written, each that it takes
+ * gets a key of its own, which only one server can make: "<time> <namespace>/<name>". A reservation whose service does
+ * not have the address is void once the write it was made for must be over; voids are taken over when needed and swept
+ * now and then.
  */
 #include "apiserver-internal.h"
 
@@ -16,19 +16,33 @@
 #include "../../lib/base/str.h"
 
 #define PREFIX	      "/skep/serviceips/"
+#define PORT_PREFIX   "/skep/nodeports/"
 #define VOID_AFTER_MS 15000 /* longer than a write may take */
 #define MAX_TRIES     5
 
 static void reserve_next(struct call *c);
 
-/* The service named by the reservation has this address, or may be about to get it. */
-static bool holds(struct apiserver *s, const char *ip, const char *value, size_t len, const char *me)
+static bool has(const json_t *spec, const char *text)
+{
+	const json_t *v;
+	int64_t port;
+	size_t i;
+
+	if (str_to_i64(text, 1, 65535, &port) == 0)
+		return service_has_port(spec, port);
+	json_array_foreach (json_object_get(spec, "clusterIPs"), i, v)
+		if (streq(json_string_value(v), text))
+			return true;
+	return false;
+}
+
+/* The service named by the reservation has this address or port, or may be about to get it. */
+static bool holds(struct apiserver *s, const char *what, const char *value, size_t len, const char *me)
 {
 	char text[640], *who;
-	json_t *obj = NULL, *v;
+	json_t *obj = NULL;
 	struct object *o;
-	bool found = false;
-	size_t i;
+	bool found;
 
 	snprintf(text, sizeof(text), "%.*s", (int)(len > 600 ? 600 : len), value);
 	who = strchr(text, ' ');
@@ -42,20 +56,34 @@ static bool holds(struct apiserver *s, const char *ip, const char *value, size_t
 	o = cache_get(cache_resource(s, "", "services"), NULL, who);
 	if (!o || api_json_parse(o->json->data, o->json->len, &obj, NULL, NULL) < 0)
 		return false;
-	json_array_foreach (api_get(obj, "spec.clusterIPs"), i, v)
-		found = found || streq(json_string_value(v), ip);
+	found = has(json_object_get(obj, "spec"), what);
 	json_decref(obj);
 	return found;
 }
 
 static void put_reservation(struct call *c, int64_t expect, store_txn_fn *fn)
 {
+	const char *text = c->held[c->n_reserved];
 	char key[128], value[640];
+	int64_t port;
 	int n;
 
-	snprintf(key, sizeof(key), PREFIX "%s", c->held[c->n_reserved]);
+	snprintf(key, sizeof(key), "%s%s", str_to_i64(text, 1, 65535, &port) == 0 ? PORT_PREFIX : PREFIX, text);
 	n = snprintf(value, sizeof(value), "%lld %s/%s", (long long)clock_real_ms(), c->ns, c->name);
 	c->s->store->ops->put(c->s->store, key, expect, value, (size_t)n, 0, fn, call_ref(c));
+}
+
+static void refuse_taken(struct call *c, const char *text)
+{
+	int64_t port;
+
+	if (str_to_i64(text, 1, 65535, &port) == 0)
+		call_invalid1(c, API_C_INVALID, "spec.ports", "Invalid value: %s: provided port is already allocated",
+			      text);
+	else
+		call_invalid1(c, API_C_INVALID, "spec.clusterIPs",
+			      "Invalid value: [\"%s\"]: failed to allocate IP %s: provided IP is already allocated",
+			      text, text);
 }
 
 static void on_reserved(void *arg, int r, const struct store_txn_result *res, const struct err *err)
@@ -78,9 +106,7 @@ static void on_reserved(void *arg, int r, const struct store_txn_result *res, co
 		service_release_held(c);
 		mutate_decide(c);
 	} else {
-		call_invalid1(c, API_C_INVALID, "spec.clusterIPs",
-			      "Invalid value: [\"%s\"]: failed to allocate IP %s: provided IP is already allocated",
-			      c->held[c->n_reserved], c->held[c->n_reserved]);
+		refuse_taken(c, c->held[c->n_reserved]);
 	}
 	call_unref(c);
 }
@@ -116,16 +142,19 @@ static void on_reservations(void *arg, int r, const struct store_range *range, c
 	for (size_t i = 0; r == 0 && i < range->n; i++) {
 		const struct store_kv *kv = &range->kvs[i];
 
-		if (!holds(s, kv->key + strlen(PREFIX), kv->value, kv->value_len, ""))
+		if (!holds(s, strrchr(kv->key, '/') + 1, kv->value, kv->value_len, ""))
 			s->store->ops->del(s->store, kv->key, kv->mod_rev, on_swept, s);
 	}
 }
 
 void service_sweep(struct apiserver *s)
 {
+	static const char *const prefixes[] = { PREFIX, PORT_PREFIX };
 	char end[sizeof(PREFIX) + 2];
 
-	if (!s->single_writer && s->loaded)
-		s->store->ops->range(s->store, PREFIX, store_prefix_end(PREFIX, end), 0, 1000, false, on_reservations,
-				     s);
+	if (s->single_writer || !s->loaded)
+		return;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		s->store->ops->range(s->store, prefixes[i], store_prefix_end(prefixes[i], end), 0, 1000, false,
+				     on_reservations, s);
 }

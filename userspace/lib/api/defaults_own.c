@@ -120,10 +120,28 @@ static void default_deployment(json_t *obj)
 	api_set_missing(rolling, "maxSurge", json_string("25%"));
 }
 
+static void default_external(json_t *obj, json_t *spec)
+{
+	bool balancer = streq(api_get_str(spec, "type"), "LoadBalancer");
+	json_t *v;
+	size_t i;
+
+	if (balancer)
+		api_set_missing(spec, "allocateLoadBalancerNodePorts", json_true());
+	if (balancer || streq(api_get_str(spec, "type"), "NodePort") ||
+	    json_array_size(json_object_get(spec, "externalIPs")))
+		api_set_missing(spec, "externalTrafficPolicy", json_string("Cluster"));
+	json_array_foreach (api_get(obj, "status.loadBalancer.ingress"), i, v)
+		if (!api_json_empty(json_object_get(v, "ip")))
+			api_set_missing(v, "ipMode", json_string("VIP"));
+}
+
 static void default_service(json_t *obj)
 {
 	json_t *spec = json_object_get(obj, "spec"), *port;
 	size_t i;
+
+	default_external(obj, spec);
 
 	if (streq(api_get_str(spec, "sessionAffinity"), "None"))
 		json_object_del(spec, "sessionAffinityConfig");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules of services, endpoint slices and network policies. */
+/* Rules of endpoint slices and network policies. */
 #include "api-internal.h"
 
 #include <stdio.h>
@@ -8,77 +8,6 @@
 #include "../base/str.h"
 
 static const struct api_path spec_path = { .name = "spec" };
-
-/* --- Service ------------------------------------------------------------------------------------------------------ */
-
-static void validate_cluster_ips(const json_t *spec, const json_t *before, struct api_errs *errs)
-{
-	struct api_path one = { .up = &spec_path, .name = "clusterIP" },
-			all = { .up = &spec_path, .name = "clusterIPs" };
-	struct api_path at = { .up = &all };
-	const json_t *ips = json_object_get(spec, "clusterIPs"), *v;
-	const char *ip = api_get_str(spec, "clusterIP"), *was = api_get_str(before, "clusterIP");
-	const char *first = json_string_value(json_array_get(ips, 0));
-
-	if (ip && *ip && strcmp(ip, "None") && api_format_check("ip", ip))
-		api_err_invalid_str(errs, &one, ip, api_format_check("ip", ip));
-	if (json_array_size(ips) > 2)
-		api_err_invalid(errs, &all, ips, "may only hold up to 2 values");
-	json_array_foreach (ips, at.index, v) {
-		const char *s = json_string_value(v), *why = strcmp(s, "None") ? api_format_check("ip", s) : NULL;
-
-		if (why)
-			api_err_invalid(errs, &at, v, why);
-	}
-	if (first && ip && strcmp(first, ip))
-		api_err_invalid(errs, &all, ips, "first value must match `clusterIP`");
-	if (before && was && *was && !streq(ip, was))
-		api_err_invalid_str(errs, &one, ip ? ip : "", "field is immutable");
-}
-
-static void validate_affinity(const json_t *spec, struct api_errs *errs)
-{
-	struct api_path config = { .up = &spec_path, .name = "sessionAffinityConfig" };
-	struct api_path client = { .up = &config, .name = "clientIP" },
-			at = { .up = &client, .name = "timeoutSeconds" };
-	const json_t *timeout = api_get(spec, "sessionAffinityConfig.clientIP.timeoutSeconds");
-
-	if (!streq(api_get_str(spec, "sessionAffinity"), "ClientIP"))
-		return;
-	if (!timeout)
-		api_err_required(errs, &at, "must be provided for session affinity type ClientIP");
-	else if (json_integer_value(timeout) < 1 || json_integer_value(timeout) > 86400)
-		api_err_invalid(errs, &at, timeout, "must be greater than 0 and less than or equal to 86400");
-}
-
-void api_validate_service(const json_t *obj, const json_t *old, struct api_errs *errs)
-{
-	const json_t *spec = json_object_get(obj, "spec"), *ports = json_object_get(spec, "ports"), *p;
-	struct api_path list = { .up = &spec_path, .name = "ports" }, at = { .up = &list };
-	struct api_path selector = { .up = &spec_path, .name = "selector" };
-	const char *ip = api_get_str(spec, "clusterIP");
-
-	if (!json_array_size(ports) && !streq(ip, "None"))
-		api_err_required(errs, &list, NULL);
-	json_array_foreach (ports, at.index, p) {
-		struct api_path name = { .up = &at, .name = "name" };
-		const char *n = api_get_str(p, "name");
-
-		if ((!n || !*n) && json_array_size(ports) > 1) {
-			api_err_required(errs, &name, NULL);
-			continue;
-		}
-		for (size_t j = 0; n && *n && j < at.index; j++) {
-			if (streq(api_get_str(json_array_get(ports, j), "name"), n)) {
-				api_err_duplicate(errs, &name, json_object_get(p, "name"));
-				break;
-			}
-		}
-	}
-	api_validate_labels(json_object_get(spec, "selector"), &selector, errs);
-	validate_affinity(spec, errs);
-	validate_cluster_ips(spec, json_object_get(old, "spec"), errs);
-}
 
 /* --- EndpointSlice ------------------------------------------------------------------------------------------------ */
 
