@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+# Services from outside the cluster, by real clients: node ports, external and load balancer addresses, both families, TCP and UDP.
+source "$(dirname "$0")/lib.sh"
+NS=web
+up 3
+gcc -O1 -static -o "$TMP/udp-name" tests/e2e/udp_name.c || exit 1
+python3 scripts/mkimage.py binary "$TMP/udp.tar" docker.io/library/udp-name:1 "$TMP/udp-name" || exit 1
+must "image load" skep image load "$TMP/udp.tar" --name "$CLUSTER"
+
+# A page that says who serves and whom.
+cat > "$TMP/web.yaml" <<Y
+apiVersion: v1
+kind: Namespace
+metadata: {name: web}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      topologySpreadConstraints:
+      - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}
+      containers:
+      - name: web
+        image: docker.io/library/test:1
+        command:
+        - sh
+        - -c
+        - |
+          mkdir -p /tmp/www/cgi-bin
+          printf '#!/bin/sh\nprintf "\\\\n%%s %%s\\\\n" "\$(hostname)" "\$REMOTE_ADDR"\n' > /tmp/www/cgi-bin/who
+          chmod 755 /tmp/www/cgi-bin/who
+          head -c 3000000 /dev/urandom > /tmp/www/big
+          exec httpd -f -p 8080 -h /tmp/www
+        ports: [{containerPort: 8080, name: http}]
+        readinessProbe: {httpGet: {path: /cgi-bin/who, port: http}, periodSeconds: 1}
+      - {name: udp, image: "docker.io/library/udp-name:1", ports: [{containerPort: 5300, name: dns, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: everywhere, namespace: web}
+spec:
+  type: NodePort
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: web}
+  ports: [{name: http, port: 80, targetPort: http}, {name: udp, port: 53, targetPort: dns, protocol: UDP}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: here, namespace: web}
+spec:
+  type: NodePort
+  externalTrafficPolicy: Local
+  externalIPs: [203.0.113.7]
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: web}
+  ports: [{port: 80, targetPort: http}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: nobody, namespace: web}
+spec: {type: NodePort, selector: {app: nobody}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: balanced, namespace: web}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8000, targetPort: http}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: web}
+spec:
+  terminationGracePeriodSeconds: 1
+  nodeSelector: {kubernetes.io/hostname: $(node_name 1)}
+  containers: [{name: c, image: "docker.io/library/test:1", command: ["sleep", "1000000"]}, {name: udp, image: "docker.io/library/udp-name:1"}]
+Y
+must "apply --wait" k apply -f "$TMP/web.yaml" --wait --timeout 60s
+
+# The world: the LAN's own namespace, which is no node.
+world() { ip netns exec "skep-$CLUSTER-lan" "$@"; }
+WORLD4=172.30.0.1
+WORLD6=fd00:30::1
+ask() { world curl -s -g --max-time 5 "http://$1/cgi-bin/who" | sed 's/\[\(::ffff:\)\{0,1\}\(.*\)\]/\2/'; }
+port=$(field svc everywhere spec.ports.0.nodePort)
+udp=$(field svc everywhere spec.ports.1.nodePort)
+here=$(field svc here spec.ports.0.nodePort)
+pod_on() { kn get pods -l app=web -o wide --no-headers | awk -v n="$(node_name "$1")" '$7 == n {print $1}'; }
+
+for at in 172.30.1.1 172.30.1.2 172.30.1.3 "[fd00:30::1:1]" "[fd00:30::1:2]" "[fd00:30::1:3]"; do
+	for _ in $(seq 30); do ask "$at:$port"; done | awk '{print $1}' > "$TMP/who"
+	check "30 requests to $at are answered" [ "$(grep -c '^web-' "$TMP/who")" -eq 30 ]
+	check "by all three pods" [ "$(sort -u "$TMP/who" | wc -l)" -eq 3 ]
+done
+
+bad=0
+for n in 1 2 3; do
+	[ "$(ask "172.30.1.$n:$here")" = "$(pod_on $n) $WORLD4" ] || bad=1
+	[ "$(ask "[fd00:30::1:$n]:$here")" = "$(pod_on $n) $WORLD6" ] || bad=1
+	[ $bad -eq 0 ] || { ask "172.30.1.$n:$here"; ask "[fd00:30::1:$n]:$here"; }
+done
+check "externalTrafficPolicy Local: the node's own pod, which sees the client" [ $bad -eq 0 ]
+
+for at in 172.30.1.1 172.30.1.3 fd00:30::1:1 fd00:30::1:2; do
+	check "a pod reaches $at" grep -q "^web-" <(kn exec client -c c -- sh -c "printf 'GET /cgi-bin/who HTTP/1.0\r\n\r\n' | nc -w 5 $at $port | tail -1")
+	check "by UDP, connected and not" [ "$(kn exec client -c udp -- /udp-name $at "$udp" | grep -c '^web-')" -eq 2 ]
+	check "UDP from outside to $at, connected and not" [ "$(world "$TMP/udp-name" $at "$udp" | grep -c '^web-')" -eq 2 ]
+done
+
+for n in 1 2 3; do
+	kn exec "$(pod_on $n)" -c web -- sha256sum /tmp/www/big
+done | awk '{print $1}' | sort > "$TMP/sums"
+for _ in $(seq 20); do world curl -s --max-time 20 "http://172.30.1.1:$port/big" | sha256sum; done | awk '{print $1}' | sort -u > "$TMP/got"
+check "3 MB come as they are from every pod" cmp "$TMP/sums" "$TMP/got"
+
+# An external address: the router, here the world itself, sends it to a node.
+world ip route add 203.0.113.7/32 via 172.30.1.2
+check "an external address" [ "$(ask 203.0.113.7)" = "$(pod_on 2) $WORLD4" ]
+world curl -s --max-time 5 http://203.0.113.7:81/
+check "what is no port of it is refused at once" [ $? -eq 7 ]
+check "from inside by every pod" [ "$(for _ in $(seq 20); do kn exec client -c c -- sh -c "printf 'GET /cgi-bin/who HTTP/1.0\r\n\r\n' | nc -w 5 203.0.113.7 80 | tail -1"; done | awk '{print $1}' | sort -u | grep -c '^web-')" -eq 3 ]
+
+world curl -s --max-time 5 "http://172.30.1.1:$(field svc nobody spec.ports.0.nodePort)/"
+check "a service without pods refuses at once" [ $? -eq 7 ]
+
+# Whoever balances the load says where; the nodes serve what it says.
+curl -s --cacert "/var/lib/skep/$CLUSTER/pki/ca.crt" --cert "/var/lib/skep/$CLUSTER/pki/admin.crt" --key "/var/lib/skep/$CLUSTER/pki/admin.key" \
+	-X PATCH -H 'Content-Type: application/merge-patch+json' -d '{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.8"}]}}}' \
+	"$(awk '/server:/{print $2}' "/var/lib/skep/$CLUSTER/admin.kubeconfig")/api/v1/namespaces/web/services/balanced/status" > "$TMP/patched"
+world ip route add 203.0.113.8/32 via 172.30.1.3
+served() { for _ in $(seq 600); do k net services -o json | grep -qF "203.0.113.8:8000" && return; sleep 0.1; done; return 1; }
+check "a load balancer's address is in the maps" served
+check "and is served" grep -q "^web-" <(ask 203.0.113.8:8000)
+check "kubectl's columns say so" [ "$(kn get svc balanced --no-headers | awk '{print $2, $4}')" = "LoadBalancer 203.0.113.8" ]
+
+# A flow that is there goes on when the backends change.
+mkfifo "$TMP/in"
+world nc -w 60 172.30.1.1 "$port" < "$TMP/in" > "$TMP/long" &
+long=$!
+exec 9> "$TMP/in"
+printf 'GET /cgi-bin/who HTTP/1.0\r\n' >&9
+kn scale deployment web --replicas=6 > /dev/null
+must "scaled" kn rollout status deployment web --timeout 60s
+printf '\r\n' >&9
+exec 9>&-
+wait $long
+check "a connection outlives a change of the service" grep -q "^web-" "$TMP/long"
+k net drops > "$TMP/drops"
+check "nothing was dropped on the way but what was refused" bash -c "! grep -v 'no-backend\|no-tunnel-endpoint\|^NODE' '$TMP/drops'"
