@@ -3,6 +3,10 @@
  * Services from outside the cluster, at the uplink: node ports, external and load balancer addresses. A backend on this
  * node sees the client's address; to one elsewhere the packet goes on as the node's own (masqueraded), so that the
  * answer comes back here.
+ *
+ * Map `source_ranges` (LPM, key service, generation and prefix): written by the agent before `services` names the
+ * generation, removed after; read for services that have ranges. Missing entry: the client is none of theirs, dropped
+ * (source-range). Full: the agent's call fails, the service keeps what it has.
  */
 #ifndef SKEP_BPF_SVC_OUTSIDE_H
 #define SKEP_BPF_SVC_OUTSIDE_H
@@ -11,6 +15,14 @@
 #include "nat.h"
 #include "refuse.h"
 #include "svc_forward.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct source_range_key);
+	__type(value, __u8);
+} source_ranges SEC(".maps");
 
 /*
  * Has a process of the node itself served such a flow since the programs were loaded? Only then the node's packets are
@@ -32,6 +44,20 @@ static __noinline_prog int uplink_bounce(struct __sk_buff *skb)
 	return bpf_redirect(skb->ifindex, 0);
 }
 
+/* May the packet's sender use the service? A frame of its own: see from_uplink. */
+static __noinline_prog bool svc_admits(const struct packet *p, const struct svc_key *svc)
+{
+	struct svc_value *value = bpf_map_lookup_elem(&services, svc);
+	struct source_range_key key = { .prefixlen = 64 + 128 };
+
+	if (!value || !value->ranges)
+		return true;
+	key.svc_id = value->svc_id;
+	key.generation = value->generation;
+	key.ip = p->src;
+	return bpf_map_lookup_elem(&source_ranges, &key) != NULL;
+}
+
 /*
  * A packet from outside: to a service? 0: rewritten, p->dst is the backend. SVC_NONE: no service's. SVC_REFUSED, or a
  * drop reason.
@@ -46,6 +72,8 @@ static __always_inline int svc_from_outside(struct __sk_buff *skb, struct packet
 	if (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) {
 		int r = SVC_NONE;
 
+		if (!svc_admits(p, &svc))
+			return DROP_SOURCE_RANGE;
 		if (!to_node || bpf_map_lookup_elem(&services, &svc))
 			r = svc_send(skb, p, &svc, false);
 		if (r == SVC_NONE && to_node && is_node_port(p->dport)) {

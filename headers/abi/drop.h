@@ -27,7 +27,8 @@
 	X(DROP_UNSUPPORTED_L3, "unsupported-l3")	 /* neither IP nor ARP, or VLAN-tagged */                      \
 	X(DROP_MULTICAST, "multicast")			 /* multicast or broadcast from a pod */                       \
 	X(DROP_TUNNEL_FAILED, "tunnel-failed")		 /* the kernel refused the tunnel header */                    \
-	X(DROP_NAT_FAILED, "nat-failed")		 /* the kernel refused a rewrite */
+	X(DROP_NAT_FAILED, "nat-failed")		 /* the kernel refused a rewrite */                            \
+	X(DROP_SOURCE_RANGE, "source-range")		 /* a client that the service's ranges leave out */
 
 enum drop_reason {
 #define DROP_ENUM(name, label) name,

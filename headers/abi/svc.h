@@ -41,8 +41,18 @@ struct svc_value {
 	__u32 n_backends; /* 0: connections are refused */
 	__u32 affinity_s; /* a client stays with its backend until it has been silent that long; 0: no affinity */
 	__u32 flags;	  /* enum svc_flag */
+	__u32 ranges;	  /* not 0: only clients of source_ranges are served; stands for what these are */
 };
-_Static_assert(sizeof(struct svc_value) == 20, "svc_value is map ABI");
+_Static_assert(sizeof(struct svc_value) == 24, "svc_value is map ABI");
+
+/* Who may use a service. By generation as the backends are, so that both change at once. */
+struct source_range_key {
+	__u32 prefixlen; /* 64 for the first two + that of ip in v4-mapped bits: 96 + n for IPv4 */
+	__u32 svc_id;
+	__u32 generation;
+	struct ip_addr ip;
+};
+_Static_assert(sizeof(struct source_range_key) == 28, "source_range_key is map ABI");
 
 struct backend_key {
 	__u32 svc_id;

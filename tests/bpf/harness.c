@@ -199,3 +199,16 @@ void bump(void)
 {
 	ok(dp_policy_bump(fx.dp, &test_err));
 }
+
+uint64_t map_entries(const char *map)
+{
+	const struct dp_map_fill *fill;
+	size_t n;
+
+	ok(dp_map_fill(fx.dp, &fill, &n, &test_err));
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(fill[i].name, map))
+			return fill[i].entries;
+	cr_assert(false, "no map %s", map);
+	return 0;
+}

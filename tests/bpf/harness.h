@@ -84,6 +84,7 @@ int to_pod_b(struct pkt p, uint32_t ingress_ifindex);
 /* Sum over CPUs, and over endpoints. */
 uint64_t drops(enum drop_reason reason);
 uint64_t drops_of(uint32_t ep_id, enum drop_reason reason, uint8_t direction);
+uint64_t map_entries(const char *map);
 struct dp_pod_stats stats_of(uint32_t ep_id);
 
 struct dp_policy_rule rule(uint8_t direction, uint32_t identity, uint8_t proto, uint16_t port, uint8_t port_bits,

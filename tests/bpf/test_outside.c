@@ -284,6 +284,58 @@ Test(outside, what_is_no_port_of_an_external_address_is_refused)
 	}
 }
 
+static void set_ranges(const char *vip, const struct dp_range *ranges, size_t n)
+{
+	struct dp_backend b = { addr(POD_B4), 8080 };
+	struct dp_service svc = { .vip = addr(vip),
+				  .port = 80,
+				  .proto = IPPROTO_TCP,
+				  .side = SVC_OUTSIDE,
+				  .backends = &b,
+				  .n_backends = 1,
+				  .ranges = ranges,
+				  .n_ranges = n };
+
+	ok(dp_service_set(fx.dp, &svc, &test_err));
+}
+
+Test(outside, source_ranges_admit_their_clients_only)
+{
+	const struct dp_range mine[] = { { addr("203.0.113.0"), 96 + 24 }, { addr("8.8.8.8"), 128 } };
+	const struct dp_range both[] = { mine[1], mine[0] };
+	const char *vip = families[0].vip;
+	struct dp_service svc = { .vip = addr(vip), .port = 80, .proto = IPPROTO_TCP, .side = SVC_OUTSIDE };
+	struct family other = families[0];
+	struct dp_service *list;
+	uint32_t id;
+	size_t n;
+
+	other.world = "203.0.114.1";
+	set_ranges(vip, mine, 2);
+	ask(&families[0], vip, 80, IPPROTO_TCP, SPORT, TC_ACT_REDIRECT);
+	ask(&other, vip, 80, IPPROTO_TCP, SPORT, TC_ACT_SHOT);
+	cr_assert_eq(drops(DROP_SOURCE_RANGE), 1);
+	other.world = "203.0.113.99";
+	ask(&other, vip, 80, IPPROTO_TCP, SPORT, TC_ACT_REDIRECT);
+
+	ok(dp_service_list(fx.dp, &list, &n, &test_err));
+	id = list[0].ranges_id;
+	free(list);
+	cr_assert(id && id == dp_ranges_id(both, 2), "whatever their order");
+	set_ranges(vip, mine, 1);
+	ok(dp_service_list(fx.dp, &list, &n, &test_err));
+	cr_assert(list[0].ranges_id != id);
+	free(list);
+	ask(&families[0], vip, 80, IPPROTO_TCP, SPORT, TC_ACT_SHOT);
+	set_ranges(vip, NULL, 0);
+	ask(&families[0], vip, 80, IPPROTO_TCP, SPORT, TC_ACT_REDIRECT);
+
+	/* nothing stays behind */
+	set_ranges(vip, mine, 2);
+	ok(dp_service_del(fx.dp, &svc, &test_err));
+	cr_assert_eq(map_entries("source_ranges"), 0);
+}
+
 Test(outside, policy_of_the_pod_judges_the_client)
 {
 	struct dp_policy_rule allow = rule(POLICY_INGRESS, IDENTITY_WORLD, IPPROTO_TCP, 8080, 16, true, 7);

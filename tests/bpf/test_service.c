@@ -528,19 +528,6 @@ Test(service, udp_connected)
 		close(listening[i].fd);
 }
 
-static uint64_t entries(const char *map)
-{
-	const struct dp_map_fill *fill;
-	size_t n;
-
-	ok(dp_map_fill(fx.dp, &fill, &n, &test_err));
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(fill[i].name, map))
-			return fill[i].entries;
-	cr_assert(false, "no map %s", map);
-	return 0;
-}
-
 Test(service, sets_are_replaced_whole_and_leave_nothing_behind)
 {
 	cleanup(free) struct dp_service *list = NULL;
@@ -553,11 +540,11 @@ Test(service, sets_are_replaced_whole_and_leave_nothing_behind)
 	set_service(VIP4, 80, IPPROTO_TCP, b, 5);
 	set_service(VIP4, 443, IPPROTO_TCP, b, 2);
 	set_service(VIP4, 80, IPPROTO_UDP, b, 1);
-	cr_assert_eq(entries("services"), 3);
-	cr_assert_eq(entries("backends"), 8);
+	cr_assert_eq(map_entries("services"), 3);
+	cr_assert_eq(map_entries("backends"), 8);
 	for (int round = 0; round < 50; round++)
 		set_service(VIP4, 80, IPPROTO_TCP, b + round % 3, 2);
-	cr_assert_eq(entries("backends"), 5);
+	cr_assert_eq(map_entries("backends"), 5);
 	ok(dp_service_list(fx.dp, &list, &n, &test_err));
 	cr_assert_eq(n, 3);
 	for (size_t i = 0; i < n; i++) {
@@ -569,8 +556,8 @@ Test(service, sets_are_replaced_whole_and_leave_nothing_behind)
 	svc = (struct dp_service){ .vip = addr(VIP4), .port = 80, .proto = IPPROTO_TCP };
 	ok(dp_service_del(fx.dp, &svc, &test_err));
 	ok(dp_service_del(fx.dp, &svc, &test_err)); /* gone is gone */
-	cr_assert_eq(entries("services"), 2);
-	cr_assert_eq(entries("backends"), 3);
+	cr_assert_eq(map_entries("services"), 2);
+	cr_assert_eq(map_entries("backends"), 3);
 }
 
 Test(service, the_same_set_again_changes_nothing)
@@ -602,7 +589,7 @@ Test(service, bad_services_are_refused)
 	svc.proto = IPPROTO_TCP;
 	svc.port = 0;
 	cr_assert_eq(dp_service_set(fx.dp, &svc, &test_err), -EINVAL);
-	cr_assert_eq(entries("services"), 0);
+	cr_assert_eq(map_entries("services"), 0);
 }
 
 /* Connections all the while a service is replaced: each must succeed, whatever instant it falls on. */

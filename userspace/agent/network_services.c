@@ -47,11 +47,28 @@ static int sort_dp(const void *va, const void *vb)
 	return compare_dp(va, &f);
 }
 
+/* NULL: out of memory. */
+static struct dp_range *ranges_of(const struct service_front *f)
+{
+	struct dp_range *ranges = calloc(f->n_ranges + 1, sizeof(*ranges));
+
+	for (size_t i = 0; ranges && i < f->n_ranges; i++)
+		ranges[i] = (struct dp_range){ f->ranges[i].ip, f->ranges[i].len };
+	return ranges;
+}
+
+static uint32_t ranges_id(const struct service_front *f)
+{
+	cleanup(free) struct dp_range *ranges = f->n_ranges ? ranges_of(f) : NULL;
+
+	return ranges ? dp_ranges_id(ranges, f->n_ranges) : 0;
+}
+
 /* As sets: the order in the map is nobody's business. */
 static bool same_value(const struct dp_service *have, const struct service_front *want)
 {
 	if (have->n_backends != want->n_backends || have->affinity_s != want->affinity_s ||
-	    have->silent != want->silent)
+	    have->silent != want->silent || have->ranges_id != ranges_id(want))
 		return false;
 	for (size_t i = 0; i < want->n_backends; i++) {
 		bool found = false;
@@ -68,6 +85,7 @@ static bool same_value(const struct dp_service *have, const struct service_front
 static int set_front(struct network *n, const struct service_front *f, struct err *err)
 {
 	cleanup(free) struct dp_backend *backends = calloc(f->n_backends + 1, sizeof(*backends));
+	cleanup(free) struct dp_range *ranges = ranges_of(f);
 	struct dp_service s = {
 		.vip = f->vip,
 		.port = f->port,
@@ -77,9 +95,11 @@ static int set_front(struct network *n, const struct service_front *f, struct er
 		.affinity_s = f->affinity_s,
 		.side = f->side,
 		.silent = f->silent,
+		.ranges = ranges,
+		.n_ranges = f->n_ranges,
 	};
 
-	if (!backends)
+	if (!backends || !ranges)
 		return err_set(err, ENOMEM, "out of memory");
 	for (size_t i = 0; i < f->n_backends; i++)
 		backends[i] = (struct dp_backend){ f->backends[i].ip, f->backends[i].port };

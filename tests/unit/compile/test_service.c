@@ -74,7 +74,8 @@ static void check_trimmed(void)
 	service_table_done(&t);
 }
 
-/* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 "; "/6o": for those outside; "!": silent */
+/* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 "; "/6o": for those outside; "!": silent;
+ * "<192.0.2.0/120": from there */
 static const char *compiled(void)
 {
 	static char out[4096];
@@ -100,6 +101,13 @@ static const char *compiled(void)
 				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s:%u/%u%s=%s", ip, f->port,
 							f->proto, f->side == SVC_OUTSIDE ? "o" : "",
 							f->silent ? "!" : "");
+		}
+		for (size_t k = 0; k < f->n_ranges; k++) {
+			const struct ip_addr *a = &f->ranges[k].ip;
+			bool v4 = a->w[2] == htonl(0xffff) && !a->w[0];
+
+			inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &a->w[3] : a->w, ip, sizeof(ip));
+			len += (size_t)snprintf(out + len, sizeof(out) - len, "<%s/%u", ip, f->ranges[k].len);
 		}
 		len += (size_t)snprintf(out + len, sizeof(out) - len, " ");
 	}
@@ -318,6 +326,23 @@ Test(service, external_addresses_and_those_of_a_load_balancer)
 			 "192.0.2.1:0/0o= 192.0.2.1:80/6=10.0.0.1:8080 192.0.2.1:80/6o=10.0.0.1:8080 "
 			 "198.51.100.7:0/0o= 198.51.100.7:80/6=10.0.0.1:8080 198.51.100.7:80/6o=10.0.0.1:8080 "
 			 "2001:db8::1:0/0o= 2001:db8::1:80/6= 2001:db8::1:80/6o= ");
+}
+
+Test(service, source_ranges_are_for_a_load_balancers_addresses_outside)
+{
+	service(SPEC(
+		"'type':'LoadBalancer','externalIPs':['192.0.2.1'],'loadBalancerSourceRanges':['203.0.113.9/24','2001:db8::/32'],"
+		"'ports':[{'port':80,'nodePort':30080}]},"
+		"'status':{'loadBalancer':{'ingress':[{'ip':'198.51.100.7'}]}}"));
+	cr_assert_str_eq(compiled(), "0.0.0.0:30080/6= 0.0.0.0:30080/6o= 10.96.0.1:80/6= "
+				     "192.0.2.1:0/0o= 192.0.2.1:80/6= 192.0.2.1:80/6o= "
+				     "198.51.100.7:0/0o= 198.51.100.7:80/6= "
+				     "198.51.100.7:80/6o=<203.0.113.0/120 ");
+	service_table_done(&table);
+	/* of the other family only: nobody */
+	service("{'metadata':{'namespace':'n','name':'t'},'spec':{'clusterIP':'10.96.0.2','loadBalancerSourceRanges':['::/0'],"
+		"'ports':[{'port':80}]},'status':{'loadBalancer':{'ingress':[{'ip':'198.51.100.8'}]}}}");
+	cr_assert(strstr(compiled(), "198.51.100.8:80/6o=<::/128 "));
 }
 
 Test(service, an_external_address_may_be_several_services)

@@ -32,6 +32,7 @@ enum dp_map {
 	MAP_SVC_OUT,
 	MAP_SVC_IN,
 	MAP_GONE_BACKENDS,
+	MAP_SOURCE_RANGES,
 	MAP_POD_COUNTERS,
 	MAP_DROP_COUNTERS,
 	MAP_DROP_WINDOWS,
@@ -107,6 +108,12 @@ void dp_attach_gone(struct dp *dp, uint32_t ifindex);
 int dp_attach_destroy(const char *pin_dir, struct err *err);
 
 /* dp_service.c */
+/* dp_ranges.c: the source ranges of one generation of a service */
+struct svc_value;
+int dp_ranges_write(struct dp *dp, const struct svc_value *svc, const struct dp_range *ranges, size_t n,
+		    struct err *err); /* all or none */
+void dp_ranges_remove(struct dp *dp, const struct svc_value *svc);
+void dp_ranges_recover(struct dp *dp, const struct svc_value *values, size_t n); /* removes those of no such service */
 int dp_service_recover(struct dp *dp, struct err *err);
 
 /* Calls fn for every entry; fn's negative result ends it and is returned. Entries may change meanwhile. */

@@ -119,6 +119,10 @@ struct dp_backend {
 	struct ip_addr ip;
 	uint16_t port; /* host order */
 };
+struct dp_range {
+	struct ip_addr ip;
+	unsigned len; /* in v4-mapped bits: 96 + n for IPv4 */
+};
 struct dp_service {
 	struct ip_addr vip;
 	uint16_t port; /* host order */
@@ -128,7 +132,12 @@ struct dp_service {
 	uint32_t affinity_s;
 	uint8_t side; /* enum svc_side, headers/abi/svc.h: who comes from inside the cluster, or from outside */
 	bool silent;
+	const struct dp_range
+		*ranges; /* who may use it from outside; none: everybody. Not filled by dp_service_list() */
+	size_t n_ranges;
+	uint32_t ranges_id; /* filled by dp_service_list(): dp_ranges_id() of those in force */
 };
+uint32_t dp_ranges_id(const struct dp_range *ranges, size_t n); /* 0: none; whatever their order */
 int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err);
 int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err); /* vip, port, proto, side only */
 /* Front ends in the maps with their backends; one allocation, the caller's (free()). */

@@ -42,6 +42,7 @@ const struct dp_map_def dp_map_defs[N_MAPS] = {
 	[MAP_SVC_OUT] = { "svc_out", 1, true },
 	[MAP_SVC_IN] = { "svc_in", 1, true },
 	[MAP_GONE_BACKENDS] = { "gone_backends", 1, true },
+	[MAP_SOURCE_RANGES] = { "source_ranges", 1, true },
 	[MAP_POD_COUNTERS] = { "pod_counters", 1, false },
 	[MAP_DROP_COUNTERS] = { "drop_counters", 1, true },
 	[MAP_DROP_WINDOWS] = { "drop_windows", 1, false },

@@ -91,7 +91,8 @@ static uint32_t flags_of(const struct dp_service *svc)
 
 static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct svc_value *now)
 {
-	if (now->n_backends != svc->n_backends || now->affinity_s != svc->affinity_s || now->flags != flags_of(svc))
+	if (now->n_backends != svc->n_backends || now->affinity_s != svc->affinity_s || now->flags != flags_of(svc) ||
+	    now->ranges != dp_ranges_id(svc->ranges, svc->n_ranges))
 		return false;
 	for (uint32_t i = 0; i < now->n_backends; i++) {
 		struct backend_key bk = { now->svc_id, now->generation, i };
@@ -142,6 +143,10 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	next.n_backends = (uint32_t)svc->n_backends;
 	next.affinity_s = svc->affinity_s;
 	next.flags = flags_of(svc);
+	next.ranges = dp_ranges_id(svc->ranges, svc->n_ranges);
+	r = dp_ranges_write(dp, &next, svc->ranges, svc->n_ranges, err);
+	if (r < 0)
+		return r;
 	for (uint32_t i = 0; i < next.n_backends; i++) {
 		struct backend_key bk = { next.svc_id, next.generation, i };
 		struct backend_value v = backend_of(&svc->backends[i]);
@@ -149,16 +154,19 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 		r = bpf_map_update_elem(dp->map_fd[MAP_BACKENDS], &bk, &v, BPF_ANY);
 		if (r < 0) {
 			remove_backends(dp, next.svc_id, next.generation, i);
+			dp_ranges_remove(dp, &next);
 			return err_set(err, -r, "map 'backends': %s", r == -E2BIG ? "it is full" : strerror(-r));
 		}
 	}
 	r = bpf_map_update_elem(dp->map_fd[MAP_SERVICES], &key, &next, BPF_ANY);
 	if (r < 0) {
 		remove_backends(dp, next.svc_id, next.generation, next.n_backends);
+		dp_ranges_remove(dp, &next);
 		return err_set(err, -r, "map 'services': %s", r == -E2BIG ? "it is full" : strerror(-r));
 	}
 	note_gone(dp, &key, &old, svc);
 	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
+	dp_ranges_remove(dp, &old);
 	return 0;
 }
 
@@ -178,6 +186,7 @@ int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err)
 		return err_set(err, -r, "map 'services': %s", strerror(-r));
 	note_gone(dp, &key, &old, &(struct dp_service){ 0 });
 	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
+	dp_ranges_remove(dp, &old);
 	return 0;
 }
 
@@ -248,6 +257,7 @@ int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struc
 		services[i].side = e->key.side;
 		services[i].affinity_s = e->value.affinity_s;
 		services[i].silent = e->value.flags & SVC_SILENT;
+		services[i].ranges_id = e->value.ranges;
 		services[i].backends = end;
 		for (uint32_t k = 0; k < e->value.n_backends; k++) {
 			struct backend_key bk = { e->value.svc_id, e->value.generation, k };
@@ -335,5 +345,6 @@ int dp_service_recover(struct dp *dp, struct err *err)
 	for (size_t i = 0; r == 0 && i < rc.n_orphans; i++)
 		(void)bpf_map_delete_elem(dp->map_fd[MAP_BACKENDS], &rc.orphans[i]);
 	free(rc.orphans);
+	dp_ranges_recover(dp, values, s.n);
 	return r < 0 ? err_set(err, -r, "map 'backends': %s", strerror(-r)) : 0;
 }

@@ -11,6 +11,7 @@
 #include "../base/arena.h"
 #include "../base/str.h"
 #include "../base/strmap.h"
+#include "policy.h"
 
 static bool parse_ip(const char *text, struct ip_addr *ret)
 {
@@ -41,7 +42,9 @@ int service_front_compare(const struct service_front *a, const struct service_fr
 bool service_front_same(const struct service_front *a, const struct service_front *b)
 {
 	return !service_front_compare(a, b) && a->n_backends == b->n_backends && a->affinity_s == b->affinity_s &&
-	       a->silent == b->silent && !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends));
+	       a->silent == b->silent && a->n_ranges == b->n_ranges &&
+	       (!a->n_ranges || !memcmp(a->ranges, b->ranges, a->n_ranges * sizeof(*a->ranges))) &&
+	       !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends));
 }
 
 static const char *or_empty(const char *s)
@@ -205,6 +208,33 @@ struct compiling {
 	const struct link *slices;
 };
 
+/*
+ * The ranges of an address's own family: in v4-mapped bits ::/0 would hold every IPv4 address, too. Where none is of
+ * its family, nobody may use it: one that holds nobody stands for that.
+ */
+static int parse_ranges(const struct compiling *c, const struct ip_addr *vip, struct service_front *f)
+{
+	const struct api_service_spec *spec = &c->service->spec;
+	struct service_range *ranges;
+
+	if (!spec->n_load_balancer_source_ranges)
+		return 0;
+	ranges = arena_calloc(&c->t->arena, spec->n_load_balancer_source_ranges, sizeof(*ranges));
+	if (!ranges)
+		return -ENOMEM;
+	for (size_t i = 0; i < spec->n_load_balancer_source_ranges; i++) {
+		const char *text = spec->load_balancer_source_ranges[i];
+		struct service_range *r = &ranges[f->n_ranges];
+
+		if (!strchr(text, ':') == v4(vip) && policy_parse_cidr(text, &r->ip, &r->len) == 0)
+			f->n_ranges++;
+	}
+	if (!f->n_ranges)
+		ranges[f->n_ranges++] = (struct service_range){ .len = 128 };
+	f->ranges = ranges;
+	return 0;
+}
+
 /* local: backends of this node only. */
 static int add_front(const struct compiling *c, const struct ip_addr *vip, const struct api_service_port *sp,
 		     uint16_t port, enum svc_side side, bool local)
@@ -247,17 +277,23 @@ static int add_both(const struct compiling *c, const struct ip_addr *vip, const 
 		       : 0;
 }
 
-/* An address that is the service's as a whole. */
-static int add_external(const struct compiling *c, const char *text)
+/* An address that is the service's as a whole. balancer: it has ranges of clients, outside. */
+static int add_external(const struct compiling *c, const char *text, bool balancer)
 {
 	const struct api_service_spec *spec = &c->service->spec;
 	struct ip_addr vip;
 
 	if (!text || !parse_ip(text, &vip))
 		return 0;
-	for (size_t p = 0; p < spec->n_ports; p++)
+	for (size_t p = 0; p < spec->n_ports; p++) {
+		size_t before = c->t->n;
+
 		if (add_both(c, &vip, &spec->ports[p], (uint16_t)spec->ports[p].port) < 0)
 			return -ENOMEM;
+		for (size_t i = before; balancer && i < c->t->n; i++)
+			if (c->t->fronts[i].side == SVC_OUTSIDE && parse_ranges(c, &vip, &c->t->fronts[i]) < 0)
+				return -ENOMEM;
+	}
 	c->t->fronts[c->t->n++] =
 		(struct service_front){ .vip = vip, .service = c->service, .port_name = "", .side = SVC_OUTSIDE };
 	return 0;
@@ -306,10 +342,10 @@ static int add_fronts(const struct compiling *c)
 		if (add_cluster_ip(c, s->spec.n_cluster_ips ? s->spec.cluster_ips[a] : s->spec.cluster_ip) < 0)
 			return -ENOMEM;
 	for (size_t a = 0; a < s->spec.n_external_ips; a++)
-		if (add_external(c, s->spec.external_ips[a]) < 0)
+		if (add_external(c, s->spec.external_ips[a], false) < 0)
 			return -ENOMEM;
 	for (size_t a = 0; lb && a < lb->n_ingress; a++)
-		if (!streq(lb->ingress[a].ip_mode, "Proxy") && add_external(c, lb->ingress[a].ip) < 0)
+		if (!streq(lb->ingress[a].ip_mode, "Proxy") && add_external(c, lb->ingress[a].ip, true) < 0)
 			return -ENOMEM;
 	return 0;
 }

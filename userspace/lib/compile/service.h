@@ -26,6 +26,10 @@ struct service_backend {
 	struct ip_addr ip;
 	uint16_t port; /* host order */
 };
+struct service_range {
+	struct ip_addr ip;
+	unsigned len; /* in v4-mapped bits: 96 + n for IPv4 */
+};
 struct service_front {
 	struct ip_addr vip;		   /* 0.0.0.0 or ::, every address of a node */
 	uint16_t port;			   /* host order; 0 with proto 0: whatever is no port of the address */
@@ -36,7 +40,9 @@ struct service_front {
 	const char *port_name;		   /* borrowed; "" */
 	struct service_backend *backends;  /* sorted, without duplicates */
 	size_t n_backends;
-	uint32_t affinity_s; /* sessionAffinity ClientIP's timeout; 0: none */
+	uint32_t affinity_s;		    /* sessionAffinity ClientIP's timeout; 0: none */
+	const struct service_range *ranges; /* loadBalancerSourceRanges: who may use it; none: everybody */
+	size_t n_ranges;
 };
 struct service_table {
 	struct service_front *fronts; /* sorted by address, port, protocol */

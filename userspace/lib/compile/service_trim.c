@@ -60,6 +60,7 @@ void service_trim(json_t *service)
 					      "internalTrafficPolicy",
 					      "externalTrafficPolicy",
 					      "externalIPs",
+					      "loadBalancerSourceRanges",
 					      NULL };
 	static const char *const status[] = { "loadBalancer", NULL };
 	json_t *spec = json_object_get(service, "spec");
