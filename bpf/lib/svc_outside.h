@@ -44,14 +44,11 @@ static __noinline_prog int uplink_bounce(struct __sk_buff *skb)
 	return bpf_redirect(skb->ifindex, 0);
 }
 
-/* May the packet's sender use the service? A frame of its own: see from_uplink. */
-static __noinline_prog bool svc_admits(const struct packet *p, const struct svc_key *svc)
+/* May the packet's sender use a service that has ranges? A frame of its own: see from_uplink. */
+static __noinline_prog bool svc_admits(const struct packet *p, const struct svc_value *value)
 {
-	struct svc_value *value = bpf_map_lookup_elem(&services, svc);
 	struct source_range_key key = { .prefixlen = 64 + 128 };
 
-	if (!value || !value->ranges)
-		return true;
 	key.svc_id = value->svc_id;
 	key.generation = value->generation;
 	key.ip = p->src;
@@ -70,11 +67,12 @@ static __always_inline int svc_from_outside(struct __sk_buff *skb, struct packet
 	if (to_node && p->proto == IPPROTO_UDP && p->dport == bpf_htons(SKEP_VXLAN_PORT))
 		return SVC_NONE; /* the tunnel's: by far the most that comes for the node */
 	if (p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP) {
+		struct svc_value *value = bpf_map_lookup_elem(&services, &svc);
 		int r = SVC_NONE;
 
-		if (!svc_admits(p, &svc))
+		if (value && value->ranges && !svc_admits(p, value))
 			return DROP_SOURCE_RANGE;
-		if (!to_node || bpf_map_lookup_elem(&services, &svc))
+		if (!to_node || value)
 			r = svc_send(skb, p, &svc, false);
 		if (r == SVC_NONE && to_node && is_node_port(p->dport)) {
 			lb_any_address(&svc);

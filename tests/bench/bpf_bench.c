@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "abi/nat.h"
+#include "abi/svc.h"
 #include "abi/policy.h"
 #include "agent/dp/dp-internal.h"
 #include "base/log.h"
@@ -337,6 +338,13 @@ static void packets(void)
 	struct nat_in_value iv = { .pod_ip = v4(POD_A), .pod_port = htons(62000), .flags = 2 };
 	struct nat_out_value ov = { .node_port = htons(62000) };
 	static const uint32_t sizes[] = { 2, 100, 10000 };
+	struct dp_backend itself = { v4(POD_B), 80 };
+	struct dp_service outside = { .vip = v4(POD_B),
+				      .port = 80,
+				      .proto = IPPROTO_TCP,
+				      .side = SVC_OUTSIDE,
+				      .backends = &itself,
+				      .n_backends = 1 };
 	struct timespec now;
 	double xdp, tc;
 	int xdp_fd = load_xdp_tx(), tc_fd = load_tc_ok();
@@ -393,6 +401,14 @@ static void packets(void)
 	       run(PROG_FROM_UPLINK, tcp(v4(WORLD), v4(POD_A), 443, 62000, 0x10), 0, TC_ACT_REDIRECT), "ns", tc);
 	report("from_uplink, not a pod's",
 	       run(PROG_FROM_UPLINK, tcp(v4(WORLD), v4(NODE), 443, 40000, 0x10), 0, TC_ACT_OK), "ns", tc);
+	/* Its backend has its own address, so that a packet that was rewritten is again one to the service. */
+	check(dp_service_set(bench.dp, &outside, &error), "service");
+	run(PROG_FROM_UPLINK, tcp(v4(WORLD), v4(POD_B), 41000, 80, 0x02), 0, TC_ACT_REDIRECT);
+	report("from_uplink, to a service on this node, established",
+	       run(PROG_FROM_UPLINK, tcp(v4(WORLD), v4(POD_B), 41000, 80, 0x10), 0, TC_ACT_REDIRECT), "ns", tc);
+	report("the same, new flow",
+	       run(PROG_FROM_UPLINK, tcp(v4(WORLD), v4(POD_B), 41001, 80, 0x03), 0, TC_ACT_REDIRECT), "ns", tc);
+	check(dp_service_del(bench.dp, &outside, &error), "service");
 	close(xdp_fd);
 	close(tc_fd);
 }
