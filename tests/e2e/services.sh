@@ -64,12 +64,12 @@ spec:
 apiVersion: v1
 kind: Service
 metadata: {name: nobody, namespace: web}
-spec: {type: NodePort, selector: {app: nobody}, ports: [{port: 80}]}
+spec: {type: LoadBalancer, externalTrafficPolicy: Local, selector: {app: nobody}, ports: [{port: 80}]}
 ---
 apiVersion: v1
 kind: Service
 metadata: {name: balanced, namespace: web}
-spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 8000, targetPort: http}]}
+spec: {type: LoadBalancer, externalTrafficPolicy: Local, selector: {app: web}, ports: [{port: 8000, targetPort: http}]}
 ---
 apiVersion: v1
 kind: Pod
@@ -134,7 +134,11 @@ curl -s --cacert "/var/lib/skep/$CLUSTER/pki/ca.crt" --cert "/var/lib/skep/$CLUS
 world ip route add 203.0.113.8/32 via 172.30.1.3
 served() { for _ in $(seq 600); do k net services -o json | grep -qF "203.0.113.8:8000" && return; sleep 0.1; done; return 1; }
 check "a load balancer's address is in the maps" served
-check "and is served" grep -q "^web-" <(ask 203.0.113.8:8000)
+check "and is served by that node's pod" [ "$(ask 203.0.113.8:8000)" = "$(pod_on 3) $WORLD4" ]
+healthy() { world curl -s -g -o "$TMP/health" -w '%{http_code}' --max-time 5 "http://$1:$(field svc "$2" spec.healthCheckNodePort)/healthz"; }
+check "every node with a pod is healthy for it" [ "$(healthy 172.30.1.1 balanced) $(healthy "[fd00:30::1:2]" balanced)" = "200 200" ]
+check "and says how many it has" grep -q '"localEndpoints": 1' "$TMP/health"
+check "a node without is not" [ "$(healthy 172.30.1.1 nobody)" = 503 ]
 check "kubectl's columns say so" [ "$(kn get svc balanced --no-headers | awk '{print $2, $4}')" = "LoadBalancer 203.0.113.8" ]
 
 # A flow that is there goes on when the backends change.

@@ -17,6 +17,7 @@
 #include "../lib/base/file.h"
 #include "../lib/base/log.h"
 #include "../lib/base/str.h"
+#include "health_ports.h"
 #include "network-internal.h"
 
 enum { DEBOUNCE_MS = 5, RESYNC_MS = 10000, RETRY_MS = 1000 };
@@ -311,6 +312,13 @@ static void drops_due(struct loop_io *io, uint32_t events)
 	(void)dp_drop_consume(n->dp, network_on_drop, n);
 }
 
+static bool in_sync(const void *arg)
+{
+	const struct network *n = arg;
+
+	return !*n->failing;
+}
+
 int network_new(struct loop *loop, struct kube *kube, const struct network_config *config, struct network **ret,
 		struct err *err)
 {
@@ -362,6 +370,11 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	dc.pod_cidr4_len = n->node.pods4_len;
 	dc.pod_cidr6 = n->node.pods6;
 	dc.pod_cidr6_len = n->node.pods6_len;
+	n->health = health_ports_new(loop, (struct ip_addr[2]){ n->node.ip4, n->node.ip6 }, in_sync, n);
+	if (!n->health) {
+		r = err_set(err, ENOMEM, "out of memory");
+		goto fail;
+	}
 	r = dp_open(&dc, &n->dp, err);
 	if (!r)
 		r = restore(n, err);
@@ -409,6 +422,7 @@ void network_free(struct network *n)
 	strmap_free(n->locals);
 	strmap_free(n->ipcache);
 	network_services_free(n);
+	health_ports_free(n->health);
 	policy_ids_free(n->ids);
 	free(n->cidrs);
 	ipam_free(n->ipam);

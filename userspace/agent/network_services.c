@@ -11,6 +11,8 @@
 
 #include "../lib/base/cleanup.h"
 #include "../lib/base/str.h"
+#include "../lib/base/log.h"
+#include "health_ports.h"
 #include "network-internal.h"
 
 #define SERVICE_NAME "kubernetes.io/service-name"
@@ -316,6 +318,16 @@ static struct service_place place_of(const struct network *n)
 	};
 }
 
+/* A port that somebody else has keeps nothing else from its way. */
+static void update_health(struct network *n, const struct svc *s, const struct api_service *service,
+			  const struct api_endpoint_slice *const *slices)
+{
+	struct err err = ERR_INIT;
+
+	if (health_ports_set(n->health, s->key, n->node_name, service, slices, s->n_slices, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
 /* 1: it cannot be seen to without the others. */
 static int sync_one(struct network *n, struct svc *s, struct err *err)
 {
@@ -364,9 +376,24 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 		if (r < 0)
 			err_set(err, -r, "out of memory");
 		n->services_compiled++;
+		update_health(n, s, service, slices);
 	}
 	service_table_done(&table);
 	return r;
+}
+
+static void update_all_health(struct network *n)
+{
+	for (struct strmap_iter it = { 0 }; strmap_next(n->svcs, &it);) {
+		const struct svc *s = it.value;
+		cleanup(free) const struct api_endpoint_slice **slices = calloc(s->n_slices + 1, sizeof(*slices));
+		struct informer_item *item = informer_get_key(n->services, s->key);
+
+		for (size_t i = 0; slices && i < s->n_slices; i++)
+			slices[i] = (const struct api_endpoint_slice *)s->slices[i]->obj;
+		if (slices)
+			update_health(n, s, item ? (const struct api_service *)item->obj : NULL, slices);
+	}
 }
 
 static void settle(struct network *n, struct svc *s)
@@ -423,6 +450,7 @@ static int sync_all(struct network *n, struct err *err)
 	n->service_clashes = table.clashes;
 	n->services_compiled += n_services;
 	service_table_done(&table);
+	update_all_health(n);
 	while (!r && !list_empty(&n->dirty))
 		settle(n, list_first(&n->dirty, struct svc, dirty));
 	n->services_changed = r < 0;

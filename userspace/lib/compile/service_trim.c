@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What service_compile() does not read is left out of the objects before they are decoded: a node keeps all Services
- * and EndpointSlices of the cluster in memory, and most of their text (who made them, which pod is behind an address)
- * is for others. What has the value that the compiler takes for an absent field goes too. Names, uid, resourceVersion
- * and age stay: caches and the order of claims need them.
+ * What neither service_compile() nor health checks read is left out of the objects before they are decoded: a node
+ * keeps all Services and EndpointSlices of the cluster in memory, and most of their text (who made them, which pod is
+ * behind an address) is for others. What has the value that the compiler takes for an absent field goes too. Names,
+ * uid, resourceVersion and age stay: caches and the order of claims need them.
  */
 #include "service.h"
 
@@ -61,6 +61,7 @@ void service_trim(json_t *service)
 					      "externalTrafficPolicy",
 					      "externalIPs",
 					      "loadBalancerSourceRanges",
+					      "healthCheckNodePort",
 					      NULL };
 	static const char *const status[] = { "loadBalancer", NULL };
 	json_t *spec = json_object_get(service, "spec");
