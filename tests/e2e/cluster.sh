@@ -144,8 +144,12 @@ kn exec stranger-1 -c c -- sh -c "for i in \$(seq 50); do printf 'GET / HTTP/1.0
 check "a policy that allows more works" grep -q '^web-' "$TMP/opened"
 
 # To the world: masqueraded, so that it can answer.
-timeout 10 ip netns exec "skep-$CLUSTER-lan" nc -l 198.51.100.1 7777 > "$TMP/world" &
+timeout 60 ip netns exec "skep-$CLUSTER-lan" nc -l 198.51.100.1 7777 > "$TMP/world" &
 world=$!
+for _ in $(seq 600); do
+	ip netns exec "skep-$CLUSTER-lan" ss -Hltn 'sport = :7777' | grep -q . && break
+	sleep 0.1
+done
 kn exec client-3 -c c -- sh -c 'echo from-a-pod | nc -w 2 198.51.100.1 7777'
 wait $world
 check "a pod reaches the world" grep -q from-a-pod "$TMP/world"

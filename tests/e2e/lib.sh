@@ -131,7 +131,10 @@ streams() {
 	pod=${pod#pod/}
 	# The runtime drops what is still to be said once input has ended: it stays open until the answer is there. That also
 	# says that the servers have started.
+	# Emptied here: what writes into them in the background does so at its leisure, and this may be the second time.
+	rm -f "$TMP/in" "$TMP/attached" "$TMP/pf"
 	mkfifo "$TMP/in"
+	touch "$TMP/attached" "$TMP/pf"
 	"${KC[@]}" attach -i "$pod" < "$TMP/in" > "$TMP/attached" 2>&1 &
 	pid=$!
 	exec 9> "$TMP/in"
@@ -162,6 +165,7 @@ streams() {
 	check "its page" [ "$(page "$(local_port 1)")" = "page 8001" ]
 	kill "$pid"
 	wait "$pid" 2>/dev/null
+	: > "$TMP/pf"
 	"${KC[@]}" port-forward deployment/io :8001 :8002 :99 > "$TMP/pf" 2>&1 &
 	pid=$!
 	check "port-forward to a deployment" until_in "-> 99" "$TMP/pf"

@@ -44,7 +44,7 @@ bool service_front_same(const struct service_front *a, const struct service_fron
 	return !service_front_compare(a, b) && a->n_backends == b->n_backends && a->affinity_s == b->affinity_s &&
 	       a->silent == b->silent && a->n_ranges == b->n_ranges &&
 	       (!a->n_ranges || !memcmp(a->ranges, b->ranges, a->n_ranges * sizeof(*a->ranges))) &&
-	       !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends));
+	       (!a->n_backends || !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends)));
 }
 
 static const char *or_empty(const char *s)
