@@ -14,7 +14,8 @@
 struct kubeconfig {
 	char *server, *ca_file, *cert_file, *key_file, *token, *namespace_, *context, *tls_server_name;
 	bool insecure_skip_verify;
-	char *tmp_dir; /* inline certificate data is written here (mode 0700) and removed by kubeconfig_done() */
+	int fds[3]; /* inline certificate data, in memory: *_file is its path in /proc until kubeconfig_done() */
+	size_t n_fds;
 };
 /* path NULL: $KUBECONFIG (first existing of its list), else ~/.kube/config. context NULL: current-context. */
 int kubeconfig_load(const char *path, const char *context, struct kubeconfig *ret, struct err *err);

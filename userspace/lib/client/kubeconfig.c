@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../base/cleanup.h"
@@ -33,15 +34,36 @@ static char *resolve(const char *config_path, const char *file)
 	return asprintf(&out, "%.*s/%s", (int)(slash - config_path), config_path, file) < 0 ? NULL : out;
 }
 
-/* <key> names a file, <key>-data holds it in base64: then it goes to a private directory. */
+/* A file without a name, which nobody else can open and which goes with the process, however that ends. */
+static int keep_in_memory(struct kubeconfig *kc, const void *data, size_t len, char **ret, struct err *err)
+{
+	cleanup(close_fd) int fd = memfd_create("kubeconfig", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(err, errno, "memfd_create: %m");
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(fd, (const char *)data + done, len - done);
+
+		if (n < 0)
+			return err_set(err, errno, "write: %m");
+		done += (size_t)n;
+	}
+	if (asprintf(ret, "/proc/self/fd/%d", fd) < 0) {
+		*ret = NULL;
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	kc->fds[kc->n_fds++] = TAKE_FD(fd);
+	return 0;
+}
+
+/* <key> names a file, <key>-data holds it in base64. */
 static int take_file(struct kubeconfig *kc, const char *path, const json_t *from, const char *key, char **ret,
 		     struct err *err)
 {
-	char data_key[64], file[PATH_MAX];
+	char data_key[64];
 	cleanup(free) unsigned char *data = NULL;
 	const char *text;
 	size_t len;
-	int r;
 
 	snprintf(data_key, sizeof(data_key), "%s-data", key);
 	text = json_string_value(json_object_get(from, data_key));
@@ -54,19 +76,7 @@ static int take_file(struct kubeconfig *kc, const char *path, const json_t *from
 	data = str_unbase64(text, &len);
 	if (!data)
 		return err_set(err, EINVAL, "%s is not base64", data_key);
-	if (!kc->tmp_dir) {
-		char template[] = "/tmp/skep-kubeconfig-XXXXXX";
-
-		if (!mkdtemp(template))
-			return err_set(err, errno, "make a directory in /tmp: %m");
-		kc->tmp_dir = strdup(template);
-	}
-	snprintf(file, sizeof(file), "%s/%s", kc->tmp_dir, key);
-	r = file_write_atomic(file, data, len, 0600, err);
-	if (r < 0)
-		return r;
-	*ret = strdup(file);
-	return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
+	return keep_in_memory(kc, data, len, ret, err);
 }
 
 static char *default_path(struct err *err)
@@ -182,8 +192,8 @@ int kubeconfig_load(const char *path, const char *context, struct kubeconfig *re
 
 void kubeconfig_done(struct kubeconfig *kc)
 {
-	if (kc->tmp_dir)
-		(void)dir_remove(kc->tmp_dir, NULL);
+	for (size_t i = 0; i < kc->n_fds; i++)
+		close(kc->fds[i]);
 	free(kc->server);
 	free(kc->ca_file);
 	free(kc->cert_file);
@@ -192,6 +202,5 @@ void kubeconfig_done(struct kubeconfig *kc)
 	free(kc->namespace_);
 	free(kc->context);
 	free(kc->tls_server_name);
-	free(kc->tmp_dir);
 	*kc = (struct kubeconfig){ 0 };
 }
