@@ -115,6 +115,44 @@ Test(validate_kinds, stateful_and_daemon_sets)
 	RUN(&api_kind_replication_controller, rc);
 }
 
+Test(validate_kinds, load_balancer_pools)
+{
+	static const struct vcase pool[] = {
+		{ "spec: {addresses: [192.0.2.0/28, 198.51.100.7-198.51.100.9, '2001:db8::/124', '2001:db8:1::1-2001:db8:1::5']}",
+		  NULL, "" },
+		{ "spec: {addresses: [10.16.0.0/12], autoAssign: false}", NULL, "" },
+		{ "spec: {addresses: [10.16.0.1-10.16.0.1, 10.16.0.2/32]}", NULL, "" },
+		{ "spec: {}", NULL, "spec.addresses: Required value" },
+		{ "spec: {addresses: []}", NULL, "spec.addresses: Required value" },
+		{ "spec: {addresses: ['']}", NULL, "must be a CIDR" },
+		{ "spec: {addresses: [192.0.2.7]}", NULL,
+		  "spec.addresses[0]: Invalid value: \"192.0.2.7\": must be a CIDR" },
+		{ "spec: {addresses: [192.0.2.0/33]}", NULL, "must be a CIDR" },
+		{ "spec: {addresses: [192.0.2.0/]}", NULL, "must be a CIDR" },
+		{ "spec: {addresses: [192.0.2.0/-1]}", NULL, "must be a CIDR" },
+		{ "spec: {addresses: [192.0.2.1-]}", NULL, "must be a CIDR" },
+		{ "spec: {addresses: ['192.0.2.1-2001:db8::1']}", NULL, "must be a CIDR" },
+		{ "spec: {addresses: [192.0.2.9-192.0.2.8]}", NULL, "must not end before it begins" },
+		{ "spec: {addresses: [192.0.2.1/24]}", NULL, "must not have bits set behind the prefix" },
+		{ "spec: {addresses: [10.0.0.0/11]}", NULL, "must not have more than 1048576 addresses" },
+		{ "spec: {addresses: ['2001:db8::/64']}", NULL, "must not have more than 1048576 addresses" },
+		{ "spec: {addresses: [0.0.0.0/0]}", NULL, "unspecified" },
+		{ "spec: {addresses: ['::/0']}", NULL, "unspecified" },
+		{ "spec: {addresses: [127.0.0.0/24]}", NULL, "loopback" },
+		{ "spec: {addresses: ['::1/128']}", NULL, "loopback" },
+		{ "spec: {addresses: [223.255.255.0-224.0.0.5]}", NULL, "multicast" },
+		{ "spec: {addresses: ['ff02::1/128']}", NULL, "multicast" },
+		{ "spec: {addresses: ['fe80::/120']}", NULL, "link-local" },
+		{ "spec: {addresses: ['::ffff:192.0.2.0/124']}", NULL, "IPv4 addresses in IPv6's form" },
+		{ "spec: {addresses: [255.255.255.254-255.255.255.255]}", NULL, "broadcast" },
+		{ "spec: {addresses: [192.0.2.0/28, 192.0.2.15-192.0.2.16]}", NULL,
+		  "spec.addresses[1]: Invalid value: \"192.0.2.15-192.0.2.16\": must not overlap another range" },
+		{ "spec: {addresses: [192.0.2.0/29]}", "spec: {addresses: [192.0.2.0/28]}", "" },
+	};
+
+	RUN(&api_kind_load_balancer_pool, pool);
+}
+
 Test(validate_kinds, jobs)
 {
 	static const struct vcase job[] = {

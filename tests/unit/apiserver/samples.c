@@ -106,6 +106,11 @@ const struct sample samples[] = {
 	{ "flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration",
 	  "spec: {type: Limited, limited: {nominalConcurrencyShares: 1, limitResponse: {type: Reject}}}",
 	  "spec: {limited: {nominalConcurrencyShares: 2}}", CONDITION("Test"), SHARED },
+	{ "skep.io", "LoadBalancerPool", "spec: {addresses: [192.0.2.0/28]}",
+	  "spec: {addresses: [192.0.2.0/28, '2001:db8::1-2001:db8::9']}",
+	  "{status: {total: 16, assigned: 1, conditions: [{type: Ready, status: 'True', reason: Test, message: m, "
+	  "lastTransitionTime: '2024-01-02T03:04:05Z'}]}}",
+	  0 },
 	{ "rbac.authorization.k8s.io", "ClusterRole", "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]",
 	  "rules: []", NULL, 0 },
 	{ "rbac.authorization.k8s.io", "ClusterRoleBinding",

@@ -20,10 +20,19 @@ struct watched {
 };
 
 static const struct controller_ops *const all[] = {
-	&node_ipam_controller,	  &namespace_controller,      &service_account_controller,
-	&replicaset_controller,	  &deployment_controller,     &endpointslice_controller,
-	&gc_controller,		  &node_lifecycle_controller, &root_ca_controller,
-	&certificates_controller, &custom_kinds_controller,   &quota_controller,
+	&node_ipam_controller,
+	&namespace_controller,
+	&service_account_controller,
+	&replicaset_controller,
+	&deployment_controller,
+	&endpointslice_controller,
+	&gc_controller,
+	&node_lifecycle_controller,
+	&root_ca_controller,
+	&certificates_controller,
+	&custom_kinds_controller,
+	&quota_controller,
+	&load_balancer_controller,
 };
 
 static struct metric *m_total, *m_errors, *m_depth;

@@ -61,7 +61,7 @@ struct manager {
 extern const struct controller_ops deployment_controller, replicaset_controller, endpointslice_controller,
 	node_ipam_controller, node_lifecycle_controller, namespace_controller, gc_controller,
 	service_account_controller, root_ca_controller, certificates_controller, custom_kinds_controller,
-	quota_controller;
+	quota_controller, load_balancer_controller;
 
 int manager_new(struct loop *loop, struct kube *kube, const struct manager_config *config, struct manager **ret,
 		struct err *err);

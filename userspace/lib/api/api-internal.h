@@ -123,6 +123,7 @@ void api_validate_config_map(const json_t *obj, const json_t *old, struct api_er
 void api_validate_secret(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_flow_schema(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_priority_level(const json_t *obj, const json_t *old, struct api_errs *errs);
+void api_validate_load_balancer_pool(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_limit_range(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_resource_quota(const json_t *obj, const json_t *old, struct api_errs *errs);
 void api_validate_webhooks(const json_t *obj, const json_t *old, struct api_errs *errs);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Computed columns of the kinds that admission goes by. */
+/* Computed columns of the kinds that admission goes by, and of pools of addresses. */
 #include <string.h>
 
 #include "../base/str.h"
@@ -49,9 +49,24 @@ static json_t *webhooks_count(const json_t *obj, int64_t now_ms)
 	return json_integer((json_int_t)json_array_size(json_object_get(obj, "webhooks")));
 }
 
+static json_t *pool_addresses(const json_t *obj, int64_t now_ms)
+{
+	struct strbuf sb = STRBUF_INIT;
+	json_t *out, *v;
+	size_t i;
+
+	(void)now_ms;
+	json_array_foreach (api_get(obj, "spec.addresses"), i, v)
+		strbuf_addf(&sb, "%s%s", i ? "," : "", json_string_value(v) ?: "");
+	out = json_string(sb.len ? sb.buf : "");
+	strbuf_done(&sb);
+	return out;
+}
+
 const struct api_column_impl api_policy_columns[] = {
 	{ "quota-request", quota_request },
 	{ "quota-limit", quota_limit },
 	{ "webhooks-count", webhooks_count },
+	{ "pool-addresses", pool_addresses },
 	{ NULL, NULL },
 };

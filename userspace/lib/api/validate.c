@@ -355,6 +355,7 @@ static const struct {
 	{ "storage.k8s.io", "CSINode", api_validate_csi_node },
 	{ "storage.k8s.io", "VolumeAttachment", api_validate_volume_attachment },
 	{ "apiextensions.k8s.io", "CustomResourceDefinition", api_validate_crd },
+	{ "skep.io", "LoadBalancerPool", api_validate_load_balancer_pool },
 };
 
 void api_validate_sub(const struct api_kind *kind, const char *sub, const json_t *obj, const json_t *old,
