@@ -4,6 +4,7 @@
  * nodes, from_uplink and to_uplink (masquerade) on the interface towards the world. Traffic that is not a pod's
  * passes untouched.
  */
+#include "lib/announce.h"
 #include "lib/deliver.h"
 #include "lib/flow.h"
 #include "lib/nat.h"
@@ -221,8 +222,11 @@ int from_uplink(struct __sk_buff *skb)
 	int r;
 
 	/* What cannot be parsed is left to the node's own stack. */
-	if (packet_parse(skb, &p))
-		return TC_ACT_OK;
+	r = packet_parse(skb, &p);
+	if (r)
+		return r == PACKET_ARP ? announce_arp(skb) : TC_ACT_OK;
+	if ((p.flags & PACKET_NEIGHBOUR) && p.icmp_type == ICMPV6_NEIGHBOUR_SOLICITATION)
+		return announce_neighbour(skb, &p);
 	/* Pod addresses come through the tunnel only. */
 	if (!is_node_ip(&p.dst) && is_pod_ip(&p.dst) && is_pod_ip(&p.src))
 		return drop(skb, &p, DROP_SPOOFED_SOURCE, POLICY_INGRESS);

@@ -26,8 +26,10 @@ struct node_settings {
 	__u32 vni;
 	__u16 nat_port_min, nat_port_max;   /* host order; masquerade's own, both included */
 	__u16 node_port_min, node_port_max; /* host order; of services, on every node's addresses */
+	__u8 uplink_mac[6];
+	__u8 pad[2];
 };
-_Static_assert(sizeof(struct node_settings) == 240, "node_settings is read-only data ABI");
+_Static_assert(sizeof(struct node_settings) == 248, "node_settings is read-only data ABI");
 
 /* A local pod; the same value under its interface (pods_by_ifindex) and under each address (pods_by_ip). */
 struct pod {

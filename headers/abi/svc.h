@@ -32,7 +32,8 @@ struct svc_key {
 _Static_assert(sizeof(struct svc_key) == 20, "svc_key is map ABI");
 
 enum svc_flag {
-	SVC_SILENT = 1 << 0, /* without backends here, but elsewhere: packets are dropped without a word */
+	SVC_SILENT = 1 << 0,	/* without backends here, but elsewhere: packets are dropped without a word */
+	SVC_ANNOUNCED = 1 << 1, /* of an address as a whole: this node answers who asks for it on the uplink's link */
 };
 
 struct svc_value {

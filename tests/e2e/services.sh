@@ -86,6 +86,10 @@ world() { ip netns exec "skep-$CLUSTER-lan" "$@"; }
 WORLD4=172.30.0.1
 WORLD6=fd00:30::1
 ask() { world curl -s -g --max-time 5 "http://$1/cgi-bin/who" | sed 's/\[\(::ffff:\)\{0,1\}\(.*\)\]/\2/'; }
+patch() { # PATH JSON: a merge patch
+	curl -s --cacert "/var/lib/skep/$CLUSTER/pki/ca.crt" --cert "/var/lib/skep/$CLUSTER/pki/admin.crt" --key "/var/lib/skep/$CLUSTER/pki/admin.key" \
+		-X PATCH -H 'Content-Type: application/merge-patch+json' -d "$2" "$(awk '/server:/{print $2}' "/var/lib/skep/$CLUSTER/admin.kubeconfig")$1" > "$TMP/patched"
+}
 port=$(field svc everywhere spec.ports.0.nodePort)
 udp=$(field svc everywhere spec.ports.1.nodePort)
 here=$(field svc here spec.ports.0.nodePort)
@@ -128,9 +132,7 @@ world curl -s --max-time 5 "http://172.30.1.1:$(field svc nobody spec.ports.0.no
 check "a service without pods refuses at once" [ $? -eq 7 ]
 
 # Whoever balances the load says where; the nodes serve what it says.
-curl -s --cacert "/var/lib/skep/$CLUSTER/pki/ca.crt" --cert "/var/lib/skep/$CLUSTER/pki/admin.crt" --key "/var/lib/skep/$CLUSTER/pki/admin.key" \
-	-X PATCH -H 'Content-Type: application/merge-patch+json' -d '{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.8"}]}}}' \
-	"$(awk '/server:/{print $2}' "/var/lib/skep/$CLUSTER/admin.kubeconfig")/api/v1/namespaces/web/services/balanced/status" > "$TMP/patched"
+patch /api/v1/namespaces/web/services/balanced/status '{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.8"}]}}}'
 world ip route add 203.0.113.8/32 via 172.30.1.3
 served() { for _ in $(seq 600); do k net services -o json | grep -qF "203.0.113.8:8000" && return; sleep 0.1; done; return 1; }
 check "a load balancer's address is in the maps" served
@@ -140,6 +142,45 @@ check "every node with a pod is healthy for it" [ "$(healthy 172.30.1.1 balanced
 check "and says how many it has" grep -q '"localEndpoints": 1' "$TMP/health"
 check "a node without is not" [ "$(healthy 172.30.1.1 nobody)" = 503 ]
 check "kubectl's columns say so" [ "$(kn get svc balanced --no-headers | awk '{print $2, $4}')" = "LoadBalancer 203.0.113.8" ]
+
+# Addresses out of a pool on the LAN: no route to them but what a node answers to ARP and neighbour discovery.
+cat > "$TMP/pool.yaml" <<Y
+apiVersion: skep.io/v1alpha1
+kind: LoadBalancerPool
+metadata: {name: lan}
+spec: {addresses: [172.30.2.0/28, "fd00:30::2:0/124"]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pooled, namespace: web}
+spec:
+  type: LoadBalancer
+  ipFamilyPolicy: RequireDualStack
+  allocateLoadBalancerNodePorts: false
+  selector: {app: web}
+  ports: [{port: 80, targetPort: http}]
+Y
+must "pool" k apply -f "$TMP/pool.yaml"
+eventually() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; return 1; }
+announcer() { kn get svc pooled -o json | sed -n 's|.*"skep.io/announced-by": "\(.*\)".*|\1|p'; }
+mac_of() { ip netns exec "skep-$1" cat /sys/class/net/eth0/address; }
+known_at() { world ip neigh show "$1" | grep -q "lladdr $2"; }
+eventually field svc pooled status.loadBalancer.ingress.1.ip > "$TMP/vip6" 2> "$TMP/err"
+vip4=$(field svc pooled status.loadBalancer.ingress.0.ip)
+vip6=$(cat "$TMP/vip6")
+check "a service gets addresses of both families out of the pool" [ "${vip4%.*} ${vip6%:*}" = "172.30.2 fd00:30::2" ]
+served_at() { ask "$1" | grep -q '^web-'; }
+check "a client on the LAN finds it by ARP" eventually served_at "$vip4"
+check "and by neighbour discovery" eventually served_at "[$vip6]"
+was=$(announcer)
+check "at the node that the service names" known_at "$vip4" "$(mac_of "$was")"
+patch "/api/v1/nodes/$was" '{"metadata":{"labels":{"node.kubernetes.io/exclude-from-external-load-balancers":""}}}'
+moved() { now=$(announcer); [ -n "$now" ] && [ "$now" != "$was" ] && known_at "$vip4" "$(mac_of "$now")" && known_at "$vip6" "$(mac_of "$now")"; }
+check "it moves when that node is excluded, and its neighbours are told" eventually moved
+check "and is served there" [ "$(ask "$vip4" | cut -c1-4) $(ask "[$vip6]" | cut -c1-4)" = "web- web-" ]
+must "delete" kn delete svc pooled
+gone() { ! served_at "$vip4"; }
+check "without the service nobody answers" eventually gone
 
 # A flow that is there goes on when the backends change.
 mkfifo "$TMP/in"

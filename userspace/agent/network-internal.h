@@ -67,6 +67,7 @@ struct network {
 	struct strmap *fronts;		     /* front end as text -> the struct svc that has it */
 	struct list dirty;		     /* services that changed since the last sync */
 	struct health_ports *health;	     /* of services that want one */
+	struct announce *announce;	     /* addresses that this node says it has */
 	bool service_clashes;		     /* two services want one address: none is compiled without the others */
 	uint64_t services_compiled;	     /* in all, for the metrics */
 	int64_t synced_at;		     /* monotonic ms */

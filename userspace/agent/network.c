@@ -17,6 +17,7 @@
 #include "../lib/base/file.h"
 #include "../lib/base/log.h"
 #include "../lib/base/str.h"
+#include "announce.h"
 #include "health_ports.h"
 #include "network-internal.h"
 
@@ -375,7 +376,9 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 		r = err_set(err, ENOMEM, "out of memory");
 		goto fail;
 	}
-	r = dp_open(&dc, &n->dp, err);
+	r = announce_new(loop, n->node.uplink, &n->announce, err);
+	if (!r)
+		r = dp_open(&dc, &n->dp, err);
 	if (!r)
 		r = restore(n, err);
 	if (!r)
@@ -423,6 +426,7 @@ void network_free(struct network *n)
 	strmap_free(n->ipcache);
 	network_services_free(n);
 	health_ports_free(n->health);
+	announce_free(n->announce);
 	policy_ids_free(n->ids);
 	free(n->cidrs);
 	ipam_free(n->ipam);

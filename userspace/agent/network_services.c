@@ -12,6 +12,7 @@
 #include "../lib/base/cleanup.h"
 #include "../lib/base/str.h"
 #include "../lib/base/log.h"
+#include "announce.h"
 #include "health_ports.h"
 #include "network-internal.h"
 
@@ -70,7 +71,7 @@ static uint32_t ranges_id(const struct service_front *f)
 static bool same_value(const struct dp_service *have, const struct service_front *want)
 {
 	if (have->n_backends != want->n_backends || have->affinity_s != want->affinity_s ||
-	    have->silent != want->silent || have->ranges_id != ranges_id(want))
+	    have->silent != want->silent || have->announced != want->announced || have->ranges_id != ranges_id(want))
 		return false;
 	for (size_t i = 0; i < want->n_backends; i++) {
 		bool found = false;
@@ -97,6 +98,7 @@ static int set_front(struct network *n, const struct service_front *f, struct er
 		.affinity_s = f->affinity_s,
 		.side = f->side,
 		.silent = f->silent,
+		.announced = f->announced,
 		.ranges = ranges,
 		.n_ranges = f->n_ranges,
 	};
@@ -328,6 +330,16 @@ static void update_health(struct network *n, const struct svc *s, const struct a
 		log_warn("%s", err.msg);
 }
 
+static int announce_fronts(struct network *n, const struct service_table *t)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < t->n; i++)
+		if (!t->fronts[i].port)
+			r = announce_set(n->announce, &t->fronts[i].vip, t->fronts[i].announced);
+	return r;
+}
+
 /* 1: it cannot be seen to without the others. */
 static int sync_one(struct network *n, struct svc *s, struct err *err)
 {
@@ -352,7 +364,8 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 		struct front f = front_of(&table.fronts[i]);
 		struct svc *owner = strmap_get(n->fronts, front_text(&f, text));
 
-		r = f.port && owner && owner != s;
+		/* An address may be of several services; whether it is announced is then for all of them to say. */
+		r = owner && owner != s && (f.port || table.fronts[i].announced || announce_has(n->announce, &f.vip));
 	}
 	for (size_t i = 0; !r && i < s->n_fronts; i++) {
 		struct dp_service d = { .vip = s->fronts[i].vip,
@@ -373,6 +386,8 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 		forget_fronts(n, s);
 		for (size_t i = 0; !r && i < table.n; i++)
 			r = remember_front(n, s, &table.fronts[i]);
+		if (!r)
+			r = announce_fronts(n, &table);
 		if (r < 0)
 			err_set(err, -r, "out of memory");
 		n->services_compiled++;
@@ -445,8 +460,13 @@ static int sync_all(struct network *n, struct err *err)
 	if (r < 0)
 		return r;
 	r = apply(n, &table, err);
-	if (!r && remember_all(n, &table) < 0)
-		r = err_set(err, ENOMEM, "out of memory");
+	if (!r) {
+		announce_begin(n->announce);
+		if (remember_all(n, &table) < 0 || announce_fronts(n, &table) < 0)
+			r = err_set(err, ENOMEM, "out of memory");
+		else
+			announce_end(n->announce);
+	}
 	n->service_clashes = table.clashes;
 	n->services_compiled += n_services;
 	service_table_done(&table);

@@ -74,7 +74,8 @@ static void check_trimmed(void)
 	service_table_done(&t);
 }
 
-/* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 "; "/6o": for those outside; "!": silent;
+/* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 "; "/6o": for those outside; "!": silent; "@":
+ * announced;
  * "<192.0.2.0/120": from there */
 static const char *compiled(void)
 {
@@ -100,7 +101,9 @@ static const char *compiled(void)
 			else
 				len += (size_t)snprintf(out + len, sizeof(out) - len, "%s:%u/%u%s=%s", ip, f->port,
 							f->proto, f->side == SVC_OUTSIDE ? "o" : "",
-							f->silent ? "!" : "");
+							f->silent      ? "!"
+							: f->announced ? "@"
+								       : "");
 		}
 		for (size_t k = 0; k < f->n_ranges; k++) {
 			const struct ip_addr *a = &f->ranges[k].ip;
@@ -326,6 +329,30 @@ Test(service, external_addresses_and_those_of_a_load_balancer)
 			 "192.0.2.1:0/0o= 192.0.2.1:80/6=10.0.0.1:8080 192.0.2.1:80/6o=10.0.0.1:8080 "
 			 "198.51.100.7:0/0o= 198.51.100.7:80/6=10.0.0.1:8080 198.51.100.7:80/6o=10.0.0.1:8080 "
 			 "2001:db8::1:0/0o= 2001:db8::1:80/6= 2001:db8::1:80/6o= ");
+}
+
+#define ANNOUNCED_BY(node)                                                                                             \
+	"{'metadata':{'namespace':'n','name':'s','annotations':{'skep.io/announced-by':'" node "','x':'y'}},"          \
+	"'spec':{'clusterIP':'10.96.0.1','externalIPs':['192.0.2.1'],'ports':[{'port':80}]},"                          \
+	"'status':{'loadBalancer':{'ingress':[{'ip':'198.51.100.7'}]}}}"
+
+Test(service, a_load_balancers_address_is_announced_by_the_node_that_the_annotation_names)
+{
+	service(ANNOUNCED_BY("n1"));
+	cr_assert(strstr(compiled(), "198.51.100.7:0/0o=@ "));
+	cr_assert(strstr(compiled(), "192.0.2.1:0/0o= "), "routed by the world itself");
+}
+
+Test(service, another_nodes_address_is_not_announced)
+{
+	service(ANNOUNCED_BY("n2"));
+	cr_assert(strstr(compiled(), "198.51.100.7:0/0o= "));
+	service_table_done(&table);
+	/* unless one of those who share it says this node */
+	service("{'metadata':{'namespace':'n','name':'t','annotations':{'skep.io/announced-by':'n1'}},"
+		"'spec':{'clusterIP':'10.96.0.2','ports':[{'port':81}]},"
+		"'status':{'loadBalancer':{'ingress':[{'ip':'198.51.100.7'}]}}}");
+	cr_assert(strstr(compiled(), "198.51.100.7:0/0o=@ "));
 }
 
 Test(service, source_ranges_are_for_a_load_balancers_addresses_outside)

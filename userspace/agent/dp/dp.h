@@ -132,6 +132,7 @@ struct dp_service {
 	uint32_t affinity_s;
 	uint8_t side; /* enum svc_side, headers/abi/svc.h: who comes from inside the cluster, or from outside */
 	bool silent;
+	bool announced; /* of an address as a whole: this node says that it has it */
 	const struct dp_range
 		*ranges; /* who may use it from outside; none: everybody. Not filled by dp_service_list() */
 	size_t n_ranges;

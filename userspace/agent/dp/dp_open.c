@@ -10,8 +10,11 @@
 #include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -132,8 +135,22 @@ static void nat_ports(struct node_settings *s)
 	s->nat_port_max = 65535;
 }
 
+static int mac_of(const char *ifname, uint8_t *ret, struct err *err)
+{
+	cleanup(close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = { 0 };
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", ifname);
+	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &req) < 0)
+		return err_set(err, errno, "uplink interface '%s': %m", ifname);
+	memcpy(ret, req.ifr_hwaddr.sa_data, 6);
+	return 0;
+}
+
 static int settings_of(const struct dp_config *config, struct node_settings *s, struct err *err)
 {
+	int r;
+
 	memset(s, 0, sizeof(*s));
 	s->ip4 = config->node_ip4;
 	s->ip6 = config->node_ip6;
@@ -147,6 +164,9 @@ static int settings_of(const struct dp_config *config, struct node_settings *s, 
 	s->tunnel_ifindex = if_nametoindex(config->tunnel);
 	if (!s->tunnel_ifindex)
 		return err_set(err, ENODEV, "tunnel interface '%s' does not exist", config->tunnel);
+	r = mac_of(config->uplink, s->uplink_mac, err);
+	if (r < 0)
+		return r;
 	nat_ports(s);
 	s->node_port_min = config->node_port_min ? config->node_port_min : NODE_PORT_MIN;
 	s->node_port_max = config->node_port_max ? config->node_port_max : NODE_PORT_MAX;

@@ -86,7 +86,7 @@ static void remove_backends(struct dp *dp, uint32_t svc_id, uint32_t generation,
 
 static uint32_t flags_of(const struct dp_service *svc)
 {
-	return svc->silent ? SVC_SILENT : 0;
+	return (svc->silent ? SVC_SILENT : 0) | (svc->announced ? SVC_ANNOUNCED : 0);
 }
 
 static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct svc_value *now)
@@ -257,6 +257,7 @@ int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struc
 		services[i].side = e->key.side;
 		services[i].affinity_s = e->value.affinity_s;
 		services[i].silent = e->value.flags & SVC_SILENT;
+		services[i].announced = e->value.flags & SVC_ANNOUNCED;
 		services[i].ranges_id = e->value.ranges;
 		services[i].backends = end;
 		for (uint32_t k = 0; k < e->value.n_backends; k++) {

@@ -280,7 +280,7 @@ static int elect(struct controller *c, const struct api_service *s, const char *
 		if (lb_node_fit((const struct api_node *)it.item->obj) &&
 		    (!local || has_local_endpoint(c, s, it.item->obj->metadata.name)))
 			names[n++] = it.item->obj->metadata.name;
-	*ret = lb_elect(s->metadata.uid, api_map_get(&s->metadata.annotations, LB_ANNOUNCED), names, n);
+	*ret = lb_elect(s->metadata.uid, api_map_get(&s->metadata.annotations, SERVICE_ANNOUNCED_BY), names, n);
 	return 0;
 }
 
@@ -317,8 +317,8 @@ static void write_service(struct controller *c, const char *key, const struct ap
 		json_array_append_new(ingress,
 				      json_pack("{s:s,s:s}", "ip", ip_at_text(&want->v[i].at, text), "ipMode", "VIP"));
 	patch = json_pack("{s:{s:s,s:{s:o,s:o}},s:{s:{s:o}}}", "metadata", "uid", s->metadata.uid, "annotations",
-			  LB_FROM, text_or_null(from), LB_ANNOUNCED, text_or_null(node), "status", "loadBalancer",
-			  "ingress", ingress);
+			  LB_FROM, text_or_null(from), SERVICE_ANNOUNCED_BY, text_or_null(node), "status",
+			  "loadBalancer", "ingress", ingress);
 	b = batch_new(c, key);
 	if (b) {
 		log_info("service %s: %zu load balancer addresses%s%s, announced by %s", key, want->n,
@@ -388,7 +388,7 @@ static void reconcile_service(struct controller *c, const char *key)
 		done(c, key, -ENOMEM);
 		return;
 	}
-	if (streq(api_map_get(&s->metadata.annotations, LB_ANNOUNCED), node) &&
+	if (streq(api_map_get(&s->metadata.annotations, SERVICE_ANNOUNCED_BY), node) &&
 	    streq(api_map_get(&s->metadata.annotations, LB_FROM), want.n ? from : NULL) &&
 	    (status_is(s, &want) || (!want.n && !lb_marked(s)))) {
 		done(c, key, 0);

@@ -156,7 +156,8 @@ bool lb_served(const struct api_service *s)
 
 bool lb_marked(const struct api_service *s)
 {
-	return api_map_get(&s->metadata.annotations, LB_FROM) || api_map_get(&s->metadata.annotations, LB_ANNOUNCED);
+	return api_map_get(&s->metadata.annotations, LB_FROM) ||
+	       api_map_get(&s->metadata.annotations, SERVICE_ANNOUNCED_BY);
 }
 
 size_t lb_shown(const struct api_service *s, struct ip_at *ret, size_t max)

@@ -8,12 +8,14 @@
 
 #include "api/api_types.h"
 #include "base/iprange.h"
+#include "compile/service.h"
 
-#define LB_CLASS     "skep.io/l2"
-#define LB_POOL	     "skep.io/load-balancer-pool" /* annotations of services: the user's wishes ... */
-#define LB_IPS	     "skep.io/load-balancer-ips"
-#define LB_FROM	     "skep.io/allocated-from" /* ... and ours: the pool of each address, in the status' order */
-#define LB_ANNOUNCED "skep.io/announced-by"
+#define LB_CLASS "skep.io/l2"
+#define LB_POOL	 "skep.io/load-balancer-pool" /* annotations of services: the user's wishes ... */
+#define LB_IPS	 "skep.io/load-balancer-ips"
+#define LB_FROM                                                                                                        \
+	"skep.io/allocated-from" /* ... and ours, beside SERVICE_ANNOUNCED_BY: the pool of each address, in the        \
+				    status' order */
 
 enum { LB_SHOWN_MAX = 8, LB_NAME = 256, LB_WHY = 700 };
 

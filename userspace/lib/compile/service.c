@@ -42,7 +42,7 @@ int service_front_compare(const struct service_front *a, const struct service_fr
 bool service_front_same(const struct service_front *a, const struct service_front *b)
 {
 	return !service_front_compare(a, b) && a->n_backends == b->n_backends && a->affinity_s == b->affinity_s &&
-	       a->silent == b->silent && a->n_ranges == b->n_ranges &&
+	       a->silent == b->silent && a->announced == b->announced && a->n_ranges == b->n_ranges &&
 	       (!a->n_ranges || !memcmp(a->ranges, b->ranges, a->n_ranges * sizeof(*a->ranges))) &&
 	       (!a->n_backends || !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends)));
 }
@@ -294,8 +294,15 @@ static int add_external(const struct compiling *c, const char *text, bool balanc
 			if (c->t->fronts[i].side == SVC_OUTSIDE && parse_ranges(c, &vip, &c->t->fronts[i]) < 0)
 				return -ENOMEM;
 	}
-	c->t->fronts[c->t->n++] =
-		(struct service_front){ .vip = vip, .service = c->service, .port_name = "", .side = SVC_OUTSIDE };
+	c->t->fronts[c->t->n++] = (struct service_front){
+		.vip = vip,
+		.service = c->service,
+		.port_name = "",
+		.side = SVC_OUTSIDE,
+		.announced = balancer && c->place->node &&
+			     streq(api_map_get(&c->service->metadata.annotations, SERVICE_ANNOUNCED_BY),
+				   c->place->node),
+	};
 	return 0;
 }
 
@@ -392,8 +399,10 @@ int service_compile(const struct service_place *place, const struct api_service 
 	for (size_t i = 0; i < t.n; i++) {
 		if (!kept || service_front_compare(&t.fronts[i], &t.fronts[kept - 1]))
 			t.fronts[kept++] = t.fronts[i];
-		else if (t.fronts[i].port) /* of an address, several services may have different ports */
+		else if (t.fronts[i].port)
 			t.clashes = true;
+		else /* of an address, several services may have different ports */
+			t.fronts[kept - 1].announced |= t.fronts[i].announced;
 	}
 	t.n = kept;
 	*ret = t;

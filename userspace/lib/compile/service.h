@@ -18,6 +18,9 @@
 #include "../base/err.h"
 #include "api/api_types.h"
 
+/* The annotation of a service whose load balancer's addresses come out of a pool: the node that announces them. */
+#define SERVICE_ANNOUNCED_BY "skep.io/announced-by"
+
 /* Whose maps are compiled. zone: the node's label topology.kubernetes.io/zone; NULL or "": none. */
 struct service_place {
 	const char *node, *zone;
@@ -36,6 +39,7 @@ struct service_front {
 	uint8_t proto;			   /* IPPROTO_TCP, IPPROTO_UDP */
 	uint8_t side;			   /* enum svc_side */
 	bool silent;			   /* no backends: nothing answers */
+	bool announced;			   /* of an address as a whole: by this node, as the annotation says */
 	const struct api_service *service; /* borrowed */
 	const char *port_name;		   /* borrowed; "" */
 	struct service_backend *backends;  /* sorted, without duplicates */

@@ -51,7 +51,9 @@ static void trim_ports(json_t *ports)
 void service_trim(json_t *service)
 {
 	static const char *const top[] = { "metadata", "spec", "status", NULL };
-	static const char *const meta[] = { "name", "namespace", "uid", "resourceVersion", "creationTimestamp", NULL };
+	static const char *const meta[] = { "name",	   "namespace", "uid", "resourceVersion", "creationTimestamp",
+					    "annotations", NULL };
+	static const char *const annotations[] = { SERVICE_ANNOUNCED_BY, NULL };
 	static const char *const wanted[] = { "clusterIP",
 					      "clusterIPs",
 					      "ports",
@@ -64,10 +66,13 @@ void service_trim(json_t *service)
 					      "healthCheckNodePort",
 					      NULL };
 	static const char *const status[] = { "loadBalancer", NULL };
-	json_t *spec = json_object_get(service, "spec");
+	json_t *spec = json_object_get(service, "spec"), *metadata = json_object_get(service, "metadata");
 
 	keep(service, top);
-	keep(json_object_get(service, "metadata"), meta);
+	keep(metadata, meta);
+	keep(json_object_get(metadata, "annotations"), annotations);
+	if (!json_object_size(json_object_get(metadata, "annotations")))
+		json_object_del(metadata, "annotations");
 	keep(spec, wanted);
 	if (json_array_size(json_object_get(spec, "clusterIPs")))
 		json_object_del(spec, "clusterIP");
