@@ -7,6 +7,7 @@
 #include "lib/announce.h"
 #include "lib/deliver.h"
 #include "lib/flow.h"
+#include "lib/hops.h"
 #include "lib/nat.h"
 #include "lib/svc_back.h"
 #include "lib/svc_outside.h"
@@ -43,6 +44,13 @@ int from_tunnel(struct __sk_buff *skb)
 	if (!to) {
 		if (!tunnel_source_is_honest(skb, &p.src))
 			return drop(skb, &p, DROP_SPOOFED_SOURCE, POLICY_INGRESS);
+		r = svc_from_node(skb, &p);
+		if (r > 0)
+			return drop(skb, &p, r, POLICY_INGRESS);
+		if (r == 0)
+			to = pod_by_ip(&p.dst);
+	}
+	if (!to) {
 		if (is_pod_ip(&p.dst) && !ipcache_of(&p.dst))
 			return drop(skb, &p, DROP_NO_ENDPOINT, POLICY_INGRESS);
 		/* For the node's own stack, whatever MAC address the frame carries. */
@@ -131,7 +139,7 @@ static __noinline_prog int uplink_masquerade_error(struct __sk_buff *skb, struct
 	ok.proto = inner.proto;
 	out = bpf_map_lookup_elem(&nat_out, &ok);
 	if (!out)
-		return DROP_NO_ENDPOINT;
+		return 0; /* with direct server return the backend knows the client */
 	w.old_ip = inner.dst;
 	w.old_port = inner.dport;
 	nat_address(p, &w.new_ip);
@@ -198,6 +206,8 @@ static __noinline_prog int uplink_to_service(struct __sk_buff *skb, struct packe
 
 	if (r == SVC_NONE)
 		return UPLINK_LEAVE;
+	if (r == SVC_ONWARD)
+		return 0;
 	if (r || pod_by_ip(&p->dst))
 		return r;
 	if (is_node_ip(&p->dst)) {
@@ -259,6 +269,8 @@ static __always_inline int uplink_from_node(struct __sk_buff *skb, struct packet
 {
 	if (!is_node_ip(&p->src))
 		return 0;
+	if (node.xdp && p->proto == IPPROTO_UDP && p->dport == bpf_htons(SKEP_VXLAN_PORT))
+		hop_note(skb, &p->dst);
 	if (nat_has_ports(p) && nat_in_range(p->sport))
 		nat_own_port(p);
 	else if (svc_on_host)

@@ -11,6 +11,11 @@
  * removed after. Missing entry: the generation was replaced this instant; the service is read again. Full: the
  * agent's call fails, the service keeps its present backends.
  *
+ * Map `maglev` (hash of arrays, key service and generation): written by the agent before `services` names the
+ * generation, removed after; read where a backend is chosen for a service with direct server return. Missing table: the
+ * generation was replaced this instant; the flow's hash takes one of the backends all the same. Full: the agent's call
+ * fails, the service keeps what it has.
+ *
  * Map `affinities` (LRU, key client and service): written and read where a backend is chosen, for a service with
  * session affinity. Missing entry, too old, or its backend is no longer among the service's: chosen anew. Full: the
  * least recently used client may change its backend.
@@ -37,6 +42,23 @@ struct {
 	__type(value, struct backend_value);
 } backends SEC(".maps");
 
+/* Made by the agent, each as large as it has slots. */
+struct maglev_slots {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct maglev_key);
+	__array(values, struct maglev_slots);
+} maglev SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
@@ -61,6 +83,17 @@ struct lb_choice {
  */
 #define LB_READINGS 3
 
+/* The index of the backend in the flow's slot. A frame of its own, no larger than that of lb_search_step(). */
+static __noinline_prog __u32 lb_slot(const struct svc_value *svc, __u32 hash)
+{
+	struct maglev_key key = { svc->svc_id, svc->generation };
+	__u32 slot = hash % (svc->slots ? svc->slots : 1), *index;
+	void *slots = bpf_map_lookup_elem(&maglev, &key);
+
+	index = slots ? bpf_map_lookup_elem(slots, &slot) : NULL;
+	return index ? *index : hash % (svc->n_backends ? svc->n_backends : 1);
+}
+
 /* random: 32 bits that spread connections evenly over the backends. svc: a first reading. */
 static __always_inline enum lb_result lb_choose_any(const struct svc_key *key, const struct svc_value *svc,
 						    __u32 random, struct lb_choice *choice)
@@ -76,7 +109,8 @@ static __always_inline enum lb_result lb_choose_any(const struct svc_key *key, c
 			return LB_REFUSE;
 		bk.svc_id = choice->svc.svc_id;
 		bk.generation = choice->svc.generation;
-		bk.index = ((__u64)random * choice->svc.n_backends) >> 32;
+		bk.index = choice->svc.slots ? lb_slot(&choice->svc, random)
+					     : ((__u64)random * choice->svc.n_backends) >> 32;
 		b = bpf_map_lookup_elem(&backends, &bk);
 		if (b) {
 			choice->backend = *b;

@@ -37,6 +37,7 @@ struct {
 #define SVC_SELF    (-1) /* rewritten; it goes back to where it came from */
 #define SVC_REFUSED (-2) /* no such service, or none of its backends is there: the sender is to be told */
 #define SVC_NONE    (-3) /* of its parts only: there is no such service */
+#define SVC_ONWARD  (-4) /* of svc_send() only: to the node of p->dst, the backend, as it came */
 
 /*
  * Session affinity knows its clients by network namespace; here they are pods by number, above all such cookies, and
@@ -57,6 +58,16 @@ static __always_inline __u64 svc_client(const struct packet *p)
 	return SVC_CLIENT_IS_ADDRESS | hash >> 2;
 }
 
+/* Of whoever comes from outside: the same on every node, so that each chooses the same backend for a flow. */
+static __always_inline __u32 svc_hash(const struct packet *p)
+{
+	__u64 hash = ((__u64)p->src.w[0] << 32 | p->src.w[1]) * SVC_CLIENT_MIX;
+
+	hash = (hash ^ hash >> 29 ^ ((__u64)p->src.w[2] << 32 | p->src.w[3])) * SVC_CLIENT_MIX;
+	hash = (hash ^ hash >> 32 ^ ((__u64)p->sport << 32 | (__u32)p->dport << 8 | p->proto)) * SVC_CLIENT_MIX;
+	return hash >> 32;
+}
+
 static __noinline_prog struct backend_choice *svc_last(const struct packet *p)
 {
 	struct svc_flow_key key;
@@ -75,6 +86,17 @@ static __noinline_prog bool svc_keep(const struct packet *p, const struct lb_cho
 	return bpf_map_update_elem(&svc_out, &key, &next, BPF_ANY) == 0;
 }
 
+/*
+ * A flow in its middle that is not known here: with direct server return another node may have had the address until
+ * now, and would choose the same backend. On a node's own address it is the node's.
+ */
+static __noinline_prog bool svc_came_by_another(const struct svc_key *svc)
+{
+	struct svc_value *value = bpf_map_lookup_elem(&services, svc);
+
+	return value && value->slots && svc->vip.w[3];
+}
+
 /* svc: the service that the packet is for, by its destination or (gone) by what its destination was. */
 static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key *svc, bool gone, struct lb_choice *to)
 {
@@ -90,9 +112,10 @@ static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key
 	if (gone && p->proto == IPPROTO_TCP && !is_opening(p))
 		return LB_REFUSE;
 	/* The node itself may have a connection from such a port, and resets what it does not know. */
-	if (svc->side == SVC_OUTSIDE && p->proto == IPPROTO_TCP && !is_opening(p))
+	if (svc->side == SVC_OUTSIDE && p->proto == IPPROTO_TCP && !is_opening(p) && !svc_came_by_another(svc))
 		return LB_NOT_A_SERVICE;
-	r = lb_choose_again(svc, svc_client(p), bpf_get_prandom_u32(), last, to);
+	r = lb_choose_again(svc, svc_client(p), svc->side == SVC_OUTSIDE ? svc_hash(p) : bpf_get_prandom_u32(), last,
+			    to);
 	if (r != LB_BACKEND)
 		return r;
 	if (last && last->svc_id == to->svc.svc_id && last->generation == to->svc.generation &&
@@ -175,6 +198,18 @@ static __noinline_prog int svc_forward_error(struct __sk_buff *skb, struct packe
 	return nat_write_error(skb, p, &inner, &w, true);
 }
 
+/* Does the packet go on to the backend's node as it is? */
+static __noinline_prog bool svc_direct(const struct svc_key *svc, const struct ip_addr *backend)
+{
+	struct svc_value *value = bpf_map_lookup_elem(&services, svc);
+	struct ipcache_value *known;
+
+	if (!value || !(value->flags & SVC_DIRECT) || pod_by_ip(backend))
+		return false;
+	known = ipcache_of(backend);
+	return known && !ip_zero(&known->node);
+}
+
 /* 0, SVC_* or a drop reason. */
 static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, const struct svc_key *svc, bool gone)
 {
@@ -190,6 +225,10 @@ static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, con
 		return DROP_NO_BACKEND;
 	if (r != LB_BACKEND || ip_is_v4(&to.backend.ip) != !(p->flags & PACKET_V6))
 		return SVC_REFUSED;
+	if (svc->side == SVC_OUTSIDE && svc_direct(svc, &to.backend.ip)) {
+		p->dst = to.backend.ip;
+		return SVC_ONWARD;
+	}
 	self = p->ep_id && ip_eq(&to.backend.ip, &p->src);
 	if (!svc_remember(p, &to, self))
 		return DROP_CT_FULL;

@@ -56,8 +56,8 @@ static __noinline_prog bool svc_admits(const struct packet *p, const struct svc_
 }
 
 /*
- * A packet from outside: to a service? 0: rewritten, p->dst is the backend. SVC_NONE: no service's. SVC_REFUSED, or a
- * drop reason.
+ * A packet from outside: to a service? 0: rewritten, p->dst is the backend. SVC_ONWARD: not rewritten, but p->dst is.
+ * SVC_NONE: no service's. SVC_REFUSED, or a drop reason.
  */
 static __always_inline int svc_from_outside(struct __sk_buff *skb, struct packet *p)
 {
@@ -89,6 +89,29 @@ static __always_inline int svc_from_outside(struct __sk_buff *skb, struct packet
 	if (!bpf_map_lookup_elem(&services, &svc))
 		return SVC_NONE;
 	return p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP ? SVC_REFUSED : DROP_NO_BACKEND;
+}
+
+/*
+ * A client's packet that another node has sent on for direct server return: this node has the backend, if both have the
+ * same table. While they have not, the packet is dropped, and the client repeats it. As svc_from_outside().
+ */
+static __noinline_prog int svc_from_node(struct __sk_buff *skb, struct packet *p)
+{
+	struct svc_key svc = { .vip = p->dst, .port = p->dport, .proto = p->proto, .side = SVC_OUTSIDE };
+	struct svc_value *value;
+	int r;
+
+	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
+		return SVC_NONE;
+	value = bpf_map_lookup_elem(&services, &svc);
+	if (!value && is_node_port(p->dport)) {
+		lb_any_address(&svc);
+		value = bpf_map_lookup_elem(&services, &svc);
+	}
+	if (!value || !(value->flags & SVC_DIRECT))
+		return SVC_NONE;
+	r = svc_send(skb, p, &svc, false);
+	return r == 0 && pod_by_ip(&p->dst) ? 0 : r > 0 ? r : DROP_NO_BACKEND;
 }
 
 #endif

@@ -27,9 +27,10 @@ struct node_settings {
 	__u16 nat_port_min, nat_port_max;   /* host order; masquerade's own, both included */
 	__u16 node_port_min, node_port_max; /* host order; of services, on every node's addresses */
 	__u8 uplink_mac[6];
-	__u8 pad[2];
+	__u16 uplink_mtu; /* host order */
+	__u32 xdp;	  /* not 0: xdp_lb may be attached, and wants next_hops */
 };
-_Static_assert(sizeof(struct node_settings) == 248, "node_settings is read-only data ABI");
+_Static_assert(sizeof(struct node_settings) == 252, "node_settings is read-only data ABI");
 
 /* A local pod; the same value under its interface (pods_by_ifindex) and under each address (pods_by_ip). */
 struct pod {
@@ -47,6 +48,14 @@ struct ipcache_value {
 	struct ip_addr node; /* tunnel endpoint; all zero: this node, or reachable without a tunnel */
 };
 _Static_assert(sizeof(struct ipcache_value) == 20, "ipcache_value is map ABI");
+
+/* How another node is reached on the uplink's link. */
+struct next_hop {
+	__u8 mac[6];
+	__u8 pad[2];
+	__u32 seen; /* units of 2^30 ns */
+};
+_Static_assert(sizeof(struct next_hop) == 12, "next_hop is map ABI");
 
 struct cidr_key {
 	__u32 prefixlen; /* in v4-mapped bits: 96 + n for IPv4 */

@@ -34,6 +34,7 @@ _Static_assert(sizeof(struct svc_key) == 20, "svc_key is map ABI");
 enum svc_flag {
 	SVC_SILENT = 1 << 0,	/* without backends here, but elsewhere: packets are dropped without a word */
 	SVC_ANNOUNCED = 1 << 1, /* of an address as a whole: this node answers who asks for it on the uplink's link */
+	SVC_DIRECT = 1 << 2,	/* direct server return: packets go to the backend's node as the client sent them */
 };
 
 struct svc_value {
@@ -43,8 +44,19 @@ struct svc_value {
 	__u32 affinity_s; /* a client stays with its backend until it has been silent that long; 0: no affinity */
 	__u32 flags;	  /* enum svc_flag */
 	__u32 ranges;	  /* not 0: only clients of source_ranges are served; stands for what these are */
+	__u32 slots;	  /* of its table in `maglev`; 0: it has none, backends are chosen at random */
 };
-_Static_assert(sizeof(struct svc_value) == 24, "svc_value is map ABI");
+_Static_assert(sizeof(struct svc_value) == 28, "svc_value is map ABI");
+
+/*
+ * Of a service with direct server return every node makes the same table of the same backends: a flow's hash finds its
+ * slot, the slot holds the index of the backend (__u32). By generation as the backends are.
+ */
+struct maglev_key {
+	__u32 svc_id;
+	__u32 generation;
+};
+_Static_assert(sizeof(struct maglev_key) == 8, "maglev_key is map ABI");
 
 /* Who may use a service. By generation as the backends are, so that both change at once. */
 struct source_range_key {

@@ -63,6 +63,7 @@ void node_dirs(void)
 		.services6 = addr("fd00:10:96::"),
 		.services6_len = 112,
 		.max_flows = fx.config.max_flows ? fx.config.max_flows : 4096,
+		.xdp = fx.config.xdp,
 	};
 }
 
@@ -118,6 +119,19 @@ int run(enum dp_prog prog, struct pkt *p, uint32_t ifindex, uint32_t ingress_ifi
 	int r = bpf_prog_test_run_opts(fx.dp->prog_fd[prog], &opts);
 
 	cr_assert(r == 0, "test run of %s: %s", dp_prog_names[prog], strerror(-r));
+	memcpy(p->data, out.data, opts.data_size_out);
+	p->len = opts.data_size_out;
+	return (int)opts.retval;
+}
+
+int run_xdp(struct pkt *p)
+{
+	struct pkt out;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p->data, .data_size_in = (uint32_t)p->len, .data_out = out.data,
+		    .data_size_out = sizeof(out.data), .repeat = 1);
+	int r = bpf_prog_test_run_opts(fx.dp->prog_fd[PROG_XDP_LB], &opts);
+
+	cr_assert(r == 0, "test run of xdp_lb: %s", strerror(-r));
 	memcpy(p->data, out.data, opts.data_size_out);
 	p->len = opts.data_size_out;
 	return (int)opts.retval;

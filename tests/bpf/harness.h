@@ -41,7 +41,7 @@ extern struct node_fixture fx;
 
 /*
  * Skips the test without root. node_up() also opens the data plane and adds pods A and B, both not isolated, and the
- * remote pod.
+ * remote pod. fx.config.max_flows and .xdp may be set before.
  */
 void node_dirs(void);
 void node_up(void);
@@ -76,6 +76,8 @@ void pkt_expect_quoted(const struct pkt *error, const char *src, uint16_t sport,
 #define FROM_HOST 0u /* ingress_ifindex of what the node's own stack made */
 /* Runs a program as if on that interface. The packet is replaced by what comes out. Returns the TC verdict. */
 int run(enum dp_prog prog, struct pkt *p, uint32_t ifindex, uint32_t ingress_ifindex);
+/* xdp_lb; returns the XDP verdict. */
+int run_xdp(struct pkt *p);
 int from_pod_a(struct pkt p);
 int from_pod_b(struct pkt p);
 int to_pod_a(struct pkt p, uint32_t ingress_ifindex);

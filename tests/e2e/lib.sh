@@ -60,8 +60,8 @@ kn() {
 	skep "$verb" --cluster "$CLUSTER" -n "$NS" "$@"
 }
 
-up() {
-	must "skep up --nodes $1" skep up --nodes "$1" --name "$CLUSTER"
+up() { # NODES [OPTION...]
+	must "skep up --nodes $1" skep up --nodes "$@" --name "$CLUSTER"
 	python3 scripts/mkimage.py busybox "$TMP/image.tar" docker.io/library/test:1 || exit 1
 	must "image load" skep image load "$TMP/image.tar" --name "$CLUSTER" >/dev/null
 }

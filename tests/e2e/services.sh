@@ -2,7 +2,7 @@
 # Services from outside the cluster, by real clients: node ports, external and load balancer addresses, both families, TCP and UDP.
 source "$(dirname "$0")/lib.sh"
 NS=web
-up 3
+up 3 --xdp generic
 gcc -O1 -static -o "$TMP/udp-name" tests/e2e/udp_name.c || exit 1
 python3 scripts/mkimage.py binary "$TMP/udp.tar" docker.io/library/udp-name:1 "$TMP/udp-name" || exit 1
 must "image load" skep image load "$TMP/udp.tar" --name "$CLUSTER"
@@ -63,6 +63,16 @@ spec:
 ---
 apiVersion: v1
 kind: Service
+metadata: {name: direct, namespace: web, annotations: {skep.io/forwarding-mode: dsr}}
+spec:
+  type: NodePort
+  externalIPs: [203.0.113.9, "2001:db8:9::9"]
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: web}
+  ports: [{name: http, port: 80, targetPort: http}, {name: udp, port: 53, targetPort: dns, protocol: UDP}]
+---
+apiVersion: v1
+kind: Service
 metadata: {name: nobody, namespace: web}
 spec: {type: LoadBalancer, externalTrafficPolicy: Local, selector: {app: nobody}, ports: [{port: 80}]}
 ---
@@ -86,10 +96,13 @@ world() { ip netns exec "skep-$CLUSTER-lan" "$@"; }
 WORLD4=172.30.0.1
 WORLD6=fd00:30::1
 ask() { world curl -s -g --max-time 5 "http://$1/cgi-bin/who" | sed 's/\[\(::ffff:\)\{0,1\}\(.*\)\]/\2/'; }
-patch() { # PATH JSON: a merge patch
+api() { # PATH [CURL OPTION...]
+	local path=$1
+	shift
 	curl -s --cacert "/var/lib/skep/$CLUSTER/pki/ca.crt" --cert "/var/lib/skep/$CLUSTER/pki/admin.crt" --key "/var/lib/skep/$CLUSTER/pki/admin.key" \
-		-X PATCH -H 'Content-Type: application/merge-patch+json' -d "$2" "$(awk '/server:/{print $2}' "/var/lib/skep/$CLUSTER/admin.kubeconfig")$1" > "$TMP/patched"
+		"$@" "$(awk '/server:/{print $2}' "/var/lib/skep/$CLUSTER/admin.kubeconfig")$path"
 }
+patch() { api "$1" -X PATCH -H 'Content-Type: application/merge-patch+json' -d "$2" > "$TMP/patched"; } # PATH JSON
 port=$(field svc everywhere spec.ports.0.nodePort)
 udp=$(field svc everywhere spec.ports.1.nodePort)
 here=$(field svc here spec.ports.0.nodePort)
@@ -130,6 +143,21 @@ check "from inside by every pod" [ "$(for _ in $(seq 20); do kn exec client -c c
 
 world curl -s --max-time 5 "http://172.30.1.1:$(field svc nobody spec.ports.0.nodePort)/"
 check "a service without pods refuses at once" [ $? -eq 7 ]
+
+# Direct server return: the pod elsewhere sees the client, and its node answers by itself.
+direct=$(field svc direct spec.ports.0.nodePort)
+direct_udp=$(field svc direct spec.ports.1.nodePort)
+world ip route add 203.0.113.9/32 via 172.30.1.1
+world ip route add 2001:db8:9::9/128 via fd00:30::1:1
+for at in 172.30.1.1:$direct "[fd00:30::1:1]:$direct" 203.0.113.9 "[2001:db8:9::9]"; do
+	for _ in $(seq 40); do ask "$at"; done > "$TMP/who"
+	check "direct: 40 requests to $at are answered by all three pods" [ "$(grep -c '^web-' "$TMP/who") $(cut -d' ' -f1 "$TMP/who" | sort -u | wc -l)" = "40 3" ]
+	check "each of which sees the client" [ "$(cut -d' ' -f2 "$TMP/who" | sort -u | grep -cx "$WORLD4\|$WORLD6") $(cut -d' ' -f2 "$TMP/who" | sort -u | wc -l)" = "1 1" ]
+done
+check "by UDP, connected and not" [ "$(world "$TMP/udp-name" 203.0.113.9 53 | grep -c '^web-') $(world "$TMP/udp-name" 172.30.1.1 "$direct_udp" | grep -c '^web-')" = "2 2" ]
+for _ in $(seq 20); do world curl -s --max-time 20 "http://203.0.113.9/big" | sha256sum; done | awk '{print $1}' | sort -u > "$TMP/got"
+check "3 MB come as they are" cmp "$TMP/sums" "$TMP/got"
+check "XDP sent most of it" test "$(api "/api/v1/nodes/$(node_name 1)/proxy/metrics" | awk '$1 == "skep_xdp_forwarded_packets_total" {print $2}')" -gt 1000
 
 # Whoever balances the load says where; the nodes serve what it says.
 patch /api/v1/namespaces/web/services/balanced/status '{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.8"}]}}}'

@@ -33,8 +33,8 @@
 
 struct flags {
 	const char *node_name, *kubeconfig, *bootstrap_kubeconfig, *runtime_endpoint, *state_dir, *run_dir, *pin_dir,
-		*cgroup_root, *node_ips, *cluster_cidrs, *lan_cidrs, *service_cidrs, *node_ports, *uplink, *listen,
-		*tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket, *system_reserved;
+		*cgroup_root, *node_ips, *cluster_cidrs, *lan_cidrs, *service_cidrs, *node_ports, *uplink, *xdp,
+		*listen, *tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket, *system_reserved;
 	const char *labels[LABELS_MAX + 1];
 	int max_pods;
 };
@@ -76,6 +76,8 @@ static void usage(FILE *f)
 	      "  --service-cidrs A[,B]       addresses of services (10.96.0.0/12,fd00:10:96::/112)\n"
 	      "  --service-node-port-range FIRST-LAST  node ports of services, as the API server gives them out (30000-32767)\n"
 	      "  --uplink IFACE              interface to the other nodes (that of the default route)\n"
+	      "  --xdp auto|native|generic|off   services with direct server return by XDP: in the uplink's driver where that\n"
+	      "                              works (auto), or the kernel's slow stand-in; TC does the same otherwise (auto)\n"
 	      "  --listen [ADDRESS]:PORT     the agent's HTTPS API, with /metrics (:10250)\n"
 	      "  --tls-cert, --tls-key FILE  its certificate and key (required)\n"
 	      "  --tls-ca FILE               authority of its callers' certificates (required)\n"
@@ -111,6 +113,7 @@ static int parse_flags(int argc, char **argv, struct flags *f)
 		{ "service-cidrs", &f->service_cidrs },
 		{ "service-node-port-range", &f->node_ports },
 		{ "uplink", &f->uplink },
+		{ "xdp", &f->xdp },
 		{ "listen", &f->listen },
 		{ "tls-cert", &f->tls_cert },
 		{ "tls-key", &f->tls_key },
@@ -286,6 +289,7 @@ static void on_pod_cidrs(void *arg, const char *cidrs)
 		.lan_cidrs = a->flags.lan_cidrs,
 		.service_cidrs = a->flags.service_cidrs,
 		.node_ports = a->flags.node_ports,
+		.xdp = a->flags.xdp,
 		.node_ips = a->flags.node_ips,
 	};
 
@@ -441,6 +445,7 @@ int main(int argc, char **argv)
 				      .cluster_cidrs = "10.0.0.0/8,fd00:10::/48",
 				      .service_cidrs = "10.96.0.0/12,fd00:10:96::/112",
 				      .node_ports = "30000-32767",
+				      .xdp = "auto",
 				      .listen = ":10250",
 				      .max_pods = 110 } };
 	struct err err = ERR_INIT;

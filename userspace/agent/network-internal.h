@@ -101,6 +101,7 @@ int network_release(struct network *n, struct local *l, struct err *err); /* las
 void network_metrics(struct network *n);
 void network_on_drop(void *network, const struct dp_drop_event *ev);
 
+const char *network_xdp(const struct network *n);     /* "native", "generic", "off" */
 void network_changed(struct network *n);	      /* sync pods and policies soon */
 int network_sync(struct network *n, struct err *err); /* now, what has changed */
 struct local *network_local_by_ep(const struct network *n, uint32_t ep_id);

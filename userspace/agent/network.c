@@ -320,6 +320,36 @@ static bool in_sync(const void *arg)
 	return !*n->failing;
 }
 
+static const char *const xdp_modes[] = {
+	[DP_XDP_AUTO] = "auto",
+	[DP_XDP_NATIVE] = "native",
+	[DP_XDP_GENERIC] = "generic",
+	[DP_XDP_OFF] = "off",
+};
+
+static int parse_xdp(const char *text, enum dp_xdp *ret, struct err *err)
+{
+	for (size_t i = 0; i < sizeof(xdp_modes) / sizeof(xdp_modes[0]); i++)
+		if (!text || streq(text, xdp_modes[i])) {
+			*ret = (enum dp_xdp)i;
+			return 0;
+		}
+	return err_set(err, EINVAL, "XDP mode '%s': expected auto, native, generic or off", text);
+}
+
+const char *network_xdp(const struct network *n)
+{
+	return xdp_modes[dp_xdp_mode(n->dp, NULL)];
+}
+
+static void tell_xdp(const struct network *n)
+{
+	const char *why = "";
+
+	dp_xdp_mode(n->dp, &why);
+	log_info("XDP on uplink %s: %s%s%s", n->node.uplink, network_xdp(n), *why ? "; " : "", why);
+}
+
 int network_new(struct loop *loop, struct kube *kube, const struct network_config *config, struct network **ret,
 		struct err *err)
 {
@@ -359,6 +389,8 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	if (!r && str_to_port_range(config->node_ports, &dc.node_port_min, &dc.node_port_max) < 0)
 		r = err_set(err, EINVAL, "node ports '%s': expected FIRST-LAST", config->node_ports);
 	if (!r)
+		r = parse_xdp(config->xdp, &dc.xdp, err);
+	if (!r)
 		r = ipam_new(config->pod_cidrs, &n->ipam, err);
 	if (!r)
 		r = net_node_setup(&n->node, err);
@@ -379,6 +411,8 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	r = announce_new(loop, n->node.uplink, &n->announce, err);
 	if (!r)
 		r = dp_open(&dc, &n->dp, err);
+	if (!r)
+		tell_xdp(n);
 	if (!r)
 		r = restore(n, err);
 	if (!r)

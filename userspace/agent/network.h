@@ -25,6 +25,7 @@ struct network_config {
 	const char *lan_cidrs;	   /* node network */
 	const char *service_cidrs;
 	const char *node_ports; /* of services, "30000-32767" */
+	const char *xdp;	/* "auto", "native", "generic", "off": dp.h */
 	const char *node_ips;	/* "172.30.1.1,fd00:30::1:1" */
 };
 /* Opens the data plane, restores endpoints from state_dir, starts informers; ready when network_ready() is NULL. */

@@ -233,7 +233,7 @@ bool network_http(struct network *n, struct http_req *req)
 
 static struct {
 	struct metric *packets[2], *bytes[2], *drops, *entries, *capacity, *generation, *endpoints, *addresses,
-		*address_capacity, *repairs, *compiled;
+		*address_capacity, *repairs, *compiled, *xdp, *xdp_packets, *xdp_bytes;
 } m;
 
 static void scrape_pods(struct network *n)
@@ -278,6 +278,7 @@ static void scrape_drops(struct network *n)
 static void scrape(void *arg)
 {
 	const struct dp_map_fill *fill;
+	uint64_t packets, bytes;
 	struct network *n = arg;
 	size_t count;
 
@@ -289,6 +290,11 @@ static void scrape(void *arg)
 			metric_set(m.capacity, (double)fill[i].capacity, fill[i].name);
 		}
 	metric_set(m.repairs, (double)n->repairs);
+	metric_set(m.xdp, 1, n->node.uplink, network_xdp(n));
+	if (!dp_xdp_stats(n->dp, &packets, &bytes, NULL)) {
+		metric_set(m.xdp_packets, (double)packets);
+		metric_set(m.xdp_bytes, (double)bytes);
+	}
 	metric_set(m.compiled, (double)n->services_compiled);
 	metric_set(m.generation, (double)n->generation);
 	metric_set(m.endpoints, (double)strmap_len(n->locals));
@@ -311,6 +317,11 @@ void network_metrics(struct network *n)
 	m.entries = metric_new(METRIC_GAUGE, "skep_map_entries", "Entries of an eBPF map.", "map", NULL, 0);
 	m.repairs = metric_new(METRIC_COUNTER, "skep_map_repairs_total",
 			       "Map entries that the periodic comparison found wrong.", "", NULL, 0);
+	m.xdp = metric_new(METRIC_GAUGE, "skep_xdp_info",
+			   "1; how XDP is attached to the uplink: native, generic or off.", "interface,mode", NULL, 0);
+	m.xdp_packets = metric_new(METRIC_COUNTER, "skep_xdp_forwarded_packets_total",
+				   "Packets to services that XDP sent on to other nodes.", "", NULL, 0);
+	m.xdp_bytes = metric_new(METRIC_COUNTER, "skep_xdp_forwarded_bytes_total", "Their bytes.", "", NULL, 0);
 	m.compiled = metric_new(METRIC_COUNTER, "skep_services_compiled_total",
 				"Services brought into the maps: those that changed, and all at times.", "", NULL, 0);
 	m.capacity = metric_new(METRIC_GAUGE, "skep_map_capacity", "Entries an eBPF map can hold.", "map", NULL, 0);

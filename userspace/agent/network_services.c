@@ -71,7 +71,8 @@ static uint32_t ranges_id(const struct service_front *f)
 static bool same_value(const struct dp_service *have, const struct service_front *want)
 {
 	if (have->n_backends != want->n_backends || have->affinity_s != want->affinity_s ||
-	    have->silent != want->silent || have->announced != want->announced || have->ranges_id != ranges_id(want))
+	    have->silent != want->silent || have->announced != want->announced || have->direct != want->direct ||
+	    have->ranges_id != ranges_id(want))
 		return false;
 	for (size_t i = 0; i < want->n_backends; i++) {
 		bool found = false;
@@ -99,6 +100,7 @@ static int set_front(struct network *n, const struct service_front *f, struct er
 		.side = f->side,
 		.silent = f->silent,
 		.announced = f->announced,
+		.direct = f->direct,
 		.ranges = ranges,
 		.n_ranges = f->n_ranges,
 	};

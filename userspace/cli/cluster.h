@@ -44,6 +44,7 @@ struct cluster {
 	char name[48];
 	int n_nodes;
 	int port;		/* of the API server on 127.0.0.1; 0: 6443 or, if taken, any */
+	const char *xdp;	/* the agents' --xdp; NULL: their default */
 	char state_dir[128];	/* /var/lib/skep/<cluster> */
 	char run_dir[128];	/* /run/skep/<cluster> */
 	char bin_dir[PATH_MAX]; /* where this program lies */

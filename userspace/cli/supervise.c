@@ -435,6 +435,8 @@ static int add_node(struct sup *s, int i, struct err *err)
 	arg(comp, "--lan-cidrs=" CLUSTER_NODE_CIDRS);
 	arg(comp, "--service-cidrs=" CLUSTER_SERVICE_CIDRS);
 	arg(comp, "--uplink=eth0");
+	if (c->xdp)
+		arg(comp, "--xdp=%s", c->xdp);
 	arg(comp, "--cni-conf-dir=%s/%s/cni", c->state_dir, node);
 	arg(comp, "--tls-cert=%s/pki/%s.crt", c->state_dir, node);
 	arg(comp, "--tls-key=%s/pki/%s.key", c->state_dir, node);

@@ -188,10 +188,12 @@ static int run_up(const struct cli_verb *verb, int argc, char **argv)
 	cleanup(close_fd) int lock_fd = -1;
 	struct err err = ERR_INIT;
 	const char *name = "default";
+	const char *xdp = NULL;
 	int64_t nodes = 0, port = 0;
 	const struct cli_opt opts[] = {
 		{ 0, "nodes", CLI_INT, &nodes, "N", "number of nodes (default 1)" },
 		{ 0, "name", CLI_STRING, &name, "NAME", "cluster name (default \"default\")" },
+		{ 0, "xdp", CLI_STRING, &xdp, "MODE", "of the agents: auto, native, generic or off (default auto)" },
 		{ 0, "port", CLI_INT, &port, "PORT", "of the API server on 127.0.0.1 (default 6443, or any free one)" },
 		{ 0 },
 	};
@@ -211,6 +213,11 @@ static int run_up(const struct cli_verb *verb, int argc, char **argv)
 		cli_error("%s", err.msg);
 		return CLI_USAGE;
 	}
+	if (xdp && !streq(xdp, "auto") && !streq(xdp, "native") && !streq(xdp, "generic") && !streq(xdp, "off")) {
+		cli_error("--xdp %s: expected auto, native, generic or off", xdp);
+		return CLI_USAGE;
+	}
+	c.xdp = xdp;
 	if (check_root(verb) < 0)
 		return CLI_FAILED;
 	have = cluster_count_nodes(&c);

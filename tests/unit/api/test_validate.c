@@ -204,8 +204,12 @@ Test(api_validate, metadata)
 }
 
 #define DEPLOY(spec) "{" META ",\"spec\":{" spec "}}"
-#define SEL_A	     "\"selector\":{\"matchLabels\":{\"a\":\"b\"}}"
-#define TMPL_A	     "\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[" C1 "]}}"
+#define FORWARDING(mode)                                                                                               \
+	"{\"metadata\":{\"name\":\"s\",\"namespace\":\"d\",\"annotations\":{\"skep.io/forwarding-mode\":\"" mode       \
+	"\"}},"                                                                                                        \
+	"\"spec\":{\"ports\":[{\"port\":80}]}}"
+#define SEL_A  "\"selector\":{\"matchLabels\":{\"a\":\"b\"}}"
+#define TMPL_A "\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[" C1 "]}}"
 
 Test(api_validate, deployments)
 {
@@ -259,6 +263,9 @@ Test(api_validate, services)
 		{ DEPLOY("\"type\":\"NodePort\",\"ports\":[{\"port\":80}]"), NULL, "" },
 		{ DEPLOY("\"type\":\"ExternalName\",\"externalName\":\"a.b\""), NULL,
 		  "spec.type: Forbidden: type ExternalName is not supported by Skep yet: there is no cluster DNS to name it" },
+		{ FORWARDING("dsr"), NULL, "" },
+		{ FORWARDING("DSR"), NULL,
+		  "metadata.annotations[skep.io/forwarding-mode]: Unsupported value: \"DSR\": supported values: \"dsr\", \"snat\"" },
 		{ DEPLOY("\"type\":\"X\",\"ports\":[{\"port\":80}]"), NULL,
 		  "spec.type: Unsupported value: \"X\": supported values: \"ClusterIP\"" },
 		{ DEPLOY("\"ports\":[{\"port\":80,\"nodePort\":30080}]"), NULL,

@@ -75,8 +75,7 @@ static void check_trimmed(void)
 }
 
 /* All front ends as text: "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 "; "/6o": for those outside; "!": silent; "@":
- * announced;
- * "<192.0.2.0/120": from there */
+ * announced; "~": direct server return; "<192.0.2.0/120": from there */
 static const char *compiled(void)
 {
 	static char out[4096];
@@ -103,6 +102,7 @@ static const char *compiled(void)
 							f->proto, f->side == SVC_OUTSIDE ? "o" : "",
 							f->silent      ? "!"
 							: f->announced ? "@"
+							: f->direct    ? "~"
 								       : "");
 		}
 		for (size_t k = 0; k < f->n_ranges; k++) {
@@ -353,6 +353,29 @@ Test(service, another_nodes_address_is_not_announced)
 		"'spec':{'clusterIP':'10.96.0.2','ports':[{'port':81}]},"
 		"'status':{'loadBalancer':{'ingress':[{'ip':'198.51.100.7'}]}}}");
 	cr_assert(strstr(compiled(), "198.51.100.7:0/0o=@ "));
+}
+
+#define DSR(spec)                                                                                                                        \
+	"{'metadata':{'namespace':'n','name':'s','annotations':{'skep.io/forwarding-mode':'dsr'}},'spec':{'clusterIP':'10.96.0.1'," spec \
+	"'externalIPs':['192.0.2.1'],'ports':[{'port':80,'nodePort':30080}]}}"
+
+Test(service, direct_server_return_is_for_those_outside)
+{
+	service(DSR(""));
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
+	cr_assert_str_eq(compiled(),
+			 "0.0.0.0:30080/6=10.0.0.1:8080 0.0.0.0:30080/6o=~10.0.0.1:8080 10.96.0.1:80/6=10.0.0.1:8080 "
+			 "192.0.2.1:0/0o= 192.0.2.1:80/6=10.0.0.1:8080 192.0.2.1:80/6o=~10.0.0.1:8080 ");
+}
+
+Test(service, direct_server_return_has_no_meaning_with_affinity_or_local_backends)
+{
+	service(DSR("'sessionAffinity':'ClientIP',"));
+	cr_assert(!strchr(compiled(), '~'));
+	service_table_done(&table);
+	n_services = 0;
+	service(DSR("'externalTrafficPolicy':'Local',"));
+	cr_assert(!strchr(compiled(), '~'));
 }
 
 Test(service, source_ranges_are_for_a_load_balancers_addresses_outside)

@@ -33,6 +33,9 @@ enum dp_map {
 	MAP_SVC_IN,
 	MAP_GONE_BACKENDS,
 	MAP_SOURCE_RANGES,
+	MAP_MAGLEV,
+	MAP_NEXT_HOPS,
+	MAP_XDP_COUNTERS,
 	MAP_POD_COUNTERS,
 	MAP_DROP_COUNTERS,
 	MAP_DROP_WINDOWS,
@@ -55,6 +58,7 @@ enum dp_prog {
 	PROG_TO_TUNNEL,
 	PROG_FROM_UPLINK,
 	PROG_TO_UPLINK,
+	PROG_XDP_LB,
 	PROG_CONNECT4,
 	PROG_CONNECT6,
 	PROG_SENDMSG4,
@@ -71,6 +75,8 @@ struct dp {
 	char *pin_dir;
 	bool readonly;
 	bool tcx;		   /* the kernel has it; else clsact */
+	enum dp_xdp xdp;	   /* as it came out */
+	char xdp_why[160];	   /* it is off */
 	int map_fd[N_MAPS];	   /* -1: not open */
 	uint32_t capacity[N_MAPS]; /* 0: as the object says */
 	int prog_fd[N_PROGS];
@@ -105,6 +111,9 @@ int dp_attach_node(struct dp *dp, const struct dp_config *config, struct err *er
 int dp_attach_refresh_pods(struct dp *dp, struct err *err); /* programs of this build; pins of vanished interfaces go */
 void dp_attach_sweep(struct dp *dp);			    /* pins of removed pods whose interface has gone since */
 void dp_attach_gone(struct dp *dp, uint32_t ifindex);
+/* dp_attach_xdp.c */
+void dp_xdp_choose(struct dp *dp, const struct dp_config *config); /* before programs are loaded */
+int dp_attach_xdp(struct dp *dp, const struct dp_config *config, uint32_t uplink, struct err *err);
 int dp_attach_destroy(const char *pin_dir, struct err *err);
 
 /* dp_service.c */
@@ -114,6 +123,12 @@ int dp_ranges_write(struct dp *dp, const struct svc_value *svc, const struct dp_
 		    struct err *err); /* all or none */
 void dp_ranges_remove(struct dp *dp, const struct svc_value *svc);
 void dp_ranges_recover(struct dp *dp, const struct svc_value *values, size_t n); /* removes those of no such service */
+/* dp_maglev.c: the table of one generation of a service */
+uint32_t dp_maglev_slots(const struct dp_service *svc); /* 0: it has none */
+int dp_maglev_write(struct dp *dp, const struct svc_value *value, const struct dp_service *svc, struct err *err);
+void dp_maglev_remove(struct dp *dp, const struct svc_value *value);
+bool dp_maglev_there(struct dp *dp, const struct svc_value *value);		 /* or needs none */
+void dp_maglev_recover(struct dp *dp, const struct svc_value *values, size_t n); /* by svc_id */
 int dp_service_recover(struct dp *dp, struct err *err);
 
 /* Calls fn for every entry; fn's negative result ends it and is returned. Entries may change meanwhile. */

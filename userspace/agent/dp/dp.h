@@ -24,6 +24,12 @@
 
 struct dp;
 
+/*
+ * Where services with direct server return are balanced before TC programs do it: by XDP in the uplink's driver, or in
+ * the kernel for any driver, which is slower than TC and there for tests. Auto: in the driver where that works.
+ */
+enum dp_xdp { DP_XDP_AUTO, DP_XDP_NATIVE, DP_XDP_GENERIC, DP_XDP_OFF };
+
 struct dp_config {
 	const char *pin_dir;		       /* /sys/fs/bpf/skep/<node>; made if missing */
 	const char *cgroup_dir;		       /* cgroup v2 directory whose sockets use sock_lb (the node's subtree) */
@@ -38,9 +44,12 @@ struct dp_config {
 	unsigned services4_len, services6_len;
 	uint16_t node_port_min, node_port_max; /* of services, both included; 0: 30000 and 32767 */
 	uint32_t max_endpoints, max_services, max_backends, max_flows; /* 0: defaults, documented in docs/datapath.md */
+	enum dp_xdp xdp;
 };
 /* One line on what kernel feature or right is missing on failure. */
 int dp_open(const struct dp_config *config, struct dp **ret, struct err *err);
+/* What came of dp_config.xdp: NATIVE, GENERIC, or OFF and (unless asked for) why. */
+enum dp_xdp dp_xdp_mode(const struct dp *dp, const char **ret_why);
 void dp_close(struct dp *dp);			      /* everything stays attached and pinned */
 int dp_destroy(const char *pin_dir, struct err *err); /* detach and unpin all; for `skep down` and uninstall */
 
@@ -133,6 +142,7 @@ struct dp_service {
 	uint8_t side; /* enum svc_side, headers/abi/svc.h: who comes from inside the cluster, or from outside */
 	bool silent;
 	bool announced; /* of an address as a whole: this node says that it has it */
+	bool direct;	/* outside: direct server return, by a table that every node makes alike */
 	const struct dp_range
 		*ranges; /* who may use it from outside; none: everybody. Not filled by dp_service_list() */
 	size_t n_ranges;
@@ -150,6 +160,7 @@ struct dp_pod_stats {
 	uint64_t packets[2], bytes[2];
 };
 int dp_pod_stats(struct dp *dp, struct dp_pod_stats **ret, size_t *ret_n, struct err *err);
+int dp_xdp_stats(struct dp *dp, uint64_t *ret_packets, uint64_t *ret_bytes, struct err *err); /* sent on by XDP */
 struct dp_drop_stats {
 	uint32_t ep_id;	   /* 0: no pod */
 	uint8_t reason;	   /* enum drop_reason, headers/abi/drop.h */

@@ -379,6 +379,10 @@ int dp_attach_node(struct dp *dp, const struct dp_config *config, struct err *er
 			return err_wrap(err, r, "%s interface '%s'", ends[i].role, ends[i].name);
 		release_others(dp, ends[i].role, ifindex);
 	}
+	r = dp_attach_xdp(dp, config, ifindex, err);
+	if (r < 0)
+		return r;
+	release_others(dp, "xdp", ifindex);
 	return attach_sockets(dp, config->cgroup_dir, err);
 }
 

@@ -24,6 +24,7 @@
 #include "bpf/node.skel.h"
 #include "bpf/pod.skel.h"
 #include "bpf/sock_lb.skel.h"
+#include "bpf/xdp.skel.h"
 
 #define DEFAULT_ENDPOINTS 1024u
 #define DEFAULT_SERVICES  16384u
@@ -44,6 +45,7 @@ const char *const dp_prog_names[N_PROGS] = {
 	[PROG_TO_TUNNEL] = "to_tunnel",
 	[PROG_FROM_UPLINK] = "from_uplink",
 	[PROG_TO_UPLINK] = "to_uplink",
+	[PROG_XDP_LB] = "xdp_lb",
 	[PROG_CONNECT4] = "lb_connect4",
 	[PROG_CONNECT6] = "lb_connect6",
 	[PROG_SENDMSG4] = "lb_sendmsg4",
@@ -135,7 +137,8 @@ static void nat_ports(struct node_settings *s)
 	s->nat_port_max = 65535;
 }
 
-static int mac_of(const char *ifname, uint8_t *ret, struct err *err)
+/* The interface's Ethernet address and MTU. */
+static int link_settings(const char *ifname, struct node_settings *s, struct err *err)
 {
 	cleanup(close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq req = { 0 };
@@ -143,7 +146,10 @@ static int mac_of(const char *ifname, uint8_t *ret, struct err *err)
 	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", ifname);
 	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &req) < 0)
 		return err_set(err, errno, "uplink interface '%s': %m", ifname);
-	memcpy(ret, req.ifr_hwaddr.sa_data, 6);
+	memcpy(s->uplink_mac, req.ifr_hwaddr.sa_data, 6);
+	if (ioctl(fd, SIOCGIFMTU, &req) < 0)
+		return err_set(err, errno, "MTU of uplink interface '%s': %m", ifname);
+	s->uplink_mtu = (uint16_t)(req.ifr_mtu > UINT16_MAX ? UINT16_MAX : req.ifr_mtu);
 	return 0;
 }
 
@@ -164,7 +170,7 @@ static int settings_of(const struct dp_config *config, struct node_settings *s, 
 	s->tunnel_ifindex = if_nametoindex(config->tunnel);
 	if (!s->tunnel_ifindex)
 		return err_set(err, ENODEV, "tunnel interface '%s' does not exist", config->tunnel);
-	r = mac_of(config->uplink, s->uplink_mac, err);
+	r = link_settings(config->uplink, s, err);
 	if (r < 0)
 		return r;
 	nat_ports(s);
@@ -248,6 +254,19 @@ static int load_sock_lb(struct dp *dp, const struct node_settings *s, struct err
 	skel->rodata->node = *s;
 	r = load(dp, skel->obj, skel->skeleton, err);
 	sock_lb_bpf__destroy(skel);
+	return r;
+}
+
+static int load_xdp(struct dp *dp, const struct node_settings *s, struct err *err)
+{
+	struct xdp_bpf *skel = xdp_bpf__open();
+	int r;
+
+	if (!skel)
+		return err_set(err, errno, "open the program object 'xdp': %m");
+	skel->rodata->node = *s;
+	r = load(dp, skel->obj, skel->skeleton, err);
+	xdp_bpf__destroy(skel);
 	return r;
 }
 
@@ -361,6 +380,8 @@ int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
 	r = settings_of(config, &settings, err);
 	if (r < 0)
 		return r;
+	dp_xdp_choose(dp, config);
+	settings.xdp = dp->xdp != DP_XDP_OFF;
 	dp->pod_ranges[0] = settings.pods4;
 	dp->pod_ranges[1] = settings.pods6;
 	set_capacities(dp, config);
@@ -373,6 +394,8 @@ int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
 		r = load_node(dp, &settings, err);
 	if (r == 0)
 		r = load_sock_lb(dp, &settings, err);
+	if (r == 0)
+		r = load_xdp(dp, &settings, err);
 	drop_log(false);
 	if (r < 0)
 		return r;

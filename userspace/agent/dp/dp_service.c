@@ -86,13 +86,14 @@ static void remove_backends(struct dp *dp, uint32_t svc_id, uint32_t generation,
 
 static uint32_t flags_of(const struct dp_service *svc)
 {
-	return (svc->silent ? SVC_SILENT : 0) | (svc->announced ? SVC_ANNOUNCED : 0);
+	return (svc->silent ? SVC_SILENT : 0) | (svc->announced ? SVC_ANNOUNCED : 0) | (svc->direct ? SVC_DIRECT : 0);
 }
 
 static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct svc_value *now)
 {
 	if (now->n_backends != svc->n_backends || now->affinity_s != svc->affinity_s || now->flags != flags_of(svc) ||
-	    now->ranges != dp_ranges_id(svc->ranges, svc->n_ranges))
+	    now->ranges != dp_ranges_id(svc->ranges, svc->n_ranges) || now->slots != dp_maglev_slots(svc) ||
+	    !dp_maglev_there(dp, now))
 		return false;
 	for (uint32_t i = 0; i < now->n_backends; i++) {
 		struct backend_key bk = { now->svc_id, now->generation, i };
@@ -144,9 +145,15 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	next.affinity_s = svc->affinity_s;
 	next.flags = flags_of(svc);
 	next.ranges = dp_ranges_id(svc->ranges, svc->n_ranges);
+	next.slots = dp_maglev_slots(svc);
 	r = dp_ranges_write(dp, &next, svc->ranges, svc->n_ranges, err);
 	if (r < 0)
 		return r;
+	r = dp_maglev_write(dp, &next, svc, err);
+	if (r < 0) {
+		dp_ranges_remove(dp, &next);
+		return r;
+	}
 	for (uint32_t i = 0; i < next.n_backends; i++) {
 		struct backend_key bk = { next.svc_id, next.generation, i };
 		struct backend_value v = backend_of(&svc->backends[i]);
@@ -155,6 +162,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 		if (r < 0) {
 			remove_backends(dp, next.svc_id, next.generation, i);
 			dp_ranges_remove(dp, &next);
+			dp_maglev_remove(dp, &next);
 			return err_set(err, -r, "map 'backends': %s", r == -E2BIG ? "it is full" : strerror(-r));
 		}
 	}
@@ -162,11 +170,13 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	if (r < 0) {
 		remove_backends(dp, next.svc_id, next.generation, next.n_backends);
 		dp_ranges_remove(dp, &next);
+		dp_maglev_remove(dp, &next);
 		return err_set(err, -r, "map 'services': %s", r == -E2BIG ? "it is full" : strerror(-r));
 	}
 	note_gone(dp, &key, &old, svc);
 	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
 	dp_ranges_remove(dp, &old);
+	dp_maglev_remove(dp, &old);
 	return 0;
 }
 
@@ -187,6 +197,7 @@ int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err)
 	note_gone(dp, &key, &old, &(struct dp_service){ 0 });
 	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
 	dp_ranges_remove(dp, &old);
+	dp_maglev_remove(dp, &old);
 	return 0;
 }
 
@@ -258,6 +269,7 @@ int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struc
 		services[i].affinity_s = e->value.affinity_s;
 		services[i].silent = e->value.flags & SVC_SILENT;
 		services[i].announced = e->value.flags & SVC_ANNOUNCED;
+		services[i].direct = e->value.flags & SVC_DIRECT;
 		services[i].ranges_id = e->value.ranges;
 		services[i].backends = end;
 		for (uint32_t k = 0; k < e->value.n_backends; k++) {
@@ -347,5 +359,6 @@ int dp_service_recover(struct dp *dp, struct err *err)
 		(void)bpf_map_delete_elem(dp->map_fd[MAP_BACKENDS], &rc.orphans[i]);
 	free(rc.orphans);
 	dp_ranges_recover(dp, values, s.n);
+	dp_maglev_recover(dp, values, s.n);
 	return r < 0 ? err_set(err, -r, "map 'backends': %s", strerror(-r)) : 0;
 }

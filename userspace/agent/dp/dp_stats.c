@@ -54,6 +54,25 @@ int dp_pod_stats(struct dp *dp, struct dp_pod_stats **ret, size_t *ret_n, struct
 	return 0;
 }
 
+int dp_xdp_stats(struct dp *dp, uint64_t *ret_packets, uint64_t *ret_bytes, struct err *err)
+{
+	int n_cpus = libbpf_num_possible_cpus(), r;
+	cleanup(free) struct xdp_counters *per_cpu = n_cpus < 0 ? NULL : calloc((size_t)n_cpus, sizeof(*per_cpu));
+	uint32_t zero = 0;
+
+	if (!per_cpu)
+		return err_set(err, ENOMEM, "out of memory");
+	r = bpf_map_lookup_elem(dp->map_fd[MAP_XDP_COUNTERS], &zero, per_cpu);
+	if (r < 0)
+		return err_set(err, -r, "map 'xdp_counters': %s", strerror(-r));
+	*ret_packets = *ret_bytes = 0;
+	for (int c = 0; c < n_cpus; c++) {
+		*ret_packets += per_cpu[c].packets;
+		*ret_bytes += per_cpu[c].bytes;
+	}
+	return 0;
+}
+
 struct drop_list {
 	struct dp_drop_stats *items;
 	size_t n, cap;

@@ -203,6 +203,18 @@ static void validate_ingress(const json_t *obj, struct api_errs *errs)
 	}
 }
 
+/* Skep's own annotation: a mode that is misspelt would silently be the default. */
+static void validate_forwarding(const json_t *obj, struct api_errs *errs)
+{
+	static const char *const modes[] = { "dsr", "snat", NULL };
+	const json_t *mode = json_object_get(api_get(obj, "metadata.annotations"), "skep.io/forwarding-mode");
+	struct api_path meta = { .name = "metadata" }, notes = { .up = &meta, .name = "annotations" };
+
+	if (mode && !streq(json_string_value(mode), "dsr") && !streq(json_string_value(mode), "snat"))
+		api_err_unsupported(errs, &(struct api_path){ .up = &notes, .key = "skep.io/forwarding-mode" }, mode,
+				    modes);
+}
+
 void api_validate_service(const json_t *obj, const json_t *old, struct api_errs *errs)
 {
 	const json_t *spec = json_object_get(obj, "spec"), *before = json_object_get(old, "spec");
@@ -235,5 +247,6 @@ void api_validate_service(const json_t *obj, const json_t *old, struct api_errs 
 	validate_external_ips(spec, errs);
 	validate_external_policy(spec, before, errs);
 	validate_load_balancer(spec, before, errs);
+	validate_forwarding(obj, errs);
 	validate_ingress(obj, errs);
 }

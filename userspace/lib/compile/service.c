@@ -42,7 +42,8 @@ int service_front_compare(const struct service_front *a, const struct service_fr
 bool service_front_same(const struct service_front *a, const struct service_front *b)
 {
 	return !service_front_compare(a, b) && a->n_backends == b->n_backends && a->affinity_s == b->affinity_s &&
-	       a->silent == b->silent && a->announced == b->announced && a->n_ranges == b->n_ranges &&
+	       a->silent == b->silent && a->announced == b->announced && a->direct == b->direct &&
+	       a->n_ranges == b->n_ranges &&
 	       (!a->n_ranges || !memcmp(a->ranges, b->ranges, a->n_ranges * sizeof(*a->ranges))) &&
 	       (!a->n_backends || !memcmp(a->backends, b->backends, a->n_backends * sizeof(*a->backends)));
 }
@@ -251,6 +252,9 @@ static int add_front(const struct compiling *c, const struct ip_addr *vip, const
 				     .affinity_s = affinity(&c->service->spec),
 				     .proto = streq(proto, "UDP") ? IPPROTO_UDP : IPPROTO_TCP,
 				     .side = side };
+	f->direct = side == SVC_OUTSIDE && !local && !f->affinity_s &&
+		    streq(api_map_get(&c->service->metadata.annotations, SERVICE_FORWARDING_MODE),
+			  SERVICE_FORWARDING_DSR);
 	f->backends = arena_calloc(&c->t->arena, count_endpoints(c->slices) + 1, sizeof(*f->backends));
 	if (!f->backends)
 		return -ENOMEM;

@@ -20,6 +20,13 @@
 
 /* The annotation of a service whose load balancer's addresses come out of a pool: the node that announces them. */
 #define SERVICE_ANNOUNCED_BY "skep.io/announced-by"
+/*
+ * How packets from outside get to backends elsewhere: "snat", as the node's own (the default), or "dsr", as the
+ * client's: the backend answers the client directly. Without a meaning for services with session affinity, whose choice
+ * each node remembers by itself, and for those with externalTrafficPolicy Local, which stay on the node.
+ */
+#define SERVICE_FORWARDING_MODE "skep.io/forwarding-mode"
+#define SERVICE_FORWARDING_DSR	"dsr"
 
 /* Whose maps are compiled. zone: the node's label topology.kubernetes.io/zone; NULL or "": none. */
 struct service_place {
@@ -39,6 +46,7 @@ struct service_front {
 	uint8_t proto;			   /* IPPROTO_TCP, IPPROTO_UDP */
 	uint8_t side;			   /* enum svc_side */
 	bool silent;			   /* no backends: nothing answers */
+	bool direct;			   /* outside: direct server return, as the annotation says */
 	bool announced;			   /* of an address as a whole: by this node, as the annotation says */
 	const struct api_service *service; /* borrowed */
 	const char *port_name;		   /* borrowed; "" */

@@ -53,7 +53,7 @@ void service_trim(json_t *service)
 	static const char *const top[] = { "metadata", "spec", "status", NULL };
 	static const char *const meta[] = { "name",	   "namespace", "uid", "resourceVersion", "creationTimestamp",
 					    "annotations", NULL };
-	static const char *const annotations[] = { SERVICE_ANNOUNCED_BY, NULL };
+	static const char *const annotations[] = { SERVICE_ANNOUNCED_BY, SERVICE_FORWARDING_MODE, NULL };
 	static const char *const wanted[] = { "clusterIP",
 					      "clusterIPs",
 					      "ports",
