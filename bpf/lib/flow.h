@@ -81,13 +81,7 @@ static __always_inline bool flow_key(const struct packet *p, struct ct_key *key)
 
 static __always_inline __u32 flow_life(__u8 proto, __u32 flags)
 {
-	if (proto != IPPROTO_TCP)
-		return flags & CT_REPLIED ? CT_LIFE_OTHER_OPEN : CT_LIFE_OTHER_OPENING;
-	if (flags & CT_RST)
-		return CT_LIFE_TCP_RESET;
-	if ((flags & (CT_FIN | CT_FIN_REPLY)) == (CT_FIN | CT_FIN_REPLY))
-		return CT_LIFE_TCP_CLOSING;
-	return flags & CT_REPLIED ? CT_LIFE_TCP_OPEN : CT_LIFE_TCP_OPENING;
+	return ct_life(proto == IPPROTO_TCP, flags);
 }
 
 /* What this packet adds to the flags of its flow. */

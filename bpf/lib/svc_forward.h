@@ -121,6 +121,9 @@ static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key
 	if (last && last->svc_id == to->svc.svc_id && last->generation == to->svc.generation &&
 	    last->backend_port == to->backend.port && ip_eq(&last->backend_ip, &to->backend.ip))
 		return r;
+	/* The next packet finds the same slot: a flood of SYNs takes no room from flows that are established. */
+	if (!last && to->svc.slots && p->proto == IPPROTO_TCP && is_opening(p))
+		return r;
 	return svc_keep(p, to) ? r : LB_REFUSE;
 }
 

@@ -59,4 +59,16 @@ _Static_assert(sizeof(struct frag_value) == 8, "frag_value is map ABI");
 #define CT_LIFE_OTHER_OPEN    168u   /* 180 s */
 #define FRAG_LIFE	      28u    /* 30 s */
 
+/* How long a flow may be silent. flags: enum ct_flag. */
+static inline __u32 ct_life(int tcp, __u32 flags)
+{
+	if (!tcp)
+		return flags & CT_REPLIED ? CT_LIFE_OTHER_OPEN : CT_LIFE_OTHER_OPENING;
+	if (flags & CT_RST)
+		return CT_LIFE_TCP_RESET;
+	if ((flags & (CT_FIN | CT_FIN_REPLY)) == (CT_FIN | CT_FIN_REPLY))
+		return CT_LIFE_TCP_CLOSING;
+	return flags & CT_REPLIED ? CT_LIFE_TCP_OPEN : CT_LIFE_TCP_OPENING;
+}
+
 #endif

@@ -361,6 +361,29 @@ Test(direct, every_node_chooses_the_same_backend_and_few_flows_move)
 	cr_assert_eq(map_entries("maglev"), 0);
 }
 
+Test(direct, a_flood_of_syns_takes_no_room)
+{
+	struct dp_backend b[REMOTES];
+	struct dp_service svc = spread(b, false);
+	uint8_t now;
+
+	ok(dp_service_set(fx.dp, &svc, &test_err));
+	now = node_of(SPORT, TH_SYN);
+	cr_assert_eq(map_entries("svc_out"), 0);
+	cr_assert_eq(node_of(SPORT, TH_ACK), now);
+	cr_assert_eq(map_entries("svc_out"), 1, "known from its second packet on");
+
+	/* The port is used again after its backend has gone: what is known of it is of the new connection. */
+	for (int i = 0; i < REMOTES; i++)
+		if (b[i].ip.w[3] >> 24 == now)
+			b[i] = b[REMOTES - 1];
+	svc.n_backends--;
+	ok(dp_service_set(fx.dp, &svc, &test_err));
+	cr_assert_eq(node_of(SPORT, TH_ACK), now, "it drains");
+	now = node_of(SPORT, TH_SYN);
+	cr_assert_eq(node_of(SPORT, TH_ACK), now);
+}
+
 Test(direct, tc_and_xdp_choose_alike)
 {
 	struct dp_backend b[REMOTES];
@@ -368,7 +391,7 @@ Test(direct, tc_and_xdp_choose_alike)
 
 	ok(dp_service_set(fx.dp, &svc, &test_err));
 	for (int i = 0; i < FLOWS; i++) {
-		struct pkt p = packet(WORLD4, (uint16_t)(SPORT + i), VIP4, PORT, IPPROTO_TCP, TH_SYN);
+		struct pkt p = packet(WORLD4, (uint16_t)(SPORT + i), VIP4, PORT, IPPROTO_TCP, TH_ACK);
 		struct svc_flow_key key = { .client = addr(WORLD4),
 					    .peer = addr(VIP4),
 					    .client_port = htons((uint16_t)(SPORT + i)),

@@ -222,5 +222,7 @@ printf '\r\n' >&9
 exec 9>&-
 wait $long
 check "a connection outlives a change of the service" grep -q "^web-" "$TMP/long"
+k net top --node "$(node_name 1)" > "$TMP/top"
+check "skep net top names the pods and the node" bash -c "grep -q ' web/client  *[0-9]' '$TMP/top' && grep -q ' (node)  *[0-9]' '$TMP/top'"
 k net drops > "$TMP/drops"
 check "nothing was dropped on the way but what was refused" bash -c "! grep -v 'no-backend\|no-tunnel-endpoint\|^NODE' '$TMP/drops'"

@@ -38,7 +38,7 @@ int network_prune(struct network *n, const char *const *sandbox_ids, size_t n_id
 /* Addresses of a pod's sandbox for status.podIPs; buffers of INET6_ADDRSTRLEN, "" if none. -ENOENT: unknown. */
 int network_pod_ips(const struct network *n, const char *sandbox_id, char *ret_ip4, char *ret_ip6);
 /* Registers its metric families (per pod bytes, packets, drops by reason, map fill). Called by network_new(). */
-/* Answers /debug/net/{services,policies,endpoints,drops} as JSON for `skep net`; true if it did. */
+/* Answers /debug/net/{services,policies,endpoints,drops,top} as JSON for `skep net`; true if it did. */
 struct http_req;
 bool network_http(struct network *n, struct http_req *req);
 

@@ -155,6 +155,39 @@ static json_t *drops(struct network *n, struct err *err)
 	return items;
 }
 
+static int by_use(const void *va, const void *vb)
+{
+	const struct dp_use *a = va, *b = vb;
+	uint64_t x = (uint64_t)a->opened + a->accepted, y = (uint64_t)b->opened + b->accepted;
+
+	return x != y ? (x < y) - (x > y) : (a->nat_ports < b->nat_ports) - (a->nat_ports > b->nat_ports);
+}
+
+/* Who has how much of what all pods share, most first. */
+static json_t *top(struct network *n, struct err *err)
+{
+	cleanup(free) struct dp_use *list = NULL;
+	json_t *items = json_array();
+	size_t count;
+
+	if (dp_use(n->dp, &list, &count, err) < 0) {
+		json_decref(items);
+		return NULL;
+	}
+	qsort(list, count, sizeof(*list), by_use);
+	for (size_t i = 0; i < count; i++) {
+		char name[330];
+
+		json_array_append_new(items,
+				      json_pack("{s:s,s:I,s:I,s:I,s:I}", "pod",
+						list[i].ep_id ? pod_name(n, list[i].ep_id, name) : "(node)", "opened",
+						(json_int_t)list[i].opened, "accepted", (json_int_t)list[i].accepted,
+						"natPorts", (json_int_t)list[i].nat_ports, "serviceFlows",
+						(json_int_t)list[i].service_flows));
+	}
+	return items;
+}
+
 /* The last ones, newest first, each with what is known of its ends and its rule. */
 static json_t *recent_drops(struct network *n)
 {
@@ -212,6 +245,8 @@ bool network_http(struct network *n, struct http_req *req)
 		items = endpoints(n);
 	else if (streq(what, "drops"))
 		items = drops(n, &err);
+	else if (streq(what, "top"))
+		items = top(n, &err);
 	else
 		return false;
 	if (!items) {
@@ -233,7 +268,7 @@ bool network_http(struct network *n, struct http_req *req)
 
 static struct {
 	struct metric *packets[2], *bytes[2], *drops, *entries, *capacity, *generation, *endpoints, *addresses,
-		*address_capacity, *repairs, *compiled, *xdp, *xdp_packets, *xdp_bytes;
+		*address_capacity, *repairs, *compiled, *xdp, *xdp_packets, *xdp_bytes, *flows, *nat_ports;
 } m;
 
 static void scrape_pods(struct network *n)
@@ -275,6 +310,26 @@ static void scrape_drops(struct network *n)
 	}
 }
 
+static void scrape_use(struct network *n)
+{
+	cleanup(free) struct dp_use *list = NULL;
+	size_t count;
+
+	metric_reset(m.flows);
+	metric_reset(m.nat_ports);
+	if (dp_use(n->dp, &list, &count, NULL) < 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct local *l = list[i].ep_id ? network_local_by_ep(n, list[i].ep_id) : NULL;
+
+		if (list[i].ep_id && !l)
+			continue;
+		metric_set(m.flows, list[i].opened, l ? l->s.ns : "", l ? l->s.name : "", "opened");
+		metric_set(m.flows, list[i].accepted, l ? l->s.ns : "", l ? l->s.name : "", "accepted");
+		metric_set(m.nat_ports, list[i].nat_ports, l ? l->s.ns : "", l ? l->s.name : "");
+	}
+}
+
 static void scrape(void *arg)
 {
 	const struct dp_map_fill *fill;
@@ -284,6 +339,7 @@ static void scrape(void *arg)
 
 	scrape_pods(n);
 	scrape_drops(n);
+	scrape_use(n);
 	if (!dp_map_fill(n->dp, &fill, &count, NULL))
 		for (size_t i = 0; i < count; i++) {
 			metric_set(m.entries, (double)fill[i].entries, fill[i].name);
@@ -314,6 +370,11 @@ void network_metrics(struct network *n)
 				"namespace,pod", NULL, 0);
 	m.drops = metric_new(METRIC_COUNTER, "skep_drops_total", "Packets dropped by the data plane.",
 			     "reason,direction,namespace,pod", NULL, 0);
+	m.flows = metric_new(METRIC_GAUGE, "skep_pod_flows",
+			     "Live flows that the pod opened, and that others opened to it; without a pod: the node's.",
+			     "namespace,pod,way", NULL, 0);
+	m.nat_ports = metric_new(METRIC_GAUGE, "skep_pod_nat_ports", "Ports of masquerade that the pod has.",
+				 "namespace,pod", NULL, 0);
 	m.entries = metric_new(METRIC_GAUGE, "skep_map_entries", "Entries of an eBPF map.", "map", NULL, 0);
 	m.repairs = metric_new(METRIC_COUNTER, "skep_map_repairs_total",
 			       "Map entries that the periodic comparison found wrong.", "", NULL, 0);

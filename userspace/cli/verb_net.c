@@ -112,7 +112,7 @@ static int collect(struct cli *cli, const char *what, const char *only, json_t *
 
 static int run(const struct cli_verb *verb, int argc, char **argv)
 {
-	static const char *const views[] = { "services", "policies", "endpoints", "drops" };
+	static const char *const views[] = { "services", "policies", "endpoints", "drops", "top" };
 	struct cli_common common = { 0 };
 	struct err err = ERR_INIT;
 	const char *node = NULL, *output = NULL;
@@ -134,7 +134,7 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 		known |= streq(argv[1], views[i]);
 	if (!known || (output && !streq(output, "json"))) {
 		cli_error(known ? "only -o json is known"
-				: "say what: skep net services, policies, endpoints or drops");
+				: "say what: skep net services, policies, endpoints, drops or top");
 		return CLI_USAGE;
 	}
 	if (cli_open(&cli, &common, &err) < 0) {
@@ -158,8 +158,8 @@ static int run(const struct cli_verb *verb, int argc, char **argv)
 
 const struct cli_verb cli_net = {
 	.name = "net",
-	.summary = "Show what the nodes' eBPF maps hold: services, policies, endpoints, drops",
-	.usage = "net (services|policies|endpoints|drops) [--node NAME]",
+	.summary = "Show what the nodes' eBPF maps hold: services, policies, endpoints, drops; top: who has how much",
+	.usage = "net (services|policies|endpoints|drops|top) [--node NAME]",
 	.details =
 		"The maps themselves: bpftool map dump pinned /sys/fs/bpf/skep/NODE/maps/MAP (docs/datapath.md lists them).",
 	.run = run,

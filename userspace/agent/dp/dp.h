@@ -168,6 +168,17 @@ struct dp_drop_stats {
 	uint64_t packets, bytes;
 };
 int dp_drop_stats(struct dp *dp, struct dp_drop_stats **ret, size_t *ret_n, struct err *err);
+/*
+ * What each pod has of the tables that all share: entries that are still alive, under who opened the flow, under who
+ * was asked, and ports of masquerade. Entry 0, ep_id 0: of nobody here, that is the node itself and what it forwards.
+ */
+struct dp_use {
+	uint32_t ep_id;
+	uint32_t opened, accepted; /* `flows` */
+	uint32_t nat_ports;	   /* `nat_in` */
+	uint32_t service_flows;	   /* `svc_out`: packet by packet, alive or not */
+};
+int dp_use(struct dp *dp, struct dp_use **ret, size_t *ret_n, struct err *err); /* *ret: the caller's (free()) */
 const char *dp_drop_name(uint8_t reason); /* "policy-denied", as in metrics labels */
 /* Recent drops from the ring buffer: fd to watch for EPOLLIN, and consume. */
 struct dp_drop_event {
