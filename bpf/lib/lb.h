@@ -219,6 +219,12 @@ static __always_inline void lb_any_address(struct svc_key *key)
 		__builtin_memset(&key->vip, 0, sizeof(key->vip));
 }
 
+/* Is the front end that of a node port? */
+static __always_inline bool lb_is_any_address(const struct ip_addr *vip)
+{
+	return ip_zero(vip) || (ip_is_v4(vip) && !vip->w[3]);
+}
+
 /* key: what a pod or a process of this node asks for; a node's address and a node port become the port's front end. */
 static __noinline_prog int lb_front_of(struct svc_key *key)
 {

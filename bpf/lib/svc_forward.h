@@ -94,7 +94,7 @@ static __noinline_prog bool svc_came_by_another(const struct svc_key *svc)
 {
 	struct svc_value *value = bpf_map_lookup_elem(&services, svc);
 
-	return value && value->slots && svc->vip.w[3];
+	return value && value->slots && !lb_is_any_address(&svc->vip);
 }
 
 /* svc: the service that the packet is for, by its destination or (gone) by what its destination was. */
@@ -122,7 +122,7 @@ static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key
 	    last->backend_port == to->backend.port && ip_eq(&last->backend_ip, &to->backend.ip))
 		return r;
 	/* The next packet finds the same slot: a flood of SYNs takes no room from flows that are established. */
-	if (!last && to->svc.slots && p->proto == IPPROTO_TCP && is_opening(p))
+	if (!last && to->svc.slots && !lb_is_any_address(&svc->vip) && p->proto == IPPROTO_TCP && is_opening(p))
 		return r;
 	return svc_keep(p, to) ? r : LB_REFUSE;
 }

@@ -384,6 +384,25 @@ Test(direct, a_flood_of_syns_takes_no_room)
 	cr_assert_eq(node_of(SPORT, TH_ACK), now);
 }
 
+/* On a node's own address what is not known is the node's own. */
+Test(direct, connections_to_a_node_port_are_known_from_the_start)
+{
+	for (size_t i = 0; i < 2; i++) {
+		const struct family *f = &families[i];
+		struct pkt p = packet(f->world, SPORT, f->node, NODE_PORT, IPPROTO_TCP, TH_ACK), sent = p;
+
+		serve(f->any, NODE_PORT, IPPROTO_TCP, f->remote);
+		passes(sent, "not known");
+		p = sent;
+		cr_assert_eq(in(&p), TC_ACT_OK, "the node's own");
+		p = packet(f->world, SPORT, f->node, NODE_PORT, IPPROTO_TCP, TH_SYN);
+		cr_assert_eq(run_xdp(&p), XDP_TX);
+		p = sent;
+		cr_assert_eq(run_xdp(&p), XDP_TX);
+		check_tunnel(&p, &sent, OTHER_NODE4, mac_other);
+	}
+}
+
 Test(direct, tc_and_xdp_choose_alike)
 {
 	struct dp_backend b[REMOTES];
