@@ -103,6 +103,7 @@ api() { # PATH [CURL OPTION...]
 		"$@" "$(awk '/server:/{print $2}' "/var/lib/skep/$CLUSTER/admin.kubeconfig")$path"
 }
 patch() { api "$1" -X PATCH -H 'Content-Type: application/merge-patch+json' -d "$2" > "$TMP/patched"; } # PATH JSON
+eventually() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; return 1; }
 port=$(field svc everywhere spec.ports.0.nodePort)
 udp=$(field svc everywhere spec.ports.1.nodePort)
 here=$(field svc here spec.ports.0.nodePort)
@@ -159,6 +160,32 @@ for _ in $(seq 20); do world curl -s --max-time 20 "http://203.0.113.9/big" | sh
 check "3 MB come as they are" cmp "$TMP/sums" "$TMP/got"
 check "XDP sent most of it" test "$(api "/api/v1/nodes/$(node_name 1)/proxy/metrics" | awk '$1 == "skep_xdp_forwarded_packets_total" {print $2}')" -gt 1000
 
+# What --wait=dataplane has waited for holds at once, on every node.
+cat > "$TMP/manual.yaml" <<Y
+apiVersion: v1
+kind: Service
+metadata: {name: manual, namespace: web}
+spec: {type: NodePort, ports: [{port: 80, nodePort: 30999}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: manual-1, namespace: web, labels: {kubernetes.io/service-name: manual}}
+addressType: IPv4
+ports: [{port: 8080, protocol: TCP, name: ""}]
+endpoints: [{addresses: [$(field pod "$(pod_on 2)" status.podIP)]}]
+Y
+k apply -f "$TMP/manual.yaml" --wait=dataplane > "$TMP/waited" 2>&1
+waited=$?
+check "apply --wait=dataplane names every node" [ "$waited $(grep -c '^node .* forwards by it' "$TMP/waited")" = "0 3" ]
+check "each of which serves it at once" [ "$(for n in 1 2 3; do ask "172.30.1.$n:30999"; done | grep -c "^$(pod_on 2) ")" -eq 3 ]
+served_at() { ask "$1" | grep -q '^web-'; }
+not_served_at() { ! served_at "$1"; }
+patch /api/v1/namespaces/web/services/manual '{"metadata":{"labels":{"service.kubernetes.io/service-proxy-name":"another"}}}'
+check "a service for another proxy is left to it" eventually not_served_at 172.30.1.1:30999
+patch /api/v1/namespaces/web/services/manual '{"metadata":{"labels":{"service.kubernetes.io/service-proxy-name":null}}}'
+check "and served again without the label" eventually served_at 172.30.1.1:30999
+check "as the nodes' reports say" [ "$(kn get ndp --no-headers | wc -l)" -eq 3 ]
+
 # Whoever balances the load says where; the nodes serve what it says.
 patch /api/v1/namespaces/web/services/balanced/status '{"status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.8"}]}}}'
 world ip route add 203.0.113.8/32 via 172.30.1.3
@@ -189,7 +216,6 @@ spec:
   ports: [{port: 80, targetPort: http}]
 Y
 must "pool" k apply -f "$TMP/pool.yaml"
-eventually() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; return 1; }
 announcer() { kn get svc pooled -o json | sed -n 's|.*"skep.io/announced-by": "\(.*\)".*|\1|p'; }
 mac_of() { ip netns exec "skep-$1" cat /sys/class/net/eth0/address; }
 known_at() { world ip neigh show "$1" | grep -q "lladdr $2"; }
@@ -197,7 +223,6 @@ eventually field svc pooled status.loadBalancer.ingress.1.ip > "$TMP/vip6" 2> "$
 vip4=$(field svc pooled status.loadBalancer.ingress.0.ip)
 vip6=$(cat "$TMP/vip6")
 check "a service gets addresses of both families out of the pool" [ "${vip4%.*} ${vip6%:*}" = "172.30.2 fd00:30::2" ]
-served_at() { ask "$1" | grep -q '^web-'; }
 check "a client on the LAN finds it by ARP" eventually served_at "$vip4"
 check "and by neighbour discovery" eventually served_at "[$vip6]"
 was=$(announcer)
@@ -207,8 +232,7 @@ moved() { now=$(announcer); [ -n "$now" ] && [ "$now" != "$was" ] && known_at "$
 check "it moves when that node is excluded, and its neighbours are told" eventually moved
 check "and is served there" [ "$(ask "$vip4" | cut -c1-4) $(ask "[$vip6]" | cut -c1-4)" = "web- web-" ]
 must "delete" kn delete svc pooled
-gone() { ! served_at "$vip4"; }
-check "without the service nobody answers" eventually gone
+check "without the service nobody answers" eventually not_served_at "$vip4"
 
 # A flow that is there goes on when the backends change.
 mkfifo "$TMP/in"

@@ -22,6 +22,8 @@ struct event {
 struct fake_api {
 	struct http_server *http;
 	json_t *objects; /* plural -> "ns/name" -> object */
+	json_t *reports; /* node -> what it has last sent for its NodeDataPlane's status */
+	size_t n_reports;
 	struct event events[MAX_EVENTS];
 	size_t n_events; /* event i has resourceVersion i + 1 */
 	struct watch {
@@ -72,11 +74,40 @@ static void list(struct fake_api *api, struct http_req *req, const char *plural)
 	http_respond(req, 200, "application/json", text, strlen(text));
 }
 
+/* PATCH of .../nodedataplanes/NODE/status */
+static void take_report(struct fake_api *api, struct http_req *req, const char *node)
+{
+	static const char answer[] = "{\"kind\":\"NodeDataPlane\",\"metadata\":{\"resourceVersion\":\"1\"}}";
+	cleanup(free) char *name = strndup(node, strcspn(node, "/"));
+	const char *body;
+	size_t len;
+
+	body = http_req_body(req, &len);
+	json_object_set_new(api->reports, name, json_loadb(body, len, 0, NULL));
+	api->n_reports++;
+	http_respond(req, 200, "application/json", answer, strlen(answer));
+}
+
+json_t *fake_report(const struct fake_api *api, const char *node, size_t *ret_n)
+{
+	if (ret_n)
+		*ret_n = api->n_reports;
+	return json_object_get(api->reports, node);
+}
+
+size_t fake_revision(const struct fake_api *api)
+{
+	return api->n_events;
+}
+
 static void handle(struct http_req *req, void *arg)
 {
+	static const char reports[] = "/apis/skep.io/v1alpha1/nodedataplanes/";
 	const char *plural = strrchr(http_req_path(req), '/') + 1;
 
-	if (!streq(http_req_method(req), "GET"))
+	if (streq(http_req_method(req), "PATCH") && str_starts(http_req_path(req), reports))
+		take_report(arg, req, http_req_path(req) + strlen(reports));
+	else if (!streq(http_req_method(req), "GET"))
 		http_respond(req, 405, "text/plain", "", 0);
 	else if (streq(http_req_query(req, "watch"), "true"))
 		watch(arg, req, plural);
@@ -92,6 +123,7 @@ struct fake_api *fake_api_new(struct loop *loop, const char *address, int *ret_p
 
 	cr_assert(api);
 	api->objects = json_object();
+	api->reports = json_object();
 	cr_assert(http_server_new(loop, &config, &api->http, &err) == 0, "%s", err.msg);
 	cr_assert(http_server_listen(api->http, address, ret_port, &err) == 0, "%s", err.msg);
 	return api;
@@ -105,6 +137,7 @@ void fake_api_free(struct fake_api *api)
 	for (size_t i = 0; i < api->n_events; i++)
 		free(api->events[i].line);
 	json_decref(api->objects);
+	json_decref(api->reports);
 	free(api);
 }
 

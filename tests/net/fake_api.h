@@ -17,4 +17,8 @@ void fake_api_free(struct fake_api *api);
 void fake_put(struct fake_api *api, const char *plural, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void fake_delete(struct fake_api *api, const char *plural, const char *ns, const char *name);
 
+size_t fake_revision(const struct fake_api *api); /* the latest object's */
+/* The last patch of the node's NodeDataPlane, borrowed; NULL: none. ret_n: of all nodes until now. */
+json_t *fake_report(const struct fake_api *api, const char *node, size_t *ret_n);
+
 #endif

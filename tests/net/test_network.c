@@ -800,6 +800,50 @@ static void endpoints(const char *service_name, const char *slice_name, const ch
 #define T1 "2026-01-01T00:00:00Z"
 #define T2 "2026-01-02T00:00:00Z"
 
+static bool is_reported(void *arg)
+{
+	const size_t *revision = arg;
+	const json_t *applied = api_get(fake_report(api, n1.name, NULL), "status.applied"), *one;
+	size_t i;
+
+	json_array_foreach (applied, i, one)
+		if (!strcmp(api_get_str(one, "resource"), "services"))
+			return strtoul(api_get_str(one, "resourceVersion"), NULL, 10) >= *revision;
+	return false;
+}
+
+static size_t put_service(int number)
+{
+	fake_put(
+		api, "services",
+		"{'metadata':{'namespace':'default','name':'s','uid':'uid-s'},'spec':{'type':'ClusterIP','clusterIP':'10.96.1.%d',"
+		"'clusterIPs':['10.96.1.%d'],'ports':[{'port':80,'protocol':'TCP'}]}}",
+		number, number);
+	return fake_revision(api);
+}
+
+/* Many changes make few reports, the last of which has them all. */
+Test(network, a_node_reports_what_it_forwards_by)
+{
+	size_t revision = put_service(1), before, after;
+	const json_t *status;
+
+	cr_assert(wait_for(is_reported, &revision));
+	status = json_object_get(fake_report(api, n1.name, NULL), "status");
+	cr_assert_eq(json_integer_value(json_object_get(status, "services")), 1);
+	cr_assert(json_integer_value(json_object_get(status, "generation")) > 0);
+	cr_assert_str_eq(api_get_str(status, "error"), "");
+	cr_assert_str_eq(api_get_str(status, "xdp"), "off");
+	fake_report(api, n1.name, &before);
+	for (int i = 2; i < 200; i++) {
+		revision = put_service(i);
+		serve(1);
+	}
+	cr_assert(wait_for(is_reported, &revision));
+	fake_report(api, n1.name, &after);
+	cr_assert(after - before < 40, "%zu reports of 198 changes by two nodes", after - before);
+}
+
 Test(network, a_service_changes_without_the_others, .timeout = 180)
 {
 	int64_t before;

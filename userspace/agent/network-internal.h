@@ -67,12 +67,14 @@ struct network {
 	struct strmap *fronts;		     /* front end as text -> the struct svc that has it */
 	struct list dirty;		     /* services that changed since the last sync */
 	struct health_ports *health;	     /* of services that want one */
-	struct announce *announce;	     /* addresses that this node says it has */
-	bool service_clashes;		     /* two services want one address: none is compiled without the others */
-	uint64_t services_compiled;	     /* in all, for the metrics */
-	int64_t synced_at;		     /* monotonic ms */
-	uint64_t repairs;		     /* differences that comparisons found */
-	uint64_t generation;		     /* of the last applied policies */
+	struct network_report *report;
+	struct announce *announce;  /* addresses that this node says it has */
+	bool service_clashes;	    /* two services want one address: none is compiled without the others */
+	uint64_t services_compiled; /* in all, for the metrics */
+	int64_t synced_at;	    /* monotonic ms */
+	uint64_t told_ns;	    /* monotonic; of the first change that waits for a sync */
+	uint64_t repairs;	    /* differences that comparisons found */
+	uint64_t generation;	    /* of the last applied policies */
 	uint64_t seq;
 	char failing[512]; /* why the last sync was not complete; "" */
 	struct dp_drop_event drops[NETWORK_RECENT_DROPS];
@@ -93,6 +95,11 @@ const char *network_service_of(const struct network *n, const struct dp_service 
 bool network_services_due(const struct network *n);
 void network_services_event(struct network *n, bool slice, const struct informer_item *old, struct informer_item *new);
 void network_services_free(struct network *n);
+/* network_report.c */
+struct network_report *network_report_new(struct network *n); /* NULL: out of memory */
+void network_report_free(struct network_report *r);
+void network_report_applied(struct network_report *r, uint64_t took_us); /* all that the informers know of */
+void network_report_failed(struct network_report *r, const char *why);
 /* network_cni.c */
 void network_cni(struct cni_request *req, void *network);
 void network_cni_pod_seen(struct network *n);				  /* pods changed: pending ADDs look again */

@@ -48,8 +48,10 @@ static void schedule(struct network *n)
 {
 	int64_t quiet = clock_mono_ms() - n->synced_at;
 
-	if (!loop_timer_pending(&n->sync_timer))
-		(void)loop_timer_set(n->loop, &n->sync_timer, quiet >= DEBOUNCE_MS ? 0 : DEBOUNCE_MS);
+	if (loop_timer_pending(&n->sync_timer))
+		return;
+	n->told_ns = clock_mono_ns();
+	(void)loop_timer_set(n->loop, &n->sync_timer, quiet >= DEBOUNCE_MS ? 0 : DEBOUNCE_MS);
 }
 
 void network_changed(struct network *n)
@@ -89,10 +91,12 @@ static void sync_due(struct loop_timer *t)
 	if (network_sync(n, &err) < 0) {
 		snprintf(n->failing, sizeof(n->failing), "%s", err.msg);
 		log_error("data plane: %s", n->failing);
+		network_report_failed(n->report, n->failing);
 		(void)loop_timer_set(n->loop, &n->sync_timer, RETRY_MS);
 		return;
 	}
 	n->failing[0] = '\0';
+	network_report_applied(n->report, (clock_mono_ns() - n->told_ns) / 1000);
 }
 
 static void resync_due(struct loop_timer *t)
@@ -166,6 +170,10 @@ static int start_informers(struct network *n, struct err *err)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		struct informer_config config = { .kind = kinds[i], .resync_ms = -1 };
 
+		/* Left to other proxies, or without addresses of their own. */
+		if (all[i] == &n->services || all[i] == &n->slices)
+			config.label_selector =
+				"!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless";
 		/* The most by far where a cluster is large, and looked at by the compiler only. */
 		if (all[i] == &n->services)
 			config.trim = service_trim;
@@ -372,7 +380,8 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	n->ipcache = strmap_new();
 	n->svcs = strmap_new();
 	n->fronts = strmap_new();
-	if (!n->node_name || !n->state_dir || !n->locals || !n->ipcache || !n->svcs || !n->fronts) {
+	n->report = network_report_new(n);
+	if (!n->report || !n->node_name || !n->state_dir || !n->locals || !n->ipcache || !n->svcs || !n->fronts) {
 		r = err_set(err, ENOMEM, "out of memory");
 		goto fail;
 	}
@@ -461,6 +470,7 @@ void network_free(struct network *n)
 	network_services_free(n);
 	health_ports_free(n->health);
 	announce_free(n->announce);
+	network_report_free(n->report);
 	policy_ids_free(n->ids);
 	free(n->cidrs);
 	ipam_free(n->ipam);

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "cli.h"
+#include "dataplane_wait.h"
 #include "manifest.h"
 #include "rollout.h"
 
@@ -68,7 +69,9 @@ static json_t *with_annotation(const struct manifest_doc *doc, const char *ns)
 	return obj;
 }
 
-static int apply_one(struct cli *cli, const struct manifest_doc *doc, const char *forced_ns, bool dry_run)
+/* wanted_nodes: out, what a node has to know for it. */
+static int apply_one(struct cli *cli, const struct manifest_doc *doc, const char *forced_ns, bool dry_run,
+		     struct dataplane_wanted *wanted_nodes)
 {
 	const char *ns = namespace_of(cli, doc, forced_ns), *name = api_get_str(doc->obj, "metadata.name"), *own;
 	cleanup(free) char *one = NULL;
@@ -128,6 +131,7 @@ static int apply_one(struct cli *cli, const struct manifest_doc *doc, const char
 		verb = "unchanged";
 	printf("%s %s%s\n", cli_object_name(doc->kind, name, label), verb, dry_run ? " (dry run)" : "");
 	fflush(stdout);
+	(void)dataplane_want(wanted_nodes, doc->kind, answer);
 	r = 0;
 out:
 	json_decref(live);
@@ -136,6 +140,24 @@ out:
 	json_decref(answer);
 	json_decref(last);
 	return r;
+}
+
+static int wait_for_nodes(struct cli *cli, const struct dataplane_wanted *wanted, int64_t timeout_ms)
+{
+	static const struct dataplane_wanted nothing;
+	struct err err = ERR_INIT;
+
+	if (!memcmp(wanted, &nothing, sizeof(nothing))) {
+		fputs("Nothing of this is in the nodes' maps by itself (services, endpoint slices, network policies, pods and "
+		      "namespaces are): not waited for\n",
+		      stderr);
+		return CLI_OK;
+	}
+	if (dataplane_wait(cli, wanted, timeout_ms, &err) < 0) {
+		cli_error("%s", err.msg);
+		return CLI_FAILED;
+	}
+	return CLI_OK;
 }
 
 static int run_apply(const struct cli_verb *verb, int argc, char **argv)
@@ -150,12 +172,14 @@ static int run_apply(const struct cli_verb *verb, int argc, char **argv)
 		{ 'f', "filename", CLI_LIST, &files, "FILE",
 		  "manifest, directory of manifests, or - for standard input" },
 		{ 'R', "recursive", CLI_FLAG, &recursive, NULL, "directories within directories too" },
-		{ 0, "wait", CLI_OPTIONAL, &wait, "ready", "wait until what was applied is ready" },
+		{ 0, "wait", CLI_OPTIONAL, &wait, "ready|dataplane",
+		  "wait until what was applied is ready, or until every node forwards by it" },
 		{ 0, "timeout", CLI_DURATION, &timeout_ms, "TIME", "of --wait (default 2m)" },
 		{ 0, "dry-run", CLI_OPTIONAL, &dry_run, "server", "check on the server, change nothing" },
 		CLI_COMMON_OPTS(common),
 		{ 0 },
 	};
+	struct dataplane_wanted wanted = { 0 };
 	struct manifest m;
 	struct cli cli;
 	int n, r = CLI_OK;
@@ -168,8 +192,10 @@ static int run_apply(const struct cli_verb *verb, int argc, char **argv)
 			  n ? argv[1] : "");
 		return CLI_USAGE;
 	}
-	if (wait && *wait && !streq(wait, "ready")) {
-		cli_error("--wait=%s is not known; --wait (or --wait=ready) waits until objects are ready", wait);
+	if (wait && *wait && !streq(wait, "ready") && !streq(wait, "dataplane")) {
+		cli_error("--wait=%s is not known; --wait (or --wait=ready) waits until objects are ready, "
+			  "--wait=dataplane until every node forwards by them",
+			  wait);
 		return CLI_USAGE;
 	}
 	if (dry_run && *dry_run && !streq(dry_run, "server")) {
@@ -186,9 +212,11 @@ static int run_apply(const struct cli_verb *verb, int argc, char **argv)
 		return CLI_FAILED;
 	}
 	for (size_t i = 0; i < m.n; i++)
-		if (apply_one(&cli, &m.docs[i], common.namespace_, dry_run) < 0)
+		if (apply_one(&cli, &m.docs[i], common.namespace_, dry_run, &wanted) < 0)
 			r = CLI_FAILED;
-	for (size_t i = 0; !r && wait && !dry_run && i < m.n; i++)
+	if (!r && streq(wait, "dataplane") && !dry_run)
+		r = wait_for_nodes(&cli, &wanted, timeout_ms);
+	for (size_t i = 0; !r && wait && !streq(wait, "dataplane") && !dry_run && i < m.n; i++)
 		if (rollout_wait(&cli, m.docs[i].kind, namespace_of(&cli, &m.docs[i], common.namespace_),
 				 api_get_str(m.docs[i].obj, "metadata.name"), "ready", timeout_ms, false, &err) < 0) {
 			cli_error("%s", err.msg);
@@ -202,7 +230,7 @@ static int run_apply(const struct cli_verb *verb, int argc, char **argv)
 const struct cli_verb cli_apply = {
 	.name = "apply",
 	.summary = "Create or update objects from manifests",
-	.usage = "apply -f FILE... [--wait]",
+	.usage = "apply -f FILE... [--wait[=ready|dataplane]]",
 	.details = "Compatible with kubectl apply: what a manifest no longer says is removed, what others set stays.\n"
 		   "Nothing is sent if any file is broken; errors name file and line.",
 	.run = run_apply,

@@ -111,6 +111,10 @@ const struct sample samples[] = {
 	  "{status: {total: 16, assigned: 1, conditions: [{type: Ready, status: 'True', reason: Test, message: m, "
 	  "lastTransitionTime: '2024-01-02T03:04:05Z'}]}}",
 	  0 },
+	{ "skep.io", "NodeDataPlane", "metadata: {labels: {a: b}}", NULL,
+	  "{status: {applied: [{resource: services, resourceVersion: '7'}], generation: 1, lastApplyMicroseconds: 900, services: 2, "
+	  "policies: 0, endpoints: 3, xdp: native, appliedTime: '2024-01-02T03:04:05.000006Z'}}",
+	  0 },
 	{ "rbac.authorization.k8s.io", "ClusterRole", "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]",
 	  "rules: []", NULL, 0 },
 	{ "rbac.authorization.k8s.io", "ClusterRoleBinding",

@@ -217,7 +217,10 @@ Test(authz, nodes_change_only_what_is_theirs)
 #define NODES "/api/v1/nodes"
 #define NODE(name, labels)                                                                                             \
 	"{\"kind\":\"Node\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"" name "\",\"labels\":{" labels "}}}"
+#define REPORT(name)                                                                                                   \
+	"{\"kind\":\"NodeDataPlane\",\"apiVersion\":\"skep.io/v1alpha1\",\"metadata\":{\"name\":\"" name "\"}}"
 	static const char lease[] = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+	static const char reports[] = "/apis/skep.io/v1alpha1/nodedataplanes";
 
 	fx_refused(&f, NODE1, 403, "POST", NODES, NODE("node-1", "\"node-restriction.kubernetes.io/x\":\"y\""),
 		   "is not allowed to set the following labels: node-restriction.kubernetes.io/x");
@@ -240,6 +243,15 @@ Test(authz, nodes_change_only_what_is_theirs)
 	fx_refused(&f, NODE1, 403, "POST", lease,
 		   "{\"kind\":\"Lease\",\"apiVersion\":\"coordination.k8s.io/v1\",\"metadata\":{\"name\":\"node-2\"}}",
 		   "can only access node lease with the same name as the requesting node");
+	fx_refused(&f, NODE1, 403, "POST", reports, REPORT("node-2"),
+		   "can only access NodeDataPlane with the same name as the requesting node");
+	cr_assert(status_of(NODE1, "POST", reports, "application/json", REPORT("node-1")) == 201);
+	fx_do(&f, 201, "POST", reports, REPORT("node-2"));
+	cr_assert(status_of(NODE1, "PATCH", "/apis/skep.io/v1alpha1/nodedataplanes/node-1/status", MERGE,
+			    "{\"status\":{\"services\":1}}") == 200);
+	cr_assert(status_of(NODE1, "PATCH", "/apis/skep.io/v1alpha1/nodedataplanes/node-2/status", MERGE,
+			    "{\"status\":{\"services\":1}}") == 403);
+	cr_assert(status_of(NODE1, "DELETE", "/apis/skep.io/v1alpha1/nodedataplanes/node-1", NULL, NULL) == 403);
 	fx_refused(&f, NODE1, 403, "POST", PODS, POD("p", "\"nodeName\":\"node-1\","), "can only create mirror pods");
 	fx_do(&f, 201, "POST", PODS, POD("p", "\"nodeName\":\"node-1\","));
 	fx_refused(&f, NODE1, 403, "PATCH", PODS "/p/status", "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}",

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cli/apply_patch.h"
 #include "cli/cli.h"
+#include "cli/dataplane_wait.h"
 #include "cli/manifest.h"
 #include "cli/rollout.h"
 #include "../documents.h"
@@ -153,4 +154,43 @@ Test(request, warnings_are_read_and_cannot_steer_the_terminal)
 	cr_assert(cli_warning_text("299 - \"0123456789012345678901234567890123456789\"", buf, sizeof(buf)));
 	cr_assert(strlen(buf) == sizeof(buf) - 1);
 	cr_assert(!cli_warning_text("299 - \"\"", buf, sizeof(buf)) && !cli_warning_text("299", buf, sizeof(buf)));
+}
+
+/* --- apply --wait=dataplane --------------------------------------------------------------------------------------- */
+
+static bool want(struct dataplane_wanted *w, const struct api_kind *kind, const char *rv)
+{
+	json_t *obj = json_pack("{s:{s:s}}", "metadata", "resourceVersion", rv);
+	bool r = dataplane_want(w, kind, obj);
+
+	json_decref(obj);
+	return r;
+}
+
+static bool has(const struct dataplane_wanted *w, const char *report)
+{
+	json_t *obj = from_json(report);
+	bool r = dataplane_has(w, obj);
+
+	json_decref(obj);
+	return r;
+}
+
+#define APPLIED(resource, rv) "{\"resource\":\"" resource "\",\"resourceVersion\":\"" rv "\"}"
+
+Test(dataplane, a_node_has_what_was_applied_when_its_report_is_as_new)
+{
+	struct dataplane_wanted w = { 0 };
+
+	cr_assert(!want(&w, &api_kind_deployment, "90") && !want(&w, &api_kind_config_map, "91"));
+	cr_assert(has(&w, "{}"), "nothing is wanted");
+	cr_assert(want(&w, &api_kind_service, "100") && want(&w, &api_kind_service, "99"));
+	cr_assert(want(&w, &api_kind_endpoint_slice, "101"));
+	cr_assert(!has(&w, "{}"));
+	cr_assert(!has(
+		&w, "{\"status\":{\"applied\":[" APPLIED("services", "99") "," APPLIED("endpointslices", "200") "]}}"));
+	cr_assert(!has(&w, "{\"status\":{\"applied\":[" APPLIED("services", "100") "]}}"));
+	cr_assert(has(&w, "{\"status\":{\"applied\":[" APPLIED("services", "100") "," APPLIED("endpointslices",
+											      "1000") "]}}"));
+	cr_assert(!dataplane_has(&w, NULL));
 }

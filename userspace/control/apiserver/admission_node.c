@@ -232,6 +232,11 @@ static enum admit validate(struct admission *a)
 			       ? ADMIT_NEXT
 			       : admission_forbid(a,
 						  "can only access CSINode with the same name as the requesting node");
+	if (streq(kind->group, "skep.io") && streq(kind->plural, "nodedataplanes"))
+		return streq(a->c->name, node)
+			       ? ADMIT_NEXT
+			       : admission_forbid(
+					 a, "can only access NodeDataPlane with the same name as the requesting node");
 	if (kind->group[0])
 		return ADMIT_NEXT;
 	if (streq(kind->plural, "nodes"))

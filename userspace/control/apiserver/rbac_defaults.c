@@ -33,6 +33,7 @@ const char rbac_node_policy[] = REVIEWS
 	"create," READ " " CERTS " certificatesigningrequests;"
 	"create,delete,get,patch,update coordination.k8s.io leases;"
 	"get storage.k8s.io volumeattachments;" READ " storage.k8s.io csidrivers;"
+	"create,get,patch,update skep.io nodedataplanes,nodedataplanes/status;"
 	"create,delete,get,patch,update storage.k8s.io csinodes;" READ " node.k8s.io runtimeclasses;" READ
 	" discovery.k8s.io endpointslices;" READ " networking.k8s.io networkpolicies;"
 	"get url /api,/api/*,/apis,/apis/*,/openapi,/openapi/*,/version,/version/";
