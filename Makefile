@@ -214,11 +214,12 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_LIB) $(call archives,agen
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< $(BENCH_LIB) $(call archives,agent) $(call syslibs,agent)
 
-# hot.c has the API server in it
-$(BUILD)/bench/hot: $(BUILD)/obj/tests/bench/hot.o $(BENCH_LIB) $(call archives,apiserver)
+# hot.c has the API server in it, and no data plane
+HOT_LIB := $(filter-out %/pair.o,$(BENCH_LIB))
+$(BUILD)/bench/hot: $(BUILD)/obj/tests/bench/hot.o $(HOT_LIB) $(call archives,apiserver)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< $(BENCH_LIB) $(call archives,apiserver) $(call syslibs,apiserver)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $< $(HOT_LIB) $(call archives,apiserver) $(call syslibs,apiserver)
 
 # tests/fuzz/*.c: one libFuzzer target each
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/targets/%,$(wildcard tests/fuzz/*.c))
@@ -256,7 +257,8 @@ test-vm: all tests
 test-san: setup
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined tests
 	$(Q)BUILD=build/san scripts/test.sh unit
-bench: setup
+bench:
+	$(Q)scripts/setup.sh bench
 	$(Q)$(MAKE) --no-print-directory all benches
 	$(Q)scripts/bench.sh
 demo: setup

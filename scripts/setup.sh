@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that building, running and testing Skep needs, and says nothing when none is missing.
+# Installs the Debian packages that building, running and testing Skep needs, and says nothing when none is missing. With the
+# argument "bench" also what the benchmarks compare it with.
 set -euo pipefail
 
 packages=(
@@ -15,6 +16,7 @@ packages=(
 	# lint, other kernels
 	cppcheck clang-format libclang-rt-dev qemu-system-x86 cpio zstd xz-utils kmod
 )
+[ "${1:-}" = bench ] && packages+=(iptables nftables)
 
 missing=()
 for p in "${packages[@]}"; do

@@ -50,7 +50,8 @@ static void schedule(struct network *n)
 
 	if (loop_timer_pending(&n->sync_timer))
 		return;
-	n->told_ns = clock_mono_ns();
+	if (!n->told_ns)
+		n->told_ns = clock_mono_ns();
 	(void)loop_timer_set(n->loop, &n->sync_timer, quiet >= DEBOUNCE_MS ? 0 : DEBOUNCE_MS);
 }
 
@@ -85,10 +86,13 @@ static void sync_due(struct loop_timer *t)
 {
 	struct network *n = t->arg;
 	struct err err = ERR_INIT;
+	uint64_t told = n->told_ns;
 
 	if (!synced(n))
 		return;
+	n->told_ns = 0; /* before: a sync may ask for another */
 	if (network_sync(n, &err) < 0) {
+		n->told_ns = told;
 		snprintf(n->failing, sizeof(n->failing), "%s", err.msg);
 		log_error("data plane: %s", n->failing);
 		network_report_failed(n->report, n->failing);
@@ -96,7 +100,7 @@ static void sync_due(struct loop_timer *t)
 		return;
 	}
 	n->failing[0] = '\0';
-	network_report_applied(n->report, (clock_mono_ns() - n->told_ns) / 1000);
+	network_report_applied(n->report, told ? (clock_mono_ns() - told) / 1000 : 0);
 }
 
 static void resync_due(struct loop_timer *t)

@@ -46,6 +46,7 @@ void network_report_free(struct network_report *r)
 	if (!r)
 		return;
 	loop_timer_cancel(&r->timer);
+	kube_cancel(r->n->kube, r);
 	free(r);
 }
 
@@ -70,22 +71,24 @@ static size_t informers(const struct network *n, const struct informer *ret[REPO
 
 static json_t *status(const struct network_report *r)
 {
-	const struct network *n = r->n;
 	const struct informer *inf[REPORT_REVISIONS];
-	const char *names[REPORT_REVISIONS], *why;
+	const char *names[REPORT_REVISIONS];
+	const struct network *n = r->n;
+	json_t *applied = json_array(), *all;
 	char at[CLOCK_RFC3339_SIZE];
-	json_t *applied = json_array();
 	size_t count = informers(n, inf, names);
 
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(applied,
-				      json_pack("{s:s,s:s}", "resource", names[i], "resourceVersion", r->revisions[i]));
-	(void)dp_xdp_mode(n->dp, &why);
-	return json_pack("{s:{s:o,s:I,s:s,s:I,s:I,s:I,s:I,s:s,s:s}}", "status", "applied", applied, "generation",
-			 (json_int_t)r->generation, "appliedTime", clock_rfc3339_micro(r->applied_ms, at),
-			 "lastApplyMicroseconds", (json_int_t)r->took_us, "services",
-			 (json_int_t)informer_len(n->services), "policies", (json_int_t)informer_len(n->policies),
-			 "endpoints", (json_int_t)strmap_len(n->locals), "xdp", network_xdp(n), "error", r->error);
+		if (r->revisions[i][0])
+			json_array_append_new(applied, json_pack("{s:s,s:s}", "resource", names[i], "resourceVersion",
+								 r->revisions[i]));
+	all = json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:s,s:s}", "applied", applied, "generation",
+			(json_int_t)r->generation, "lastApplyMicroseconds", (json_int_t)r->took_us, "services",
+			(json_int_t)informer_len(n->services), "policies", (json_int_t)informer_len(n->policies),
+			"endpoints", (json_int_t)strmap_len(n->locals), "xdp", network_xdp(n), "error", r->error);
+	if (all && r->applied_ms)
+		json_object_set_new(all, "appliedTime", json_string(clock_rfc3339_micro(r->applied_ms, at)));
+	return json_pack("{s:o}", "status", all);
 }
 
 static void report_now(struct network_report *r);
@@ -193,6 +196,8 @@ void network_report_applied(struct network_report *r, uint64_t took_us)
 	for (size_t i = 0; i < count; i++) {
 		const char *now = informer_resource_version(inf[i]);
 
+		if (!*now)
+			continue; /* it lists anew: what it had is still applied */
 		changed |= !streq(r->revisions[i], now);
 		snprintf(r->revisions[i], sizeof(r->revisions[i]), "%s", now);
 	}

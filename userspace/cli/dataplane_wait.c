@@ -23,13 +23,22 @@ static int resource_of(const char *plural)
 	return -1;
 }
 
+/* Agents do not look at services of other proxies, nor at those without addresses. */
+static bool left_alone(const json_t *obj)
+{
+	const json_t *labels = api_get(obj, "metadata.labels");
+
+	return json_object_get(labels, "service.kubernetes.io/service-proxy-name") ||
+	       json_object_get(labels, "service.kubernetes.io/headless");
+}
+
 bool dataplane_want(struct dataplane_wanted *w, const struct api_kind *kind, const json_t *obj)
 {
 	const char *rv = api_get_str(obj, "metadata.resourceVersion");
 	int i = resource_of(kind->plural);
 	uint64_t v = rv ? strtoull(rv, NULL, 10) : 0;
 
-	if (i < 0 ||
+	if (i < 0 || left_alone(obj) ||
 	    (kind->group[0] && !streq(kind->group, "discovery.k8s.io") && !streq(kind->group, "networking.k8s.io")))
 		return false;
 	if (v > w->revisions[i])

@@ -251,6 +251,8 @@ Test(authz, nodes_change_only_what_is_theirs)
 			    "{\"status\":{\"services\":1}}") == 200);
 	cr_assert(status_of(NODE1, "PATCH", "/apis/skep.io/v1alpha1/nodedataplanes/node-2/status", MERGE,
 			    "{\"status\":{\"services\":1}}") == 403);
+	cr_assert(status_of(NODE1, "PATCH", "/apis/skep.io/v1alpha1/nodedataplanes/node-1", MERGE,
+			    "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}") == 403);
 	cr_assert(status_of(NODE1, "DELETE", "/apis/skep.io/v1alpha1/nodedataplanes/node-1", NULL, NULL) == 403);
 	fx_refused(&f, NODE1, 403, "POST", PODS, POD("p", "\"nodeName\":\"node-1\","), "can only create mirror pods");
 	fx_do(&f, 201, "POST", PODS, POD("p", "\"nodeName\":\"node-1\","));

@@ -181,8 +181,12 @@ static bool has(const struct dataplane_wanted *w, const char *report)
 Test(dataplane, a_node_has_what_was_applied_when_its_report_is_as_new)
 {
 	struct dataplane_wanted w = { 0 };
+	json_t *other = from_json(
+		"{\"metadata\":{\"resourceVersion\":\"5\",\"labels\":{\"service.kubernetes.io/service-proxy-name\":\"x\"}}}");
 
 	cr_assert(!want(&w, &api_kind_deployment, "90") && !want(&w, &api_kind_config_map, "91"));
+	cr_assert(!dataplane_want(&w, &api_kind_service, other));
+	json_decref(other);
 	cr_assert(has(&w, "{}"), "nothing is wanted");
 	cr_assert(want(&w, &api_kind_service, "100") && want(&w, &api_kind_service, "99"));
 	cr_assert(want(&w, &api_kind_endpoint_slice, "101"));

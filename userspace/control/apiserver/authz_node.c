@@ -263,8 +263,10 @@ bool node_allows(struct apiserver *s, const char *node, const struct authz_reque
 		return one_of(a->verb, "get create update patch delete") && !*a->sub &&
 		       (streq(a->verb, "create") || streq(a->name, node));
 	if (!a->path && streq(a->group, "skep.io") && streq(a->resource, "nodedataplanes"))
-		return one_of(a->verb, "get create update patch") && (!*a->sub || streq(a->sub, "status")) &&
-		       (streq(a->verb, "create") || streq(a->name, node));
+		return streq(a->verb, "create")
+			       ? !*a->sub
+			       : streq(a->name, node) && one_of(a->verb, *a->sub ? "get update patch" : "get") &&
+					 (!*a->sub || streq(a->sub, "status"));
 	for (size_t i = 0; i < s->authz->node_rules.n; i++)
 		if (rbac_rule_allows(&s->authz->node_rules.v[i], a))
 			return true;
