@@ -104,13 +104,22 @@ static void iptables_service(FILE *f, uint32_t i)
 		i, ip);
 }
 
+static uint32_t n_services;
+
+static void iptables_listed(FILE *f, uint32_t i)
+{
+	char ip[INET_ADDRSTRLEN];
+
+	text_of(vip(i), ip);
+	fprintf(f,
+		"-A KUBE-SERVICES -d %2$s/32 -p tcp -m comment --comment \"ns/s%1$u:http cluster IP\" -m tcp --dport 80 -j "
+		"KUBE-SVC-%1$08u\n",
+		i, ip);
+}
+
 static void iptables_rules(FILE *f, uint32_t n)
 {
-	fputs("*filter\n:KUBE-FORWARD - [0:0]\n-A FORWARD -j KUBE-FORWARD\n"
-	      "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP\n-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT\n"
-	      "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\nCOMMIT\n"
-	      "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-POSTROUTING - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n",
-	      f);
+	fputs("*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-POSTROUTING - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n", f);
 	for (uint32_t i = 0; i < n; i++)
 		fprintf(f, ":KUBE-SVC-%1$08u - [0:0]\n:KUBE-SEP-%1$08u - [0:0]\n", i);
 	fputs("-A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n"
@@ -120,22 +129,19 @@ static void iptables_rules(FILE *f, uint32_t n)
 	      "-A KUBE-POSTROUTING -j MASQUERADE --random-fully\n-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000\n",
 	      f);
 	for (uint32_t i = 0; i < n; i++) {
-		char ip[INET_ADDRSTRLEN];
-
-		text_of(vip(i), ip);
-		fprintf(f,
-			"-A KUBE-SERVICES -d %2$s/32 -p tcp -m comment --comment \"ns/s%1$u:http cluster IP\" -m tcp --dport 80 -j "
-			"KUBE-SVC-%1$08u\n",
-			i, ip);
+		iptables_listed(f, i);
 		iptables_service(f, i);
 	}
 	fputs("COMMIT\n", f);
 }
 
-/* What kube-proxy writes when a service's endpoints change: its chains. */
+/* What kube-proxy writes when one service's endpoints change: that service's chains, and the list of all services anew.
+ */
 static void iptables_change(FILE *f, uint32_t i)
 {
-	fprintf(f, "*nat\n:KUBE-SVC-%1$08u - [0:0]\n:KUBE-SEP-%1$08u - [0:0]\n", i);
+	fprintf(f, "*nat\n:KUBE-SERVICES - [0:0]\n:KUBE-SVC-%1$08u - [0:0]\n:KUBE-SEP-%1$08u - [0:0]\n", i);
+	for (uint32_t k = 0; k < n_services; k++)
+		iptables_listed(f, k);
 	iptables_service(f, i);
 	fputs("COMMIT\n", f);
 }
@@ -197,20 +203,22 @@ static void skep_service(uint32_t i, size_t backends)
 		pair_fail("%s", pair_error.msg);
 }
 
-static bool have(const char *program)
+#define RESTORE "iptables-nft-restore"
+
+/* Installed, and the kernel does it? */
+static bool works(const char *command)
 {
-	char command[128];
+	char full[256];
 
-	snprintf(command, sizeof(command), "command -v %s >/dev/null", program);
-	return system(command) == 0;
+	snprintf(full, sizeof(full), "{ %s && nft flush ruleset; } >/dev/null 2>&1", command);
+	return system(full) == 0;
 }
-
-static const char *restore; /* iptables-legacy-restore, or what there is */
 
 static void on(enum way way, uint32_t n)
 {
+	n_services = n;
 	if (way == IPTABLES) {
-		pipe_to(restore, iptables_rules, n);
+		pipe_to(RESTORE, iptables_rules, n);
 	} else if (way == NFTABLES) {
 		pipe_to("nft -f -", nft_rules, n);
 	} else if (way == SKEP) {
@@ -221,18 +229,10 @@ static void on(enum way way, uint32_t n)
 	}
 }
 
-static void empty_tables(FILE *f, uint32_t n)
-{
-	(void)n;
-	fputs("*filter\nCOMMIT\n*nat\nCOMMIT\n", f);
-}
-
 static void off(enum way way)
 {
-	if (way == IPTABLES) {
-		pipe_to(restore, empty_tables, 0);
-	} else if (way == NFTABLES) {
-		pair_sh("nft delete table ip kube-proxy");
+	if (way == IPTABLES || way == NFTABLES) {
+		pair_sh("nft flush ruleset");
 	} else if (way == SKEP) {
 		pair_join(pair.cgroup_root);
 		pair_dp_off();
@@ -372,15 +372,13 @@ static void report(const struct figures v[N_WAYS][ROUNDS], const bool there[N_WA
 /* The time until a change of one service's endpoints is live. */
 static void changes(enum way way, uint32_t n)
 {
-	char command[64];
 	double times[CHANGES];
 
-	snprintf(command, sizeof(command), "%s --noflush", restore);
 	for (uint32_t i = 0; i < CHANGES; i++) {
 		uint64_t at = pair_now_ns();
 
 		if (way == IPTABLES)
-			pipe_to(command, iptables_change, i * n / CHANGES);
+			pipe_to(RESTORE " --noflush", iptables_change, i * n / CHANGES);
 		else if (way == NFTABLES)
 			pipe_to("nft -f -", nft_change, i * n / CHANGES);
 		else
@@ -413,13 +411,12 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	restore = have("iptables-legacy-restore") ? "iptables-legacy-restore" : "iptables-restore";
-	there[IPTABLES] = have(restore);
-	there[NFTABLES] = have("nft");
+	pair_up("proxybench", 2 * MOST);
+	there[IPTABLES] = works("printf '*nat\\nCOMMIT\\n' | " RESTORE);
+	there[NFTABLES] = works("nft add table ip kube-proxy");
 	for (enum way w = IPTABLES; w < N_WAYS; w++)
 		if (!there[w])
-			printf("skip %s: it is not installed (make bench does it)\n", names[w]);
-	pair_up("proxybench", 2 * MOST);
+			printf("skip %s: not installed (make bench does it), or not in this kernel\n", names[w]);
 	pair_enter("p2");
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener < 0 || bind(listener, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(listener, 16) < 0)
@@ -427,7 +424,7 @@ int main(int argc, char **argv)
 	pair_enter(NULL);
 	if (json)
 		fputs("{\"bench\": \"proxy\", \"results\": [", json);
-	printf("iptables: %s. Ratios are to connecting directly in the same round.\n", restore);
+	puts("iptables: " RESTORE ". Ratios are to connecting directly in the same rounds.");
 	printf("%-34s %-10s %7s %10s %-6s %8s\n", "", "way", "services", "value", "", "ratio");
 	for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
 		for (int round = 0; round < ROUNDS; round++)

@@ -291,6 +291,7 @@ static void on_pod_cidrs(void *arg, const char *cidrs)
 		.node_ports = a->flags.node_ports,
 		.xdp = a->flags.xdp,
 		.node_ips = a->flags.node_ips,
+		.rec = a->rec,
 	};
 
 	log_info("pods of this node have addresses from %s", cidrs);

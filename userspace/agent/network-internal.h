@@ -48,6 +48,7 @@ struct pending {
 struct network {
 	struct loop *loop;
 	struct kube *kube;
+	struct kube_recorder *rec; /* NULL: events are logged only */
 	char *node_name, *state_dir;
 	struct net_node node;
 	struct dp *dp;

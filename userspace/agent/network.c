@@ -103,13 +103,40 @@ static void sync_due(struct loop_timer *t)
 	network_report_applied(n->report, told ? (clock_mono_ns() - told) / 1000 : 0);
 }
 
+static void share_changed(void *arg, const struct dp_use *use, bool over)
+{
+	struct network *n = arg;
+	const struct local *l = network_local_by_ep(n, use->ep_id);
+	const struct api_pod *pod = l ? network_pod_of(n, l) : NULL;
+
+	if (!l)
+		return;
+	if (!over) {
+		log_info("pod %s/%s may open flows again", l->s.ns, l->s.name);
+		return;
+	}
+	log_warn(
+		"pod %s/%s has %u flows and %u ports of masquerade of a node that has few left: it opens no new ones until it has "
+		"fewer",
+		l->s.ns, l->s.name, use->opened, use->nat_ports);
+	if (pod && n->rec)
+		kube_event(
+			n->rec, &api_kind_pod, &pod->object, "Warning", "TooManyFlows",
+			"The pod has %u flows and %u ports of masquerade, and the node has few left: it opens no new ones until it "
+			"has fewer (skep net top)",
+			use->opened, use->nat_ports);
+}
+
 static void resync_due(struct loop_timer *t)
 {
 	struct network *n = t->arg;
+	struct err err = ERR_INIT;
 
 	(void)loop_timer_set(n->loop, &n->resync_timer, RESYNC_MS);
 	if (synced(n))
 		network_compare(n);
+	if (dp_share(n->dp, share_changed, n, &err) < 0)
+		log_error("data plane: %s", err.msg);
 	n->services_changed = true;
 	network_changed(n);
 }
@@ -373,6 +400,7 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 		return err_set(err, ENOMEM, "out of memory");
 	n->loop = loop;
 	n->kube = kube;
+	n->rec = config->rec;
 	list_init(&n->pending);
 	list_init(&n->dirty);
 	n->services_changed = n->pods_changed = true;
