@@ -231,6 +231,9 @@ int from_uplink(struct __sk_buff *skb)
 	struct packet p = {};
 	int r;
 
+	/* Flooded, or heard since somebody listens to all: another machine's. */
+	if (skb->pkt_type == SKB_PACKET_OTHERHOST)
+		return TC_ACT_OK;
 	/* What cannot be parsed is left to the node's own stack. */
 	r = packet_parse(skb, &p);
 	if (r)

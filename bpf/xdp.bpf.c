@@ -36,6 +36,14 @@ struct tunnel_frame {
 } __attribute__((packed));
 _Static_assert(sizeof(struct tunnel_frame) == 50, "what VXLAN adds to a frame");
 
+static __always_inline bool is_for_node(const struct ethhdr *eth)
+{
+	for (int i = 0; i < ETH_ALEN; i++)
+		if (eth->h_dest[i] != node.uplink_mac[i])
+			return false;
+	return true;
+}
+
 /* The packet as from_uplink's parser sees it; false: not one of this program's. */
 static __always_inline bool xdp_parse(struct xdp_md *ctx, struct packet *p)
 {
@@ -48,7 +56,7 @@ static __always_inline bool xdp_parse(struct xdp_md *ctx, struct packet *p)
 	} * tcp;
 	struct udphdr *udp;
 
-	if (data + sizeof(*eth) + sizeof(struct iphdr) > end)
+	if (data + sizeof(*eth) + sizeof(struct iphdr) > end || !is_for_node(eth))
 		return false;
 	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
 		struct iphdr *ip = data + sizeof(*eth);

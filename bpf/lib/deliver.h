@@ -6,7 +6,8 @@
 #include "drop.h"
 #include "pods.h"
 
-#define SKB_PACKET_HOST 0
+#define SKB_PACKET_HOST	     0
+#define SKB_PACKET_OTHERHOST 3
 
 /* At TC ingress only: redirect_peer moves the packet into the pod without passing its host side. */
 static __always_inline int deliver_local(struct __sk_buff *skb, const struct pod *pod)

@@ -261,7 +261,7 @@ static void set_up(void)
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("bpf", bench.dir, "bpf", 0, NULL) < 0)
 		fail("a node of its own: %s", strerror(errno));
 	atexit(tear_down);
-	if (system("ip link set lo up && ip link add up0 type veth peer name up1 &&"
+	if (system("ip link set lo up && ip link add up0 address 02:00:00:00:00:01 type veth peer name up1 &&"
 		   "ip link add tun0 type vxlan external dstport 4789 && ip link add pa type veth peer name qa &&"
 		   "ip link add pb type veth peer name qb") != 0)
 		fail("cannot make interfaces");

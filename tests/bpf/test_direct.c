@@ -265,6 +265,19 @@ Test(direct, xdp_leaves_the_rest_to_tc)
 	cr_assert_eq(run_xdp(&p), XDP_TX, "but for all that it would have gone");
 }
 
+Test(direct, a_frame_for_another_machine_is_left_alone)
+{
+	struct pkt p = packet(WORLD4, SPORT, VIP4, PORT, IPPROTO_TCP, TH_SYN), sent;
+
+	serve(VIP4, PORT, IPPROTO_TCP, REMOTE4);
+	pkt_macs(&p, mac_other, mac_router);
+	sent = p;
+	passes(p, "by XDP");
+	cr_assert_eq(in(&p), TC_ACT_OK, "by TC");
+	cr_assert(!memcmp(p.data, sent.data, sent.len));
+	cr_assert_eq(map_entries("svc_out"), 0);
+}
+
 Test(direct, a_node_that_is_not_known_how_to_reach_is_reached_by_the_kernel)
 {
 	struct dp_ipcache_entry third = { addr("10.0.3.10"), ID_REMOTE, addr(THIRD4) };
