@@ -228,7 +228,7 @@ $(BUILD)/targets/%: $(BUILD)/obj/tests/fuzz/%.o $(call archives,apiserver)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(call archives,apiserver) $(call syslibs,apiserver)
 
-.PHONY: fuzzers test-fuzz tests test test-unit test-count test-bpf test-net test-e2e test-vm test-san bench demo demo-down setup install clean help lint benches
+.PHONY: soak fuzzers test-fuzz tests test test-unit test-count test-bpf test-net test-e2e test-vm test-san bench demo demo-down setup install clean help lint benches
 tests: $(ALL_TESTS) $(BENCHES)
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)
@@ -254,6 +254,11 @@ test-fuzz:
 	$(Q)scripts/test.sh fuzz
 test-vm: all tests
 	$(Q)scripts/test.sh vm
+# Services that change 1,000 times a second under clients, for as long as this says.
+SOAK_SECONDS ?= 600
+soak: setup
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)SOAK_SECONDS=$(SOAK_SECONDS) $(BUILD)/tests/net --filter 'soak/*'
 test-san: setup
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined tests
 	$(Q)BUILD=build/san scripts/test.sh unit

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* List and watch for tests: see fake_api.h. Every event is kept, so that a watch from any version can be served. */
+/* List and watch for tests: see fake_api.h. The latest events are kept, for watches that begin. */
 #include "fake_api.h"
 
 #include <criterion/criterion.h>
@@ -25,7 +25,7 @@ struct fake_api {
 	json_t *reports; /* node -> what it has last sent for its NodeDataPlane's status */
 	size_t n_reports;
 	struct event events[MAX_EVENTS];
-	size_t n_events; /* event i has resourceVersion i + 1 */
+	size_t n_events; /* in all; event i, at i % MAX_EVENTS, has resourceVersion i + 1 */
 	struct watch {
 		struct http_req *req;
 		char plural[32];
@@ -52,9 +52,13 @@ static void watch(struct fake_api *api, struct http_req *req, const char *plural
 	snprintf(w->plural, sizeof(w->plural), "%s", plural);
 	http_req_set_data(req, w, closed);
 	http_stream_start(req, 200, "application/json");
-	for (size_t i = rv ? (size_t)atol(rv) : 0; i < api->n_events; i++)
-		if (streq(api->events[i].plural, plural))
-			http_stream_write(req, api->events[i].line, strlen(api->events[i].line));
+	for (size_t i = rv ? (size_t)atol(rv) : 0; i < api->n_events; i++) {
+		const struct event *ev = &api->events[i % MAX_EVENTS];
+
+		cr_assert(i + MAX_EVENTS >= api->n_events, "a watch from too long ago");
+		if (streq(ev->plural, plural))
+			http_stream_write(req, ev->line, strlen(ev->line));
+	}
 }
 
 static void list(struct fake_api *api, struct http_req *req, const char *plural)
@@ -134,7 +138,7 @@ void fake_api_free(struct fake_api *api)
 	if (!api)
 		return;
 	http_server_free(api->http);
-	for (size_t i = 0; i < api->n_events; i++)
+	for (size_t i = 0; i < MAX_EVENTS; i++)
 		free(api->events[i].line);
 	json_decref(api->objects);
 	json_decref(api->reports);
@@ -143,15 +147,15 @@ void fake_api_free(struct fake_api *api)
 
 static void publish(struct fake_api *api, const char *plural, const char *type, json_t *obj)
 {
-	struct event *ev = &api->events[api->n_events++];
+	struct event *ev = &api->events[api->n_events++ % MAX_EVENTS];
 	cleanup(free) char *text = NULL;
 	char rv[32];
 
-	cr_assert_lt(api->n_events, MAX_EVENTS);
 	snprintf(rv, sizeof(rv), "%zu", api->n_events);
 	cr_assert_eq(api_set(obj, "metadata.resourceVersion", json_string(rv)), 0);
 	text = json_dumps(obj, JSON_COMPACT);
 	snprintf(ev->plural, sizeof(ev->plural), "%s", plural);
+	free(ev->line);
 	cr_assert(asprintf(&ev->line, "{\"type\":\"%s\",\"object\":%s}\n", type, text) > 0);
 	for (struct watch *w = api->watches; w < api->watches + MAX_WATCHES; w++)
 		if (w->req && streq(w->plural, plural))
