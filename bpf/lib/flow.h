@@ -7,9 +7,6 @@
  * not locked: when two CPUs update one entry, a FIN or a reply may go unnoticed, and the flow keeps a longer or
  * shorter idle lifetime; a verdict cannot be lost, since it is made anew from the policy generation.
  *
- * Map `over_share` (hash, key ep_id): written by the agent, read when a pod opens a flow. An entry: the pod has more
- * than its share of a table that is nearly full; its packet is dropped (flow-share). Missing entry: it may.
- *
  * Judging asks both ends that live here: egress of the opener's policy, then ingress of the responder's. The node's
  * own traffic to its pods is always allowed (probes), and a pod's traffic to itself never comes here.
  */
@@ -26,14 +23,6 @@ struct {
 	__type(key, struct ct_key);
 	__type(value, struct ct_value);
 } flows SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, struct over_share);
-} over_share SEC(".maps");
 
 /* Where a packet comes from, which decides what its source address is worth. */
 enum origin {
@@ -198,11 +187,6 @@ static __always_inline bool is_answer(const struct packet *p)
 	return (p->flags & PACKET_ICMP_ECHO) && !is_opening(p);
 }
 
-static __noinline_prog bool over_its_share(__u32 ep_id)
-{
-	return bpf_map_lookup_elem(&over_share, &ep_id) != NULL;
-}
-
 /* A flow without a usable entry: judge it as opened by this packet. */
 static __noinline_prog int flow_new(struct packet *p, const struct ct_key *key, __u32 flags, __u32 *direction)
 {
@@ -308,11 +292,6 @@ __verified_once int flow_check(struct __sk_buff *skb, struct packet *p, __u32 or
 		ct->last_seen = now;
 	return 0;
 fresh:
-	if (origin == ORIGIN_POD && (is_opening(p) || p->proto != IPPROTO_TCP) && !is_answer(p) &&
-	    over_its_share(p->ep_id)) {
-		*direction = POLICY_EGRESS;
-		return DROP_FLOW_SHARE;
-	}
 	if (origin == ORIGIN_TUNNEL && !tunnel_source_is_honest(skb, &p->src))
 		return DROP_SPOOFED_SOURCE;
 	return flow_new(p, &key,

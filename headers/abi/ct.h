@@ -50,12 +50,6 @@ struct frag_value {
 };
 _Static_assert(sizeof(struct frag_value) == 8, "frag_value is map ABI");
 
-/* A pod that opens no new flows (under its ep_id): what it had when that began. */
-struct over_share {
-	__u32 flows, nat_ports;
-};
-_Static_assert(sizeof(struct over_share) == 8, "over_share is map ABI");
-
 /* Idle lifetimes, in units of 2^30 ns. */
 #define CT_LIFE_TCP_OPENING   56u    /* 60 s */
 #define CT_LIFE_TCP_OPEN      20117u /* 6 h */

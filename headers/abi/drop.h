@@ -28,8 +28,7 @@
 	X(DROP_MULTICAST, "multicast")			 /* multicast or broadcast from a pod */                       \
 	X(DROP_TUNNEL_FAILED, "tunnel-failed")		 /* the kernel refused the tunnel header */                    \
 	X(DROP_NAT_FAILED, "nat-failed")		 /* the kernel refused a rewrite */                            \
-	X(DROP_SOURCE_RANGE, "source-range")		 /* a client that the service's ranges leave out */            \
-	X(DROP_FLOW_SHARE, "flow-share")		 /* the pod has more than its share of a full table */
+	X(DROP_SOURCE_RANGE, "source-range")		 /* a client that the service's ranges leave out */
 
 enum drop_reason {
 #define DROP_ENUM(name, label) name,

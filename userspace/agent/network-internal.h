@@ -22,6 +22,7 @@ struct local {
 	uint64_t seq;	      /* of sandboxes in order of their making; the newest of a pod is the pod's */
 	bool gone;	      /* at start: its interface is not there */
 	bool in_maps;	      /* endpoint added */
+	bool presses;	      /* it was named for how much it has of what is scarce */
 	uint32_t identity;    /* as in the maps */
 	uint64_t policy_hash; /* of the policy in the maps; 0: none */
 	bool isolated[2];

@@ -20,6 +20,7 @@
 #include "announce.h"
 #include "health_ports.h"
 #include "network-internal.h"
+#include "pressure.h"
 
 enum { DEBOUNCE_MS = 5, RESYNC_MS = 10000, RETRY_MS = 1000 };
 
@@ -103,40 +104,58 @@ static void sync_due(struct loop_timer *t)
 	network_report_applied(n->report, told ? (clock_mono_ns() - told) / 1000 : 0);
 }
 
-static void share_changed(void *arg, const struct dp_use *use, bool over)
+static void tell_pressure(struct network *n, const struct local *l, const struct dp_use *use)
 {
-	struct network *n = arg;
-	const struct local *l = network_local_by_ep(n, use->ep_id);
-	const struct api_pod *pod = l ? network_pod_of(n, l) : NULL;
+	const struct api_pod *pod = network_pod_of(n, l);
 
-	if (!l)
-		return;
-	if (!over) {
-		log_info("pod %s/%s may open flows again", l->s.ns, l->s.name);
-		return;
-	}
 	log_warn(
-		"pod %s/%s has %u flows and %u ports of masquerade of a node that has few left: it opens no new ones until it has "
-		"fewer",
+		"pod %s/%s has %u flows and %u ports of masquerade of a node that has few left: idle ones are forgotten early",
 		l->s.ns, l->s.name, use->opened, use->nat_ports);
 	if (pod && n->rec)
 		kube_event(
 			n->rec, &api_kind_pod, &pod->object, "Warning", "TooManyFlows",
-			"The pod has %u flows and %u ports of masquerade, and the node has few left: it opens no new ones until it "
-			"has fewer (skep net top)",
+			"The pod has %u flows and %u ports of masquerade, and the node has few left: idle flows, also of other pods, "
+			"are forgotten early (skep net top)",
 			use->opened, use->nat_ports);
+}
+
+/* Who has much of what is scarce is named, once. */
+static void look_at_pressure(struct network *n)
+{
+	cleanup(free) struct dp_use *uses = NULL;
+	uint64_t flows = 0, ports = 0;
+	struct err err = ERR_INIT;
+	size_t count;
+
+	if (dp_use(n->dp, &uses, &count, &err) < 0) {
+		log_error("data plane: %s", err.msg);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		flows += uses[i].opened;
+		ports += uses[i].nat_ports;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct local *l = uses[i].ep_id ? network_local_by_ep(n, uses[i].ep_id) : NULL;
+		bool was = l && l->presses;
+
+		if (!l)
+			continue;
+		l->presses = pressure_by(uses[i].opened, flows, dp_flows_room(n->dp), was) ||
+			     pressure_by(uses[i].nat_ports, ports, dp_nat_ports_room(n->dp), was);
+		if (l->presses && !was)
+			tell_pressure(n, l, &uses[i]);
+	}
 }
 
 static void resync_due(struct loop_timer *t)
 {
 	struct network *n = t->arg;
-	struct err err = ERR_INIT;
 
 	(void)loop_timer_set(n->loop, &n->resync_timer, RESYNC_MS);
 	if (synced(n))
 		network_compare(n);
-	if (dp_share(n->dp, share_changed, n, &err) < 0)
-		log_error("data plane: %s", err.msg);
+	look_at_pressure(n);
 	n->services_changed = true;
 	network_changed(n);
 }

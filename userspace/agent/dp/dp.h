@@ -179,12 +179,8 @@ struct dp_use {
 	uint32_t service_flows;	   /* `svc_out`: packet by packet, alive or not */
 };
 int dp_use(struct dp *dp, struct dp_use **ret, size_t *ret_n, struct err *err); /* *ret: the caller's (free()) */
-/*
- * A pod that has more than a quarter of a table (flows, ports of masquerade) of which three quarters are in live use
- * opens no new flows until it has less; fn is told of each that begins or ends. To be called every few seconds.
- */
-typedef void dp_share_fn(void *arg, const struct dp_use *use, bool over);
-int dp_share(struct dp *dp, dp_share_fn *fn, void *arg, struct err *err);
+uint32_t dp_flows_room(const struct dp *dp); /* entries of `flows`, and of `nat_in` */
+uint32_t dp_nat_ports_room(const struct dp *dp);
 const char *dp_drop_name(uint8_t reason); /* "policy-denied", as in metrics labels */
 /* Recent drops from the ring buffer: fd to watch for EPOLLIN, and consume. */
 struct dp_drop_event {

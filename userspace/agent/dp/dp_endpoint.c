@@ -173,7 +173,6 @@ int dp_endpoint_del(struct dp *dp, uint32_t ep_id, struct err *err)
 	r = del_address(dp, &old.pod.ip6, ep_id, err);
 	if (r < 0)
 		return r;
-	(void)bpf_map_delete_elem(dp->map_fd[MAP_OVER_SHARE], &ep_id);
 	dp_attach_sweep(dp);
 	dp_attach_gone(dp, old.pod.ifindex);
 	return dp_policy_bump(dp, err);

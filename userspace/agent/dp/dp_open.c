@@ -356,7 +356,6 @@ static void set_capacities(struct dp *dp, const struct dp_config *config)
 	dp->capacity[MAP_PODS_BY_IFINDEX] = dp->max_endpoints;
 	dp->capacity[MAP_PODS_BY_IP] = 2 * dp->max_endpoints;
 	dp->capacity[MAP_POLICIES] = dp->max_endpoints;
-	dp->capacity[MAP_OVER_SHARE] = dp->max_endpoints;
 	dp->capacity[MAP_POD_COUNTERS] = dp->max_endpoints + 1;
 	dp->capacity[MAP_SERVICES] = or_default(config->max_services, DEFAULT_SERVICES);
 	dp->capacity[MAP_BACKENDS] = or_default(config->max_backends, DEFAULT_BACKENDS);

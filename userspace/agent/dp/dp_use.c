@@ -141,3 +141,13 @@ int dp_use(struct dp *dp, struct dp_use **ret, size_t *ret_n, struct err *err)
 	*ret_n = n + 1;
 	return 0;
 }
+
+uint32_t dp_flows_room(const struct dp *dp)
+{
+	return dp->capacity[MAP_FLOWS];
+}
+
+uint32_t dp_nat_ports_room(const struct dp *dp)
+{
+	return dp->capacity[MAP_NAT_IN];
+}
