@@ -66,6 +66,9 @@ up() { # NODES [OPTION...]
 	must "image load" skep image load "$TMP/image.tar" --name "$CLUSTER" >/dev/null
 }
 
+# eventually COMMAND...: until it succeeds, at most a minute
+eventually() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; return 1; }
+
 # field KIND NAME PATH
 field() { kn get "$1" "$2" -o json | python3 -c "import json,sys; o=json.load(sys.stdin)
 for p in '$3'.split('.'): o = o[int(p)] if p.isdigit() else o.get(p, '')

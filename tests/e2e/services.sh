@@ -103,7 +103,6 @@ api() { # PATH [CURL OPTION...]
 		"$@" "$(awk '/server:/{print $2}' "/var/lib/skep/$CLUSTER/admin.kubeconfig")$path"
 }
 patch() { api "$1" -X PATCH -H 'Content-Type: application/merge-patch+json' -d "$2" > "$TMP/patched"; } # PATH JSON
-eventually() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; return 1; }
 port=$(field svc everywhere spec.ports.0.nodePort)
 udp=$(field svc everywhere spec.ports.1.nodePort)
 here=$(field svc here spec.ports.0.nodePort)
