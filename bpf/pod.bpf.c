@@ -98,6 +98,17 @@ static __always_inline bool may_be_node_port(const struct packet *p, const struc
 	return (is_node_port(p->dport) || (p->flags & PACKET_ICMP_ERROR)) && is_for_a_node(p, known);
 }
 
+/*
+ * An external or load balancer's address that some service has for the inside, with that port; an error may be about
+ * one. A frame of its own: see svc_forward().
+ */
+static __noinline_prog bool may_be_external(const struct packet *p)
+{
+	struct svc_key svc = { .vip = p->dst, .port = p->dport, .proto = p->proto, .side = SVC_INSIDE };
+
+	return (p->flags & PACKET_ICMP_ERROR) || bpf_map_lookup_elem(&services, &svc);
+}
+
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
@@ -136,6 +147,8 @@ int from_pod(struct __sk_buff *skb)
 			why = SVC_BY_GONE;
 		else if (may_be_node_port(&p, known))
 			why = SVC_BY_NODE_PORT;
+		else if (!peer && !known && may_be_external(&p))
+			why = SVC_BY_ADDRESS;
 	}
 	if (why >= 0) {
 		r = svc_forward(skb, &p, why);

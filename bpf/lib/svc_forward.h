@@ -263,6 +263,7 @@ enum svc_why {
 	SVC_BY_RANGE,	  /* an address of the service range: refused if it is no service's */
 	SVC_BY_NODE_PORT, /* a node, and a port that may be a service's */
 	SVC_BY_GONE,	  /* a pod address that nobody has */
+	SVC_BY_ADDRESS,	  /* an external address and a port that are a service's, or an error to whoever */
 };
 
 /*

@@ -111,6 +111,31 @@ void node_down(void)
 	(void)rmdir(fx.cgroup);
 }
 
+static int move_to(const char *dir)
+{
+	char path[160], pid[16];
+	int fd, n, r;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	n = snprintf(pid, sizeof(pid), "%d", getpid());
+	r = fd >= 0 && write(fd, pid, (size_t)n) == n ? 0 : -errno;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+void cgroup_enter(void)
+{
+	cr_assert_eq(move_to(fx.cgroup), 0, "%s: %s", fx.cgroup, strerror(errno));
+}
+
+void cgroup_leave(void)
+{
+	if (fx.cgroup[0])
+		(void)move_to(scratch_cgroup_root());
+}
+
 int run(enum dp_prog prog, struct pkt *p, uint32_t ifindex, uint32_t ingress_ifindex)
 {
 	struct __sk_buff ctx = { .ifindex = ifindex, .ingress_ifindex = ingress_ifindex };

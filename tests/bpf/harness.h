@@ -46,6 +46,9 @@ extern struct node_fixture fx;
 void node_dirs(void);
 void node_up(void);
 void node_down(void);
+/* This process becomes one of the node's, so that its sockets are balanced; and goes back. */
+void cgroup_enter(void);
+void cgroup_leave(void);
 
 struct pkt {
 	uint8_t data[2048];

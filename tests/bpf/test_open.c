@@ -167,6 +167,34 @@ Test(open, orphaned_backends_are_removed_at_start)
 	cr_assert(fx.dp->next_svc_id >= 3);
 }
 
+/* A client's choice of a service that went is nothing to the one that gets its number after a restart. */
+Test(open, a_new_service_has_no_choices_of_an_old_one)
+{
+	struct dp_backend b = { addr(POD_B4), 8080 };
+	struct dp_service svc = { .vip = addr("10.96.0.1"),
+				  .port = 80,
+				  .proto = IPPROTO_TCP,
+				  .backends = &b,
+				  .n_backends = 1,
+				  .affinity_s = 100 };
+	struct pkt p = pkt_tcp(POD_A4, "10.96.0.1", 40000, 80, TH_SYN);
+
+	ok(dp_service_set(fx.dp, &svc, &test_err));
+	pkt_macs(&p, (const uint8_t[]){ 2, 0, 0, 0, 0, 1 }, (const uint8_t[]){ 2, 0, 0, 0, 1, 10 });
+	cr_assert_eq(run(PROG_FROM_POD, &p, fx.pod_a, fx.pod_a), TC_ACT_REDIRECT);
+	pkt_expect(&p, POD_A4, 40000, POD_B4, 8080);
+	ok(dp_service_del(fx.dp, &svc, &test_err));
+	reopen();
+
+	svc.vip = addr("10.96.0.2");
+	b = (struct dp_backend){ addr(REMOTE4), 9090 };
+	ok(dp_service_set(fx.dp, &svc, &test_err));
+	p = pkt_tcp(POD_A4, "10.96.0.2", 40001, 80, TH_SYN);
+	pkt_macs(&p, (const uint8_t[]){ 2, 0, 0, 0, 0, 1 }, (const uint8_t[]){ 2, 0, 0, 0, 1, 10 });
+	cr_assert_eq(run(PROG_FROM_POD, &p, fx.pod_a, fx.pod_a), TC_ACT_REDIRECT);
+	pkt_expect(&p, POD_A4, 40001, REMOTE4, 9090);
+}
+
 Test(open, pins_of_vanished_interfaces_go)
 {
 	char in[64], out[64];

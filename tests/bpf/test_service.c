@@ -22,35 +22,15 @@
 
 static void in_cgroup(void)
 {
-	char path[160], pid[16];
-	int fd, n;
-
 	node_up();
 	/* Loopback answers on these, so that backends differ by address too. */
 	cr_assert_eq(system("ip addr add 127.0.0.2/8 dev lo && ip addr add fd00:99::1/128 dev lo nodad"), 0);
-	snprintf(path, sizeof(path), "%s/cgroup.procs", fx.cgroup);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	n = snprintf(pid, sizeof(pid), "%d", getpid());
-	cr_assert(fd >= 0 && write(fd, pid, (size_t)n) == n, "%s: %s", path, strerror(errno));
-	close(fd);
+	cgroup_enter();
 }
 
 static void out_of_cgroup(void)
 {
-	char path[160], pid[16], *end;
-	int fd, n;
-
-	snprintf(path, sizeof(path), "%s", fx.cgroup);
-	end = strrchr(path, '/');
-	if (end) {
-		strcpy(end, "/cgroup.procs");
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		n = snprintf(pid, sizeof(pid), "%d", getpid());
-		if (fd >= 0) {
-			(void)!write(fd, pid, (size_t)n);
-			close(fd);
-		}
-	}
+	cgroup_leave();
 	node_down();
 }
 

@@ -85,7 +85,8 @@ struct dp {
 	uint32_t max_endpoints;
 	struct ip_range pod_ranges[2];
 	uint32_t next_svc_id;
-	uint32_t *gone; /* interfaces of removed pods whose link pins are still there */
+	uint32_t new_generation; /* of the next new service */
+	uint32_t *gone;		 /* interfaces of removed pods whose link pins are still there */
 	size_t n_gone, cap_gone;
 	struct ring_buffer *drops;
 	void (*drop_fn)(void *arg, const struct dp_drop_event *ev);

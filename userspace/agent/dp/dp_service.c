@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "abi/svc.h"
@@ -140,7 +141,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	if (had && unchanged(dp, svc, &old))
 		return 0;
 	next.svc_id = had ? old.svc_id : dp->next_svc_id++;
-	next.generation = old.generation + 1;
+	next.generation = had ? old.generation + 1 : dp->new_generation++;
 	next.n_backends = (uint32_t)svc->n_backends;
 	next.affinity_s = svc->affinity_s;
 	next.flags = flags_of(svc);
@@ -344,6 +345,11 @@ int dp_service_recover(struct dp *dp, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	}
 	dp->next_svc_id = 1;
+	/* A number may have been another service's: what clients remember of that one is of other generations. */
+	if (getrandom(&dp->new_generation, sizeof(dp->new_generation), 0) < 0) {
+		free(s.items);
+		return err_set(err, errno, "random number: %m");
+	}
 	for (size_t i = 0; i < s.n; i++) {
 		values[i] = s.items[i].value;
 		if (values[i].svc_id >= dp->next_svc_id)
