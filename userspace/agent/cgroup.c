@@ -203,6 +203,27 @@ void cgroups_free(struct cgroups *cg)
 	free(cg);
 }
 
+int cgroup_v2_find(const char *path, char **ret, struct err *err)
+{
+	struct cgroups *cg = calloc(1, sizeof(*cg));
+	int r = cg ? find_hierarchies(cg, err) : err_set(err, ENOMEM, "out of memory");
+	cleanup(free) char *dir = NULL;
+	struct stat st;
+
+	for (size_t i = 0; !r && i < cg->n; i++)
+		if (cg->h[i].v2 && asprintf(&dir, "%s%s", cg->h[i].dir, streq(path, "/") ? "" : path) < 0)
+			r = err_set(err, ENOMEM, "out of memory");
+	cgroups_free(cg);
+	if (r < 0)
+		return r;
+	if (!dir)
+		return err_set(err, ENOENT, CGROUP_V2_MISSING);
+	if (path[0] != '/' || stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
+		return err_set(err, ENOENT, "--cgroup-root '%s': no control group '%s'", path, dir);
+	*ret = TAKE(dir);
+	return 0;
+}
+
 const char *cgroups_v2_dir(const struct cgroups *cg)
 {
 	return cg->v2_dir;

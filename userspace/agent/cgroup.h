@@ -12,6 +12,8 @@
 #include "../lib/base/arena.h"
 #include "../lib/base/err.h"
 
+#define CGROUP_V2_MISSING "no cgroup v2 hierarchy is mounted: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified)"
+
 struct cgroups;
 /* root: path below the hierarchies, "/skep/default/node-1". Makes <root>/pods everywhere. */
 int cgroups_new(const char *root, struct cgroups **ret, struct err *err);
@@ -23,6 +25,9 @@ int cgroups_pod_make(const struct cgroups *cg, const char *uid, int64_t cpu_requ
 		     int64_t memory_limit, struct err *err);
 /* -EBUSY while a process is still there. */
 int cgroups_pod_remove(const struct cgroups *cg, const char *uid, struct err *err);
+
+/* path: of a group that is there, below the unified hierarchy, "/" for all. *ret: its directory, free(). */
+int cgroup_v2_find(const char *path, char **ret, struct err *err);
 
 int64_t cgroup_shares(int64_t cpu_milli); /* v1 cpu.shares */
 int64_t cgroup_quota(int64_t cpu_milli);  /* microseconds in 100 ms */

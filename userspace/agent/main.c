@@ -3,9 +3,10 @@
  * skep-agent: a node. Flags, then the parts in the order in which they need each other: cgroups, API client, runtime
  * client, HTTPS API, Node object; when the cluster has given the node its ranges, the network, and then pods may
  * start. Ending the agent ends nothing else: containers run on, packets flow on.
+ *
+ * With --data-plane-only somebody else runs the pods and keeps the Node object: only the network is brought up.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,24 +21,18 @@
 #include "../lib/base/str.h"
 #include "cgroup.h"
 #include "cri/cri.h"
+#include "flags.h"
 #include "join.h"
 #include "network.h"
 #include "node.h"
+#include "node_watch.h"
 #include "pod/pods.h"
+#include "proxy_server.h"
 #include "server/server.h"
 
-#define LABELS_MAX	64
 #define NETWORK_LOOK_MS 50
 #define TRIM_AFTER_MS	5000
 #define JOIN_WAIT_MS	900000
-
-struct flags {
-	const char *node_name, *kubeconfig, *bootstrap_kubeconfig, *runtime_endpoint, *state_dir, *run_dir, *pin_dir,
-		*cgroup_root, *node_ips, *cluster_cidrs, *lan_cidrs, *service_cidrs, *node_ports, *uplink, *xdp,
-		*listen, *tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket, *system_reserved;
-	const char *labels[LABELS_MAX + 1];
-	int max_pods;
-};
 
 struct agent {
 	struct flags flags;
@@ -47,9 +42,15 @@ struct agent {
 	struct kube_recorder *rec;
 	struct cri *cri;
 	struct cgroups *cgroups;
+	struct proxy_server *proxy;
+	/* what --data-plane-only has not */
 	struct server *server;
 	struct node *node;
 	struct pods *pods;
+	/* what only it has */
+	struct node_watch *node_watch;
+	char *cgroup_dir;
+	/* --- */
 	struct network *network;
 	struct renewal *renewal;
 	struct loop_timer network_timer, trim_timer;
@@ -57,128 +58,6 @@ struct agent {
 	char *node_ip[2], *net_dir, *cni_socket;
 	int status;
 };
-
-static void usage(FILE *f)
-{
-	fputs("skep-agent: runs the pods of one node.\n\n"
-	      "  --node-name NAME            name of the Node object (required)\n"
-	      "  --kubeconfig FILE           how to reach the API server (required)\n"
-	      "  --bootstrap-kubeconfig FILE how to ask for a certificate when --kubeconfig is missing or has ended; it is\n"
-	      "                              kept in --state-dir and renewed from then on\n"
-	      "  --runtime-endpoint URL      container runtime (unix:///run/containerd/containerd.sock)\n"
-	      "  --state-dir DIR             pods' volumes and logs, network checkpoints (/var/lib/skep/agent)\n"
-	      "  --run-dir DIR               sockets (/run/skep/agent)\n"
-	      "  --pin-dir DIR               where eBPF maps and links are pinned (/sys/fs/bpf/skep/<node>)\n"
-	      "  --cgroup-root PATH          control group of the node's pods, below the hierarchies (/skep/<node>)\n"
-	      "  --node-ips A[,B]            the node's addresses, one for each family (required)\n"
-	      "  --cluster-cidrs A[,B]       addresses of all pods (10.0.0.0/8,fd00:10::/48)\n"
-	      "  --lan-cidrs A[,B]           the network the nodes share\n"
-	      "  --service-cidrs A[,B]       addresses of services (10.96.0.0/12,fd00:10:96::/112)\n"
-	      "  --service-node-port-range FIRST-LAST  node ports of services, as the API server gives them out (30000-32767)\n"
-	      "  --uplink IFACE              interface to the other nodes (that of the default route)\n"
-	      "  --xdp auto|native|generic|off   services with direct server return by XDP: in the uplink's driver where that\n"
-	      "                              works (auto), or the kernel's slow stand-in; TC does the same otherwise (auto)\n"
-	      "  --listen [ADDRESS]:PORT     the agent's HTTPS API, with /metrics (:10250)\n"
-	      "  --tls-cert, --tls-key FILE  its certificate and key (required)\n"
-	      "  --tls-ca FILE               authority of its callers' certificates (required)\n"
-	      "  --cni-conf-dir DIR          the runtime's CNI configuration directory, to write ours into\n"
-	      "  --cni-socket PATH           where skep-cni finds the agent (<run-dir>/cni.sock)\n"
-	      "  --label KEY=VALUE           label of the Node object; may be repeated\n"
-	      "  --max-pods N                most pods at a time (110)\n"
-	      "  --system-reserved cpu=Q,memory=Q   kept from pods\n"
-	      "  --version, --help\n"
-	      "\nSKEP_LOG=error|warn|info|debug sets how much is logged.\n",
-	      f);
-}
-
-enum { F_HELP = 1, F_VERSION, F_LABEL, F_MAX_PODS, F_STRING };
-
-static int parse_flags(int argc, char **argv, struct flags *f)
-{
-	const struct {
-		const char *name;
-		const char **value;
-	} strings[] = {
-		{ "node-name", &f->node_name },
-		{ "kubeconfig", &f->kubeconfig },
-		{ "bootstrap-kubeconfig", &f->bootstrap_kubeconfig },
-		{ "runtime-endpoint", &f->runtime_endpoint },
-		{ "state-dir", &f->state_dir },
-		{ "run-dir", &f->run_dir },
-		{ "pin-dir", &f->pin_dir },
-		{ "cgroup-root", &f->cgroup_root },
-		{ "node-ips", &f->node_ips },
-		{ "cluster-cidrs", &f->cluster_cidrs },
-		{ "lan-cidrs", &f->lan_cidrs },
-		{ "service-cidrs", &f->service_cidrs },
-		{ "service-node-port-range", &f->node_ports },
-		{ "uplink", &f->uplink },
-		{ "xdp", &f->xdp },
-		{ "listen", &f->listen },
-		{ "tls-cert", &f->tls_cert },
-		{ "tls-key", &f->tls_key },
-		{ "tls-ca", &f->tls_ca },
-		{ "cni-conf-dir", &f->cni_conf_dir },
-		{ "cni-socket", &f->cni_socket },
-		{ "system-reserved", &f->system_reserved },
-	};
-	enum { N = sizeof(strings) / sizeof(*strings) };
-	struct option options[N + 5] = { 0 };
-	int n_labels = 0, c;
-	int64_t v;
-
-	for (int i = 0; i < N; i++)
-		options[i] = (struct option){ strings[i].name, required_argument, NULL, F_STRING + i };
-	options[N] = (struct option){ "help", no_argument, NULL, F_HELP };
-	options[N + 1] = (struct option){ "version", no_argument, NULL, F_VERSION };
-	options[N + 2] = (struct option){ "label", required_argument, NULL, F_LABEL };
-	options[N + 3] = (struct option){ "max-pods", required_argument, NULL, F_MAX_PODS };
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case F_HELP:
-			usage(stdout);
-			exit(0);
-		case F_VERSION:
-			puts("skep-agent " SKEP_VERSION);
-			exit(0);
-		case F_LABEL:
-			if (!strchr(optarg, '=') || n_labels == LABELS_MAX) {
-				fprintf(stderr, "skep-agent: --label '%s': give key=value, at most %d of them\n",
-					optarg, LABELS_MAX);
-				return -EINVAL;
-			}
-			f->labels[n_labels++] = optarg;
-			break;
-		case F_MAX_PODS:
-			if (str_to_i64(optarg, 1, 10000, &v) < 0) {
-				fprintf(stderr, "skep-agent: --max-pods '%s': give a number from 1 to 10000\n", optarg);
-				return -EINVAL;
-			}
-			f->max_pods = (int)v;
-			break;
-		case '?':
-			fprintf(stderr, "skep-agent: see --help\n");
-			return -EINVAL;
-		default:
-			*strings[c - F_STRING].value = optarg;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "skep-agent: unexpected argument '%s': see --help\n", argv[optind]);
-		return -EINVAL;
-	}
-	for (int i = 0; i < N; i++) {
-		static const char *const required[] = { "node-name", "kubeconfig", "node-ips",
-							"tls-cert",  "tls-key",	   "tls-ca" };
-
-		for (size_t k = 0; k < sizeof(required) / sizeof(*required); k++)
-			if (streq(strings[i].name, required[k]) && !*strings[i].value) {
-				fprintf(stderr, "skep-agent: --%s is missing: see --help\n", required[k]);
-				return -EINVAL;
-			}
-	}
-	return 0;
-}
 
 /* "cpu=100m,memory=200Mi" */
 static int parse_reserved(const char *text, int64_t *ret_cpu, int64_t *ret_memory, struct err *err)
@@ -253,9 +132,13 @@ static void network_look(struct agent *a)
 	const char *why = a->network ? network_ready(a->network)
 				     : "waiting for Node.spec.podCIDRs from the controller manager";
 
-	node_set_network(a->node, why);
+	if (a->node)
+		node_set_network(a->node, why);
 	if (!why) {
-		pods_set_network_ready(a->pods, true);
+		if (a->pods)
+			pods_set_network_ready(a->pods, true);
+		else
+			log_info("node %s: the data plane is ready", a->flags.node_name);
 		(void)loop_timer_set(a->loop, &a->trim_timer, TRIM_AFTER_MS);
 	} else {
 		(void)loop_timer_set(a->loop, &a->network_timer, NETWORK_LOOK_MS);
@@ -273,14 +156,14 @@ static void on_network_timer(struct loop_timer *t)
 	network_look(t->arg);
 }
 
-static void on_pod_cidrs(void *arg, const char *cidrs)
+static void on_network_known(void *arg, const char *cidrs, const char *node_ips)
 {
 	struct agent *a = arg;
 	struct err err = ERR_INIT;
 	struct network_config nc = {
 		.node_name = a->flags.node_name,
 		.pin_dir = a->flags.pin_dir,
-		.cgroup_dir = cgroups_v2_dir(a->cgroups),
+		.cgroup_dir = a->cgroups ? cgroups_v2_dir(a->cgroups) : a->cgroup_dir,
 		.state_dir = a->net_dir,
 		.cni_socket = a->cni_socket,
 		.uplink = a->flags.uplink,
@@ -290,7 +173,7 @@ static void on_pod_cidrs(void *arg, const char *cidrs)
 		.service_cidrs = a->flags.service_cidrs,
 		.node_ports = a->flags.node_ports,
 		.xdp = a->flags.xdp,
-		.node_ips = a->flags.node_ips,
+		.node_ips = node_ips,
 		.rec = a->rec,
 	};
 
@@ -300,12 +183,21 @@ static void on_pod_cidrs(void *arg, const char *cidrs)
 		fail(a, err.msg);
 		return;
 	}
-	server_set_network(a->server, a->network);
+	proxy_server_set_network(a->proxy, a->network);
+	if (a->server)
+		server_set_network(a->server, a->network);
 	if (write_cni_conf(a, &err) < 0) {
 		fail(a, err.msg);
 		return;
 	}
 	network_look(a);
+}
+
+static void on_pod_cidrs(void *arg, const char *cidrs)
+{
+	struct agent *a = arg;
+
+	on_network_known(a, cidrs, a->flags.node_ips);
 }
 
 static void on_listed(void *arg, const char *const *ids, size_t n)
@@ -336,7 +228,7 @@ static void on_signal(struct loop_signal *s, int sig)
 {
 	struct agent *a = s->arg;
 
-	log_info("%s: ending; containers go on", strsignal(sig));
+	log_info("%s: ending; %s", strsignal(sig), a->pods ? "containers go on" : "packets flow on");
 	loop_stop(a->loop);
 }
 
@@ -350,7 +242,7 @@ static int prepare(struct agent *a, struct err *err)
 	if (getuid())
 		return err_set(err, EPERM,
 			       "skep-agent needs root: control groups, mounts and eBPF programs are its work");
-	r = split_ips(f->node_ips, a->node_ip, err);
+	r = f->node_ips ? split_ips(f->node_ips, a->node_ip, err) : 0;
 	if (!r)
 		r = dir_make(f->state_dir, 0755, err);
 	if (!r)
@@ -361,17 +253,52 @@ static int prepare(struct agent *a, struct err *err)
 	    (f->cni_socket ? asprintf(&a->cni_socket, "%s", f->cni_socket)
 			   : asprintf(&a->cni_socket, "%s/cni.sock", f->run_dir)) < 0)
 		return err_set(err, ENOMEM, "out of memory");
+	if (f->data_plane_only)
+		return cgroup_v2_find(f->cgroup_root, &a->cgroup_dir, err);
 	r = cgroups_new(f->cgroup_root, &a->cgroups, err);
 	if (!r && !cgroups_v2_dir(a->cgroups))
-		r = err_set(
-			err, ENOENT,
-			"no cgroup v2 hierarchy is mounted: mount one (mount -t cgroup2 none /sys/fs/cgroup/unified)");
+		r = err_set(err, ENOENT, CGROUP_V2_MISSING);
 	return r;
 }
 
-static int start(struct agent *a, struct err *err)
+/* What both modes have. */
+static int start_common(struct agent *a, struct err *err)
 {
 	static const int sigs[] = { SIGTERM, SIGINT };
+	const struct flags *f = &a->flags;
+	struct proxy_server_config pc = { .healthz_listen = f->healthz_listen,
+					  .listen = f->data_plane_only ? f->listen : NULL };
+	int r;
+
+	a->signals.fn = on_signal;
+	a->signals.arg = a;
+	a->network_timer.fn = on_network_timer;
+	a->network_timer.arg = a;
+	a->trim_timer.fn = on_trim;
+	if (loop_signal_add(a->loop, &a->signals, sigs, 2) < 0)
+		return err_set(err, errno, "signals: %m");
+	r = proxy_server_new(a->loop, &pc, &a->proxy, err);
+	if (!r)
+		r = kubeconfig_load(f->kubeconfig, NULL, &a->kc, err);
+	if (!r)
+		r = kube_new(a->loop, &a->kc, "skep-agent", &a->kube, err);
+	if (!r)
+		a->rec = kube_recorder_new(a->kube, "skep-agent", f->node_name);
+	return r;
+}
+
+static int start_data_plane(struct agent *a, struct err *err)
+{
+	struct node_watch_config config = {
+		.name = a->flags.node_name, .node_ips = a->flags.node_ips, .on_known = on_network_known, .arg = a
+	};
+	int r = start_common(a, err);
+
+	return r < 0 ? r : node_watch_new(a->kube, &config, &a->node_watch, err);
+}
+
+static int start_node(struct agent *a, struct err *err)
+{
 	struct flags *f = &a->flags;
 	struct server_config sc = { .listen = f->listen,
 				    .tls = { f->tls_ca, f->tls_cert, f->tls_key },
@@ -394,13 +321,6 @@ static int start(struct agent *a, struct err *err)
 	char pki_dir[PATH_MAX];
 	int r;
 
-	a->signals.fn = on_signal;
-	a->signals.arg = a;
-	a->network_timer.fn = on_network_timer;
-	a->network_timer.arg = a;
-	a->trim_timer.fn = on_trim;
-	if (loop_signal_add(a->loop, &a->signals, sigs, 2) < 0)
-		return err_set(err, errno, "signals: %m");
 	if (f->system_reserved) {
 		r = parse_reserved(f->system_reserved, &nc.reserved_cpu_milli, &nc.reserved_memory, err);
 		if (r < 0)
@@ -411,14 +331,11 @@ static int start(struct agent *a, struct err *err)
 		    ? join_cluster(f->node_name, f->bootstrap_kubeconfig, f->kubeconfig, pki_dir, JOIN_WAIT_MS, err)
 		    : 0;
 	if (!r)
-		r = kubeconfig_load(f->kubeconfig, NULL, &a->kc, err);
-	if (!r)
-		r = kube_new(a->loop, &a->kc, "skep-agent", &a->kube, err);
+		r = start_common(a, err);
 	if (!r)
 		r = renewal_start(a->kube, &a->kc, f->node_name, pki_dir, &a->renewal, err);
 	if (r < 0)
 		return r;
-	a->rec = kube_recorder_new(a->kube, "skep-agent", f->node_name);
 	r = cri_new(a->loop, f->runtime_endpoint, &a->cri, err);
 	if (r < 0)
 		return r;
@@ -440,21 +357,13 @@ static int start(struct agent *a, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct agent a = { .flags = { .runtime_endpoint = "unix:///run/containerd/containerd.sock",
-				      .state_dir = "/var/lib/skep/agent",
-				      .run_dir = "/run/skep/agent",
-				      .cluster_cidrs = "10.0.0.0/8,fd00:10::/48",
-				      .service_cidrs = "10.96.0.0/12,fd00:10:96::/112",
-				      .node_ports = "30000-32767",
-				      .xdp = "auto",
-				      .listen = ":10250",
-				      .max_pods = 110 } };
+	struct agent a = { 0 };
 	struct err err = ERR_INIT;
 	char pin_dir[512], cgroup_root[512];
 	int r;
 
 	log_init("skep-agent");
-	if (parse_flags(argc, argv, &a.flags) < 0)
+	if (flags_parse(argc, argv, &a.flags) < 0)
 		return 2;
 	if (!a.flags.pin_dir) {
 		snprintf(pin_dir, sizeof(pin_dir), "/sys/fs/bpf/skep/%s", a.flags.node_name);
@@ -473,7 +382,7 @@ int main(int argc, char **argv)
 	}
 	r = prepare(&a, &err);
 	if (!r)
-		r = start(&a, &err);
+		r = a.flags.data_plane_only ? start_data_plane(&a, &err) : start_node(&a, &err);
 	if (r < 0) {
 		log_error("%s", err.msg);
 		a.status = 1;
@@ -486,11 +395,13 @@ int main(int argc, char **argv)
 	}
 	loop_timer_cancel(&a.network_timer);
 	loop_timer_cancel(&a.trim_timer);
+	proxy_server_free(a.proxy);
 	server_free(a.server);
 	pods_free(a.pods);
 	if (a.network)
 		network_free(a.network);
 	node_free(a.node);
+	node_watch_free(a.node_watch);
 	cri_free(a.cri);
 	renewal_free(a.renewal);
 	if (a.rec)
@@ -504,6 +415,7 @@ int main(int argc, char **argv)
 	cgroups_free(a.cgroups);
 	for (int i = 0; i < 2; i++)
 		free(a.node_ip[i]);
+	free(a.cgroup_dir);
 	free(a.net_dir);
 	free(a.cni_socket);
 	return a.status;

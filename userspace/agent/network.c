@@ -148,13 +148,52 @@ static void look_at_pressure(struct network *n)
 	}
 }
 
+/* The same one, too: after a start of the machine another may have its number. */
+static bool interface_is_there(const struct sandbox *s)
+{
+	uint32_t index;
+
+	return s->ifindex && !net_link_index(s->host_ifname, &index) && index == s->ifindex;
+}
+
+bool network_node_leaves(const struct network *n)
+{
+	const struct informer_item *it = informer_get(n->nodes, NULL, n->node_name);
+	const struct api_node *node = it ? (const struct api_node *)it->obj : NULL;
+
+	for (size_t i = 0; node && i < node->spec.n_taints; i++)
+		if (streq(node->spec.taints[i].key, "ToBeDeletedByClusterAutoscaler"))
+			return true;
+	return node && node->metadata.deletion_timestamp;
+}
+
+/*
+ * Of a pod that is gone from the API and has taken its interface with it: nobody may ask for its end any more, if the
+ * runtime lost its state.
+ */
+static void release_vanished(struct network *n)
+{
+	for (struct strmap_iter it = { 0 }; strmap_next(n->locals, &it);) {
+		struct local *l = it.value;
+		struct err err = ERR_INIT;
+
+		if (network_pod_of(n, l) || interface_is_there(&l->s))
+			continue;
+		log_info("sandbox %s of pod %s/%s has gone with its interface: released", l->s.id, l->s.ns, l->s.name);
+		if (network_release(n, l, &err) < 0)
+			log_error("%s", err.msg);
+	}
+}
+
 static void resync_due(struct loop_timer *t)
 {
 	struct network *n = t->arg;
 
 	(void)loop_timer_set(n->loop, &n->resync_timer, RESYNC_MS);
-	if (synced(n))
+	if (synced(n)) {
+		release_vanished(n);
 		network_compare(n);
+	}
 	look_at_pressure(n);
 	n->services_changed = true;
 	network_changed(n);
@@ -242,14 +281,6 @@ static int start_informers(struct network *n, struct err *err)
 static void bad_checkpoint(const char *path, const char *why)
 {
 	log_error("checkpoint '%s': %s; its address stays unknown until the pod is gone, ignoring", path, why);
-}
-
-/* The same one, too: after a start of the machine another may have its number. */
-static bool interface_is_there(const struct sandbox *s)
-{
-	uint32_t index;
-
-	return s->ifindex && !net_link_index(s->host_ifname, &index) && index == s->ifindex;
 }
 
 /* Sandboxes of before: their addresses are taken, and what the maps say of them is kept. */

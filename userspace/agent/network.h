@@ -34,6 +34,8 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 		struct err *err);
 void network_free(struct network *n);		    /* pods keep running, packets keep flowing */
 const char *network_ready(const struct network *n); /* NULL: ready; else what is waited for */
+/* Is this node being deleted, by whoever, or by the cluster autoscaler? Load balancers are to leave it then. */
+bool network_node_leaves(const struct network *n);
 /* Sandboxes the runtime still knows: checkpoints of all others are released (address, interface, maps). */
 int network_prune(struct network *n, const char *const *sandbox_ids, size_t n_ids, struct err *err);
 /* Addresses of a pod's sandbox for status.podIPs; buffers of INET6_ADDRSTRLEN, "" if none. -ENOENT: unknown. */

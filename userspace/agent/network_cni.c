@@ -126,13 +126,18 @@ undo:
 	return r;
 }
 
+/* A kubelet's static pods have another UID of their own than in the API, where it is told by an annotation. */
+static bool is_pod(const struct api_object *obj, const char *uid)
+{
+	return streq(obj->metadata.uid, uid) ||
+	       streq(api_map_get(&obj->metadata.annotations, "kubernetes.io/config.mirror"), uid);
+}
+
 static const struct api_pod *find_pod(const struct network *n, const struct cni_request *req)
 {
 	struct informer_item *it = informer_get(n->pods, req->pod_ns, req->pod_name);
 
-	if (!it || (req->pod_uid[0] && !streq(it->obj->metadata.uid, req->pod_uid)))
-		return NULL;
-	return (const struct api_pod *)it->obj;
+	return it && (!req->pod_uid[0] || is_pod(it->obj, req->pod_uid)) ? (const struct api_pod *)it->obj : NULL;
 }
 
 static bool ready_to_add(const struct network *n, const struct cni_request *req)

@@ -27,6 +27,7 @@ struct network_report {
 	unsigned burst; /* reports that may go at once */
 	int64_t counted_ms;
 	bool pending, busy;
+	bool unwanted; /* the API server is not Skep's: it knows no such kind */
 };
 
 struct network_report *network_report_new(struct network *n)
@@ -112,7 +113,12 @@ static void on_created(void *arg, const struct kube_result *res)
 {
 	struct network_report *r = arg;
 
-	if (kube_ok(res) || res->status == 409) {
+	if (res->status == 404) {
+		log_info(
+			"the API server knows no NodeDataPlane: what this node forwards by is told by its metrics only");
+		r->unwanted = true;
+		r->busy = false;
+	} else if (kube_ok(res) || res->status == 409) {
 		r->busy = false;
 		report_now(r);
 	} else {
@@ -170,7 +176,7 @@ static void soon(struct network_report *r)
 {
 	int64_t now = clock_mono_ms(), more = (now - r->counted_ms) / interval(r);
 
-	if (loop_timer_pending(&r->timer))
+	if (r->unwanted || loop_timer_pending(&r->timer))
 		return;
 	if (more > 0) {
 		r->burst = r->burst + more > REPORT_BURST ? REPORT_BURST : r->burst + (unsigned)more;

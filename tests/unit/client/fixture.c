@@ -157,6 +157,8 @@ static void handle(struct http_req *req, void *arg)
 	json_t *obj;
 
 	snprintf(f->last_target, sizeof(f->last_target), "%s", http_req_raw_target(req));
+	snprintf(f->last_authorization, sizeof(f->last_authorization), "%s",
+		 http_req_header(req, "authorization") ?: "");
 	if (!streq(method, "GET")) {
 		serve_write(f, req, method, path);
 	} else if (streq(path, pods_path) || str_ends(path, "/pods")) {

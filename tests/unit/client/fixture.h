@@ -27,6 +27,7 @@ struct fix {
 	json_t *last_body;   /* of a write */
 	char last_type[100]; /* its Content-Type */
 	char last_target[2048];
+	char last_authorization[100]; /* "" without one */
 	char watch_target[2048];
 	struct http_req *watch; /* the newest open one */
 };

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/api_types.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "client/leader.h"
 #include "fixture.h"
@@ -54,6 +56,41 @@ static void answered(void *arg, const struct kube_result *r)
 		cr_assert_eq(answers, before_);                                                                        \
 		fix_wait(&f, answers > before_);                                                                       \
 	} while (0)
+
+/* The kubelet, or who issues them, replaces a service account's token in its file. */
+Test(kube, a_token_from_a_file_is_read_again)
+{
+	char path[] = "/tmp/skep-token-XXXXXX", url[64];
+	struct kubeconfig kc = { .server = url, .token_file = path, .token = (char[]){ "first" } };
+	struct err err = ERR_INIT;
+	int fd = mkstemp(path);
+	struct kube *k;
+
+	cr_assert(fd >= 0);
+	clock_fake_set(1000, 1000);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d", f.port);
+	cr_assert_eq(kube_new(f.loop, &kc, "test", &k, &err), 0, "%s", err.msg);
+	CALL(kube_get(k, &api_kind_pod, "n", "a", NULL, answered, &answers));
+	cr_assert_str_eq(f.last_authorization, "Bearer first");
+
+	cr_assert_eq(file_write(path, "second\n", &err), 0, "%s", err.msg);
+	clock_fake_advance(60000);
+	CALL(kube_get(k, &api_kind_pod, "n", "none", NULL, answered, &answers));
+	CALL(kube_get(k, &api_kind_pod, "n", "a", NULL, answered, &answers));
+	cr_assert_str_eq(f.last_authorization, "Bearer second");
+
+	/* Written anew just now, or gone: the old one stays. */
+	cr_assert_eq(ftruncate(fd, 0), 0);
+	clock_fake_advance(60000);
+	CALL(kube_get(k, &api_kind_pod, "n", "none", NULL, answered, &answers));
+	cr_assert_eq(unlink(path), 0);
+	clock_fake_advance(60000);
+	CALL(kube_get(k, &api_kind_pod, "n", "none", NULL, answered, &answers));
+	CALL(kube_get(k, &api_kind_pod, "n", "a", NULL, answered, &answers));
+	cr_assert_str_eq(f.last_authorization, "Bearer second");
+	close(fd);
+	kube_free(k);
+}
 
 Test(kube, paths)
 {

@@ -7,14 +7,20 @@
 #include <string.h>
 
 #include "../base/cleanup.h"
+#include "../base/file.h"
+#include "../base/log.h"
 #include "../base/list.h"
 
 struct kube {
 	struct loop *loop;
 	struct http_client *http;
 	char *user_agent;
+	char *token_file; /* NULL: none */
+	struct loop_timer token_timer;
 	struct list calls; /* struct kube_call */
 };
+
+enum { TOKEN_MS = 60000 };
 
 struct kube_call {
 	struct list link;
@@ -30,6 +36,23 @@ static void call_drop(struct kube_call *c)
 	free(c);
 }
 
+/* A file that cannot be read now, or is empty, leaves the token of before: it may still be good. */
+static void read_token(struct loop_timer *t)
+{
+	struct kube *k = t->arg;
+	cleanup(free) char *token = NULL;
+	struct err err = ERR_INIT;
+
+	if (file_read(k->token_file, 1 << 16, &token, NULL, &err) < 0) {
+		log_warn("%s", err.msg);
+	} else {
+		token[strcspn(token, "\r\n")] = '\0';
+		if (*token)
+			(void)http_client_set_bearer(k->http, token);
+	}
+	(void)loop_timer_set(k->loop, t, TOKEN_MS);
+}
+
 int kube_new(struct loop *loop, const struct kubeconfig *kc, const char *user_agent, struct kube **ret, struct err *err)
 {
 	struct tls_files tls = { kc->ca_file, kc->cert_file, kc->key_file };
@@ -43,18 +66,25 @@ int kube_new(struct loop *loop, const struct kubeconfig *kc, const char *user_ag
 	struct kube *k = calloc(1, sizeof(*k));
 	int r;
 
-	if (!k || asprintf(&k->user_agent, "User-Agent: %s", user_agent) < 0) {
-		free(k);
+	if (!k)
 		return err_set(err, ENOMEM, "out of memory");
-	}
 	k->loop = loop;
 	list_init(&k->calls);
+	if (asprintf(&k->user_agent, "User-Agent: %s", user_agent) < 0)
+		k->user_agent = NULL;
+	k->token_file = kc->token_file ? strdup(kc->token_file) : NULL;
+	if (!k->user_agent || (kc->token_file && !k->token_file)) {
+		kube_free(k);
+		return err_set(err, ENOMEM, "out of memory");
+	}
 	r = http_client_new(loop, &config, &k->http, err);
 	if (r < 0) {
-		free(k->user_agent);
-		free(k);
+		kube_free(k);
 		return r;
 	}
+	k->token_timer = (struct loop_timer){ .fn = read_token, .arg = k };
+	if (k->token_file && loop)
+		(void)loop_timer_set(loop, &k->token_timer, TOKEN_MS);
 	*ret = k;
 	return 0;
 }
@@ -65,7 +95,9 @@ void kube_free(struct kube *k)
 		return;
 	while (!list_empty(&k->calls))
 		call_drop(list_first(&k->calls, struct kube_call, link));
+	loop_timer_cancel(&k->token_timer);
 	http_client_free(k->http);
+	free(k->token_file);
 	free(k->user_agent);
 	free(k);
 }

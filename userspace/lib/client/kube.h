@@ -13,6 +13,7 @@
 /* What a kubeconfig says (current-context, or the one named). Strings are owned. */
 struct kubeconfig {
 	char *server, *ca_file, *cert_file, *key_file, *token, *namespace_, *context, *tls_server_name;
+	char *token_file; /* NULL: none; where the token came from, and the next one will */
 	bool insecure_skip_verify;
 	int fds[3]; /* inline certificate data, in memory: *_file is its path in /proc until kubeconfig_done() */
 	size_t n_fds;
@@ -22,6 +23,7 @@ int kubeconfig_load(const char *path, const char *context, struct kubeconfig *re
 void kubeconfig_done(struct kubeconfig *kc);
 
 struct kube;
+/* A token from a file is read again each minute: those of service accounts are replaced there before they end. */
 int kube_new(struct loop *loop, const struct kubeconfig *kc, const char *user_agent, struct kube **ret,
 	     struct err *err);
 void kube_free(struct kube *k); /* drops open calls; free informers, recorders and leaders before */

@@ -149,9 +149,10 @@ static int read_parts(struct kubeconfig *kc, const char *path, const json_t *con
 	if ((s = api_get_str(user, "token"))) {
 		kc->token = strdup(s);
 	} else if ((s = api_get_str(user, "tokenFile"))) {
-		cleanup(free) char *file = resolve(path, s);
-
-		r = file_read(file, 1 << 16, &kc->token, NULL, err);
+		kc->token_file = resolve(path, s);
+		if (!kc->token_file)
+			return err_set(err, ENOMEM, "out of memory");
+		r = file_read(kc->token_file, 1 << 16, &kc->token, NULL, err);
 		if (r < 0)
 			return r;
 		kc->token[strcspn(kc->token, "\r\n")] = '\0';
@@ -199,6 +200,7 @@ void kubeconfig_done(struct kubeconfig *kc)
 	free(kc->cert_file);
 	free(kc->key_file);
 	free(kc->token);
+	free(kc->token_file);
 	free(kc->namespace_);
 	free(kc->context);
 	free(kc->tls_server_name);

@@ -298,6 +298,24 @@ void http_client_free(struct http_client *c)
 		destroy(c);
 }
 
+static void forget(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+int http_client_set_bearer(struct http_client *c, const char *token)
+{
+	char *header;
+
+	if (asprintf(&header, "Authorization: Bearer %s", token) < 0)
+		return -ENOMEM;
+	forget(c->authorization);
+	c->authorization = header;
+	return 0;
+}
+
 static void destroy(struct http_client *c)
 {
 	while (!list_empty(&c->dead))
@@ -323,9 +341,7 @@ static void destroy(struct http_client *c)
 	for (size_t i = 0; c->headers && c->headers[i]; i++)
 		free(c->headers[i]);
 	free(c->headers);
-	if (c->authorization)
-		explicit_bzero(c->authorization, strlen(c->authorization));
-	free(c->authorization);
+	forget(c->authorization);
 	free(c->base_url);
 	free(c->host);
 	free(c->path);
@@ -417,10 +433,8 @@ static int copy_config(struct http_client *c, const struct http_client_config *c
 	c->ca_pem = dup_or_null(config->ca_pem, &oom);
 	c->unix_socket = dup_or_null(config->unix_socket, &oom);
 	c->server_name = dup_or_null(config->tls_server_name, &oom);
-	if (config->bearer_token && asprintf(&c->authorization, "Authorization: Bearer %s", config->bearer_token) < 0) {
-		c->authorization = NULL;
+	if (config->bearer_token && http_client_set_bearer(c, config->bearer_token) < 0)
 		oom = true;
-	}
 	while (config->headers && config->headers[n])
 		n++;
 	if (n) {

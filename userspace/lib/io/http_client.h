@@ -23,7 +23,7 @@ struct http_client_config {
 	const struct tls_files *tls; /* for https; copied */
 	const char *ca_pem;	     /* trusted issuers as PEM text, instead of tls->ca_file; NULL: none */
 	const char *unix_socket;     /* connect here instead; NULL: TCP */
-	const char *bearer_token;    /* NULL: none; never logged */
+	const char *bearer_token;    /* NULL: none; never logged. http_client_set_bearer() replaces it */
 	bool insecure_skip_verify;   /* only what a kubeconfig asks for */
 	const char *tls_server_name; /* name to verify instead of the URL's; NULL: the URL's */
 	bool h2_prior_knowledge;     /* plain HTTP/2 (gRPC) */
@@ -37,7 +37,8 @@ struct http_client_config {
  */
 int http_client_new(struct loop *loop, const struct http_client_config *config, struct http_client **ret,
 		    struct err *err);
-void http_client_free(struct http_client *c); /* cancels its calls */
+void http_client_free(struct http_client *c);			      /* cancels its calls */
+int http_client_set_bearer(struct http_client *c, const char *token); /* for calls from now on; 0 or -ENOMEM */
 
 struct http_response {
 	int status;	  /* 0: no answer; see err */
