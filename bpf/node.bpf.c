@@ -91,6 +91,8 @@ int to_tunnel(struct __sk_buff *skb)
 /* What an uplink_*() function makes of a packet, if it is not a drop reason. */
 #define UPLINK_REWRITTEN 0
 #define UPLINK_LEAVE	 (-16) /* the kernel's, or the world's, as it is */
+#define UPLINK_BACKEND	 (-17) /* of its parts only: rewritten, and p->dst is a service's backend */
+#define UPLINK_NOT_KNOWN (-18) /* of its parts only: about no flow of which anything is kept */
 
 /* An error about a client's packet to a service: it names the backend as the client knows it. */
 static __always_inline int uplink_back_error(struct __sk_buff *skb, struct packet *p)
@@ -163,7 +165,7 @@ static __noinline_prog int uplink_send_on(struct __sk_buff *skb, struct packet *
 	return bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
 }
 
-static __noinline_prog int uplink_error(struct __sk_buff *skb, struct packet *p)
+static __noinline_prog int uplink_known_error(struct __sk_buff *skb, struct packet *p)
 {
 	int r = uplink_masqueraded_error(skb, p);
 
@@ -172,11 +174,28 @@ static __noinline_prog int uplink_error(struct __sk_buff *skb, struct packet *p)
 	if (r != UPLINK_LEAVE)
 		return r;
 	r = svc_forward_error(skb, p);
-	if (r == DROP_NO_BACKEND)
-		return UPLINK_LEAVE;
-	if (r || pod_by_ip(&p->dst))
-		return r;
+	return r == DROP_NO_BACKEND ? UPLINK_NOT_KNOWN : r ? r : UPLINK_BACKEND;
+}
+
+static __noinline_prog int uplink_error_to_backend(struct __sk_buff *skb, struct packet *p)
+{
+	if (pod_by_ip(&p->dst))
+		return 0;
 	return is_node_ip(&p->dst) ? UPLINK_LEAVE : uplink_masquerade_error(skb, p);
+}
+
+/* Its parts are called one after another by from_uplink, where there is room for each. */
+static __always_inline int uplink_error(struct __sk_buff *skb, struct packet *p)
+{
+	int r = uplink_known_error(skb, p);
+
+	if (r == UPLINK_NOT_KNOWN) {
+		r = svc_slot_error(skb, p);
+		if (r == DROP_NO_BACKEND)
+			return UPLINK_LEAVE;
+		r = r ? r : UPLINK_BACKEND;
+	}
+	return r == UPLINK_BACKEND ? uplink_error_to_backend(skb, p) : r;
 }
 
 static __noinline_prog int uplink_reply(struct __sk_buff *skb, struct packet *p)

@@ -100,7 +100,7 @@ static __always_inline bool xdp_parse(struct xdp_md *ctx, struct packet *p)
 }
 
 /* The service of the packet's destination, and its key; NULL: none that is served here. */
-static __always_inline struct svc_value *xdp_service(const struct packet *p, struct svc_key *key)
+static __always_inline const struct svc_value *xdp_service(const struct packet *p, struct svc_key *key)
 {
 	struct svc_value *value = bpf_map_lookup_elem(&services, key);
 
@@ -170,17 +170,22 @@ SEC("xdp")
 int xdp_lb(struct xdp_md *ctx)
 {
 	struct svc_key key = { .side = SVC_OUTSIDE };
+	const struct svc_value *value;
 	struct ipcache_value *known;
 	struct lb_choice to = {};
 	struct packet p = {};
+	int r;
 
 	if (!xdp_parse(ctx, &p))
 		return XDP_PASS;
 	key.vip = p.dst;
 	key.port = p.dport;
 	key.proto = p.proto;
-	if (!xdp_service(&p, &key) || svc_pick(&p, &key, false, &to) != LB_BACKEND ||
-	    ip_is_v4(&to.backend.ip) != !(p.flags & PACKET_V6))
+	value = xdp_service(&p, &key);
+	if (!value)
+		return XDP_PASS;
+	r = svc_by_slot(&p, &key, value) ? svc_pick_slot(&p, &key, value, &to) : svc_pick(&p, &key, false, &to);
+	if (r != LB_BACKEND || ip_is_v4(&to.backend.ip) != !(p.flags & PACKET_V6))
 		return XDP_PASS;
 	known = ipcache_of(&to.backend.ip);
 	if (!known || !ip_is_v4(&known->node))

@@ -13,7 +13,9 @@
  *
  * Map `maglev` (hash of arrays, key service and generation): written by the agent before `services` names the
  * generation, removed after; read where a backend is chosen for a service with direct server return. Missing table: the
- * generation was replaced this instant; the flow's hash takes one of the backends all the same. Full: the agent's call
+ * generation was replaced this instant, and the service is read again. If it is still missing (another build's agent
+ * made it, and this one's has not yet) the flow's hash takes one of the backends, and what is in its middle and not
+ * known is dropped. Full: the agent's call
  * fails, the service keeps what it has.
  *
  * Map `affinities` (LRU, key client and service): written and read where a backend is chosen, for a service with
@@ -48,7 +50,7 @@ struct maglev_slots {
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_INNER_MAP);
 	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct svc_slot));
 };
 
 struct {
@@ -83,15 +85,50 @@ struct lb_choice {
  */
 #define LB_READINGS 3
 
-/* The index of the backend in the flow's slot. A frame of its own, no larger than that of lb_search_step(). */
-static __noinline_prog __u32 lb_slot(const struct svc_value *svc, __u32 hash)
-{
-	struct maglev_key key = { svc->svc_id, svc->generation };
-	__u32 slot = hash % (svc->slots ? svc->slots : 1), *index;
-	void *slots = bpf_map_lookup_elem(&maglev, &key);
+union lb_slot {
+	struct svc_slot slot;
+	__u64 all;
+};
 
-	index = slots ? bpf_map_lookup_elem(slots, &slot) : NULL;
-	return index ? *index : hash % (svc->n_backends ? svc->n_backends : 1);
+/*
+ * The flow's slot, as one number; `base` is never SLOT_BY_OLD, but where the table is missing: then what is known of
+ * flows is true, and more is not known. A frame of its own, no larger than that of lb_search_step().
+ */
+__verified_once __u64 lb_slot(const struct svc_value *svc, __u32 hash)
+{
+	struct svc_slot *found = NULL;
+	struct maglev_key key;
+	union lb_slot ret;
+	void *slots;
+	__u32 at;
+
+	if (!svc)
+		return 0;
+	key.svc_id = svc->svc_id;
+	key.generation = svc->generation;
+	at = hash % (svc->slots ? svc->slots : 1);
+	slots = bpf_map_lookup_elem(&maglev, &key);
+	if (slots)
+		found = bpf_map_lookup_elem(slots, &at);
+	if (!found) {
+		ret.slot.index = svc->n_backends ? hash % svc->n_backends : SLOT_NOBODY;
+		ret.slot.base = svc->slots > 1 ? SLOT_BY_OLD : ret.slot.index;
+		ret.slot.since = svc->slots > 1;
+		return ret.all;
+	}
+	ret.slot = *found;
+	if (ret.slot.base != SLOT_BY_OLD)
+		return ret.all;
+	ret.slot.base = SLOT_NOBODY;
+	at = svc->slots + SLOTS_OLD;
+	found = bpf_map_lookup_elem(slots, &at);
+	if (!found || !found->since)
+		return ret.all;
+	at = svc->slots + SLOTS_OLD_FIRST + hash % found->since;
+	found = bpf_map_lookup_elem(slots, &at);
+	if (found)
+		ret.slot.base = found->base;
+	return ret.all;
 }
 
 /* random: 32 bits that spread connections evenly over the backends. svc: a first reading. */
@@ -109,7 +146,7 @@ static __always_inline enum lb_result lb_choose_any(const struct svc_key *key, c
 			return LB_REFUSE;
 		bk.svc_id = choice->svc.svc_id;
 		bk.generation = choice->svc.generation;
-		bk.index = choice->svc.slots ? lb_slot(&choice->svc, random)
+		bk.index = choice->svc.slots ? ((union lb_slot){ .all = lb_slot(&choice->svc, random) }).slot.index
 					     : ((__u64)random * choice->svc.n_backends) >> 32;
 		b = bpf_map_lookup_elem(&backends, &bk);
 		if (b) {

@@ -5,9 +5,6 @@
  * (svc_outside.h). Same backends, same stickiness; policy judges the backend. A pod that is its own backend sees the
  * service's address as its client's.
  *
- * Map `svc_out` (LRU, key client and service): the backend of a flow, written and read here. Missing entry: a backend
- * is chosen; an established TCP connection keeps its backend for as long as its entry lives, whatever becomes of the
- * service. Full: the least recently used flow may change its backend, which breaks a TCP connection.
  * Map `gone_backends` (LRU, key backend): written by the agent when a service loses a backend, read when a pod sends to
  * a pod address that nobody has any more. Missing entry, or too old: the packet is dropped (no-tunnel-endpoint). Full:
  * the least recently used goes.
@@ -15,16 +12,7 @@
 #ifndef SKEP_BPF_SVC_FORWARD_H
 #define SKEP_BPF_SVC_FORWARD_H
 
-#include "flow.h"
-#include "lb.h"
-#include "svc_back.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct svc_flow_key);
-	__type(value, struct backend_choice);
-} svc_out SEC(".maps");
+#include "svc_pick.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -38,94 +26,6 @@ struct {
 #define SVC_REFUSED (-2) /* no such service, or none of its backends is there: the sender is to be told */
 #define SVC_NONE    (-3) /* of its parts only: there is no such service */
 #define SVC_ONWARD  (-4) /* of svc_send() only: to the node of p->dst, the backend, as it came */
-
-/*
- * Session affinity knows its clients by network namespace; here they are pods by number, above all such cookies, and
- * addresses of the world by a hash of 62 bits: should two share one, they share a backend.
- */
-#define SVC_CLIENT_IS_POD     (1ULL << 63)
-#define SVC_CLIENT_IS_ADDRESS (1ULL << 62)
-#define SVC_CLIENT_MIX	      0x9e3779b97f4a7c15ULL /* 2^64 over the golden ratio: spreads what is multiplied by it */
-
-static __always_inline __u64 svc_client(const struct packet *p)
-{
-	__u64 hash;
-
-	if (p->ep_id)
-		return SVC_CLIENT_IS_POD | p->ep_id;
-	hash = ((__u64)p->src.w[0] << 32 | p->src.w[1]) * SVC_CLIENT_MIX;
-	hash = (hash ^ hash >> 29 ^ ((__u64)p->src.w[2] << 32 | p->src.w[3])) * SVC_CLIENT_MIX;
-	return SVC_CLIENT_IS_ADDRESS | hash >> 2;
-}
-
-/* Of whoever comes from outside: the same on every node, so that each chooses the same backend for a flow. */
-static __always_inline __u32 svc_hash(const struct packet *p)
-{
-	__u64 hash = ((__u64)p->src.w[0] << 32 | p->src.w[1]) * SVC_CLIENT_MIX;
-
-	hash = (hash ^ hash >> 29 ^ ((__u64)p->src.w[2] << 32 | p->src.w[3])) * SVC_CLIENT_MIX;
-	hash = (hash ^ hash >> 32 ^ ((__u64)p->sport << 32 | (__u32)p->dport << 8 | p->proto)) * SVC_CLIENT_MIX;
-	return hash >> 32;
-}
-
-static __noinline_prog struct backend_choice *svc_last(const struct packet *p)
-{
-	struct svc_flow_key key;
-
-	svc_flow_key_of(&key, &p->src, p->sport, &p->dst, p->dport, p->proto);
-	return bpf_map_lookup_elem(&svc_out, &key);
-}
-
-static __noinline_prog bool svc_keep(const struct packet *p, const struct lb_choice *to)
-{
-	struct backend_choice next = {};
-	struct svc_flow_key key;
-
-	svc_flow_key_of(&key, &p->src, p->sport, &p->dst, p->dport, p->proto);
-	lb_remember(&next, to);
-	return bpf_map_update_elem(&svc_out, &key, &next, BPF_ANY) == 0;
-}
-
-/*
- * A flow in its middle that is not known here: with direct server return another node may have had the address until
- * now, and would choose the same backend. On a node's own address it is the node's.
- */
-static __noinline_prog bool svc_came_by_another(const struct svc_key *svc)
-{
-	struct svc_value *value = bpf_map_lookup_elem(&services, svc);
-
-	return value && value->slots && !lb_is_any_address(&svc->vip);
-}
-
-/* svc: the service that the packet is for, by its destination or (gone) by what its destination was. */
-static __noinline_prog int svc_pick(const struct packet *p, const struct svc_key *svc, bool gone, struct lb_choice *to)
-{
-	struct backend_choice *last = svc_last(p);
-	int r;
-
-	if (last && p->proto == IPPROTO_TCP && !is_opening(p)) {
-		to->backend.ip = last->backend_ip;
-		to->backend.port = last->backend_port;
-		return LB_BACKEND;
-	}
-	/* The other end of an established connection is gone: no other backend can go on with it. */
-	if (gone && p->proto == IPPROTO_TCP && !is_opening(p))
-		return LB_REFUSE;
-	/* The node itself may have a connection from such a port, and resets what it does not know. */
-	if (svc->side == SVC_OUTSIDE && p->proto == IPPROTO_TCP && !is_opening(p) && !svc_came_by_another(svc))
-		return LB_NOT_A_SERVICE;
-	r = lb_choose_again(svc, svc_client(p), svc->side == SVC_OUTSIDE ? svc_hash(p) : bpf_get_prandom_u32(), last,
-			    to);
-	if (r != LB_BACKEND)
-		return r;
-	if (last && last->svc_id == to->svc.svc_id && last->generation == to->svc.generation &&
-	    last->backend_port == to->backend.port && ip_eq(&last->backend_ip, &to->backend.ip))
-		return r;
-	/* The next packet finds the same slot: a flood of SYNs takes no room from flows that are established. */
-	if (!last && to->svc.slots && !lb_is_any_address(&svc->vip) && p->proto == IPPROTO_TCP && is_opening(p))
-		return r;
-	return svc_keep(p, to) ? r : LB_REFUSE;
-}
 
 /* The way back, too; false: no room for it. */
 static __noinline_prog bool svc_remember(const struct packet *p, const struct lb_choice *to, bool self)
@@ -201,34 +101,38 @@ static __noinline_prog int svc_forward_error(struct __sk_buff *skb, struct packe
 	return nat_write_error(skb, p, &inner, &w, true);
 }
 
-/* Does the packet go on to the backend's node as it is? */
-static __noinline_prog bool svc_direct(const struct svc_key *svc, const struct ip_addr *backend)
+/* Does the packet go on to the backend's node as it is? Asked for services with direct server return. */
+static __noinline_prog bool svc_direct(const struct ip_addr *backend)
 {
-	struct svc_value *value = bpf_map_lookup_elem(&services, svc);
 	struct ipcache_value *known;
 
-	if (!value || !(value->flags & SVC_DIRECT) || pod_by_ip(backend))
+	if (pod_by_ip(backend))
 		return false;
 	known = ipcache_of(backend);
 	return known && !ip_zero(&known->node);
 }
 
-/* 0, SVC_* or a drop reason. */
-static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, const struct svc_key *svc, bool gone)
+/* outside: svc->side is SVC_OUTSIDE. 0, SVC_* or a drop reason. */
+static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, const struct svc_key *svc, bool gone,
+				    bool outside)
 {
+	const struct svc_value *value = NULL;
 	struct lb_choice to = {};
 	struct ip_addr dst = p->dst;
-	bool self;
+	bool self, direct;
 	int r;
 
-	r = svc_pick(p, svc, gone, &to);
+	if (outside)
+		value = bpf_map_lookup_elem(&services, svc);
+	direct = value && (value->flags & SVC_DIRECT);
+	r = svc_by_slot(p, svc, value) ? svc_pick_slot(p, svc, value, &to) : svc_pick(p, svc, gone, &to);
 	if (r == LB_NOT_A_SERVICE)
 		return SVC_NONE;
 	if (r == LB_REFUSE && (to.svc.flags & SVC_SILENT))
 		return DROP_NO_BACKEND;
 	if (r != LB_BACKEND || ip_is_v4(&to.backend.ip) != !(p->flags & PACKET_V6))
 		return SVC_REFUSED;
-	if (svc->side == SVC_OUTSIDE && svc_direct(svc, &to.backend.ip)) {
+	if (direct && svc_direct(&to.backend.ip)) {
 		p->dst = to.backend.ip;
 		return SVC_ONWARD;
 	}
@@ -291,7 +195,7 @@ static __always_inline int svc_forward(struct __sk_buff *skb, struct packet *p, 
 	if (why == SVC_BY_NODE_PORT)
 		lb_front_of(&svc);
 	if (why != SVC_BY_GONE || svc_of_gone(p, &svc)) {
-		r = svc_send(skb, p, &svc, why == SVC_BY_GONE);
+		r = svc_send(skb, p, &svc, why == SVC_BY_GONE, false);
 		if (why == SVC_BY_GONE && r == SVC_NONE)
 			return SVC_REFUSED;
 	}

@@ -55,6 +55,58 @@ static __noinline_prog bool svc_admits(const struct packet *p, const struct svc_
 	return bpf_map_lookup_elem(&source_ranges, &key) != NULL;
 }
 
+/* The same packet's way back. */
+static __always_inline void svc_turn(struct packet *p)
+{
+	struct ip_addr ip = p->src;
+	__be16 port = p->sport;
+
+	p->src = p->dst;
+	p->sport = p->dport;
+	p->dst = ip;
+	p->dport = port;
+}
+
+/*
+ * As svc_forward_error(), where no entry says the backend, but its slot does. One frame for all of it, and called by
+ * from_uplink itself: see there.
+ */
+static __noinline_prog int svc_slot_error(struct __sk_buff *skb, struct packet *p)
+{
+	struct svc_key svc = { .side = SVC_OUTSIDE };
+	struct packet inner = {};
+	union {
+		struct lb_choice to;
+		struct nat_rewrite w;
+	} u = {};
+	struct svc_value *value;
+	struct ip_addr ip;
+	__be16 port;
+	int r;
+
+	if (!packet_inner(skb, p, &inner))
+		return DROP_NO_BACKEND;
+	svc.vip = inner.src;
+	svc.port = inner.sport;
+	svc.proto = inner.proto;
+	value = bpf_map_lookup_elem(&services, &svc);
+	if (!svc_by_slot(&inner, &svc, value))
+		return DROP_NO_BACKEND;
+	svc_turn(&inner);
+	r = svc_pick_slot(&inner, &svc, value, &u.to);
+	svc_turn(&inner);
+	if (r != LB_BACKEND)
+		return DROP_NO_BACKEND;
+	ip = u.to.backend.ip;
+	port = u.to.backend.port;
+	__builtin_memset(&u.w, 0, sizeof(u.w));
+	u.w.new_ip = ip;
+	u.w.new_port = port;
+	u.w.old_ip = inner.src;
+	u.w.old_port = inner.sport;
+	return nat_write_error(skb, p, &inner, &u.w, true);
+}
+
 /*
  * A packet from outside: to a service? 0: rewritten, p->dst is the backend. SVC_ONWARD: not rewritten, but p->dst is.
  * SVC_NONE: no service's. SVC_REFUSED, or a drop reason.
@@ -73,10 +125,10 @@ static __always_inline int svc_from_outside(struct __sk_buff *skb, struct packet
 		if (value && value->ranges && !svc_admits(p, value))
 			return DROP_SOURCE_RANGE;
 		if (!to_node || value)
-			r = svc_send(skb, p, &svc, false);
+			r = svc_send(skb, p, &svc, false, true);
 		if (r == SVC_NONE && to_node && is_node_port(p->dport)) {
 			lb_any_address(&svc);
-			r = svc_send(skb, p, &svc, false);
+			r = svc_send(skb, p, &svc, false, true);
 		}
 		if (r != SVC_NONE)
 			return r;
@@ -110,7 +162,7 @@ static __noinline_prog int svc_from_node(struct __sk_buff *skb, struct packet *p
 	}
 	if (!value || !(value->flags & SVC_DIRECT))
 		return SVC_NONE;
-	r = svc_send(skb, p, &svc, false);
+	r = svc_send(skb, p, &svc, false, true);
 	return r == 0 && pod_by_ip(&p->dst) ? 0 : r > 0 ? r : DROP_NO_BACKEND;
 }
 

@@ -50,13 +50,50 @@ _Static_assert(sizeof(struct svc_value) == 28, "svc_value is map ABI");
 
 /*
  * Of a service with direct server return every node makes the same table of the same backends: a flow's hash finds its
- * slot, the slot holds the index of the backend (__u32). By generation as the backends are.
+ * slot (struct svc_slot). By generation as the backends are. A table one of whose slots has had another owner goes on
+ * behind its slots: see compile/slots.h.
  */
 struct maglev_key {
 	__u32 svc_id;
 	__u32 generation;
 };
 _Static_assert(sizeof(struct maglev_key) == 8, "maglev_key is map ABI");
+
+/*
+ * since 0: the slot has had one owner only, and all its flows are with `index`: nothing is kept of them. Otherwise the
+ * generation from which on every packet of its TCP flows leaves an entry in `svc_out`; entries of earlier generations
+ * are of connections that are over. A flow without an entry was there before, and is with `base`.
+ */
+struct svc_slot {
+	__u16 index; /* of the backend that takes new flows, or SLOT_NOBODY: the service has none */
+	__u16 base;  /* a backend, perhaps one beyond n_backends, which the service has lost; SLOT_NOBODY: as index */
+	__u32 since;
+};
+_Static_assert(sizeof(struct svc_slot) == 8, "svc_slot is map ABI");
+
+#define SLOT_NOBODY   0xffffu
+#define SLOT_BY_OLD   0xfffeu /* base: that of the flow's slot in the old table, which had another size */
+#define SLOT_BACKENDS 0xfffeu /* indexes below this are backends */
+
+/* Behind the slots, the first is 0. */
+enum svc_slots_tail {
+	SLOTS_OLD,	 /* since: how many slots the old table had; 0: base is never SLOT_BY_OLD */
+	SLOTS_OLD_ENDED, /* since: the generation that was the first without the old table */
+	SLOTS_OLD_FIRST, /* base: of the first slot of the old table */
+};
+
+#define SVC_HASH_MIX 0x9e3779b97f4a7c15ULL /* 2^64 over the golden ratio: spreads what is multiplied by it */
+
+/* What chooses a flow's slot: the same on every node, so that each chooses the same backend. */
+static inline __attribute__((always_inline)) __u32 svc_flow_hash(const struct ip_addr *client, __be16 client_port,
+								 __be16 port, __u8 proto)
+{
+	__u64 hash = ((__u64)client->w[0] << 32 | client->w[1]) * SVC_HASH_MIX;
+
+	hash = (hash ^ hash >> 29 ^ ((__u64)client->w[2] << 32 | client->w[3])) * SVC_HASH_MIX;
+	hash = (hash ^ hash >> 32 ^ ((__u64)client_port << 32 | (__u32)port << 8 | proto)) * SVC_HASH_MIX;
+	return hash >> 32;
+}
 
 /* Who may use a service. By generation as the backends are, so that both change at once. */
 struct source_range_key {
@@ -70,7 +107,7 @@ _Static_assert(sizeof(struct source_range_key) == 28, "source_range_key is map A
 struct backend_key {
 	__u32 svc_id;
 	__u32 generation;
-	__u32 index; /* 0 .. n_backends - 1 */
+	__u32 index; /* 0 .. n_backends - 1; from there on, those that are only the base of a slot */
 };
 _Static_assert(sizeof(struct backend_key) == 12, "backend_key is map ABI");
 

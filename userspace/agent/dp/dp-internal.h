@@ -9,6 +9,7 @@
 #include "dp.h"
 
 #include "abi/node.h"
+#include "abi/svc.h"
 #include "base/cleanup.h"
 
 /* Every pinned map. Order is of no meaning. */
@@ -119,14 +120,27 @@ int dp_attach_destroy(const char *pin_dir, struct err *err);
 
 /* dp_service.c */
 /* dp_ranges.c: the source ranges of one generation of a service */
-struct svc_value;
 int dp_ranges_write(struct dp *dp, const struct svc_value *svc, const struct dp_range *ranges, size_t n,
 		    struct err *err); /* all or none */
 void dp_ranges_remove(struct dp *dp, const struct svc_value *svc);
 void dp_ranges_recover(struct dp *dp, const struct svc_value *values, size_t n); /* removes those of no such service */
 /* dp_maglev.c: the table of one generation of a service */
 uint32_t dp_maglev_slots(const struct dp_service *svc); /* 0: it has none */
-int dp_maglev_write(struct dp *dp, const struct svc_value *value, const struct dp_service *svc, struct err *err);
+struct dp_table {
+	struct backend_value *extras; /* to be written behind the service's backends: bases of slots that it has lost */
+	uint32_t n_extras;
+	struct svc_flow_key *over; /* entries of svc_out that are of no use once the table is in force */
+	size_t n_over;
+};
+void dp_table_free(struct dp_table *t);
+static inline void dp_table_freep(struct dp_table *t)
+{
+	dp_table_free(t);
+}
+/* old: what the service has now, all 0: nothing. Empties *t on failure; value->slots may be 1 where it was 0. */
+int dp_maglev_write(struct dp *dp, const struct svc_value *old, struct svc_value *value, const struct dp_service *svc,
+		    struct dp_table *t, struct err *err);
+void dp_maglev_settle(struct dp *dp, const struct dp_table *t);
 void dp_maglev_remove(struct dp *dp, const struct svc_value *value);
 bool dp_maglev_there(struct dp *dp, const struct svc_value *value);		 /* or needs none */
 void dp_maglev_recover(struct dp *dp, const struct svc_value *values, size_t n); /* by svc_id */

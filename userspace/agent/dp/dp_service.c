@@ -76,12 +76,15 @@ static void note_gone(struct dp *dp, const struct svc_key *key, const struct svc
 	}
 }
 
-static void remove_backends(struct dp *dp, uint32_t svc_id, uint32_t generation, uint32_t n)
+/* With those behind the first n that are only bases of slots. */
+static void remove_backends(struct dp *dp, const struct svc_value *svc, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		struct backend_key bk = { svc_id, generation, i };
+	for (uint32_t i = 0;; i++) {
+		struct backend_key bk = { svc->svc_id, svc->generation, i };
+		bool more = i < n || svc->slots;
 
-		(void)bpf_map_delete_elem(dp->map_fd[MAP_BACKENDS], &bk);
+		if (!more || (bpf_map_delete_elem(dp->map_fd[MAP_BACKENDS], &bk) < 0 && i >= n))
+			return;
 	}
 }
 
@@ -93,8 +96,8 @@ static uint32_t flags_of(const struct dp_service *svc)
 static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct svc_value *now)
 {
 	if (now->n_backends != svc->n_backends || now->affinity_s != svc->affinity_s || now->flags != flags_of(svc) ||
-	    now->ranges != dp_ranges_id(svc->ranges, svc->n_ranges) || now->slots != dp_maglev_slots(svc) ||
-	    !dp_maglev_there(dp, now))
+	    now->ranges != dp_ranges_id(svc->ranges, svc->n_ranges) ||
+	    (svc->n_backends && now->slots != dp_maglev_slots(svc)) || !dp_maglev_there(dp, now))
 		return false;
 	for (uint32_t i = 0; i < now->n_backends; i++) {
 		struct backend_key bk = { now->svc_id, now->generation, i };
@@ -112,6 +115,9 @@ static int check(const struct dp_service *svc, struct err *err)
 		return err_set(err, EINVAL, "service side %u: nobody is there", svc->side);
 	if (svc->port == 0 && svc->proto == 0 && svc->n_backends == 0)
 		return 0;
+	if (svc->direct && svc->n_backends > SLOT_BACKENDS)
+		return err_set(err, EINVAL, "%zu backends: with direct server return a service has at most %u",
+			       svc->n_backends, SLOT_BACKENDS);
 	if (svc->port == 0 || (svc->proto != IPPROTO_TCP && svc->proto != IPPROTO_UDP))
 		return err_set(err, EINVAL, "service port %u, protocol %u: only TCP and UDP ports are balanced",
 			       svc->port, svc->proto);
@@ -128,6 +134,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 {
 	struct svc_key key = key_of(svc);
 	struct svc_value old = { 0 }, next;
+	cleanup(dp_table_free) struct dp_table table = { 0 };
 	bool had;
 	int r;
 
@@ -150,18 +157,19 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	r = dp_ranges_write(dp, &next, svc->ranges, svc->n_ranges, err);
 	if (r < 0)
 		return r;
-	r = dp_maglev_write(dp, &next, svc, err);
+	r = dp_maglev_write(dp, &old, &next, svc, &table, err);
 	if (r < 0) {
 		dp_ranges_remove(dp, &next);
 		return r;
 	}
-	for (uint32_t i = 0; i < next.n_backends; i++) {
+	for (uint32_t i = 0; i < next.n_backends + table.n_extras; i++) {
 		struct backend_key bk = { next.svc_id, next.generation, i };
-		struct backend_value v = backend_of(&svc->backends[i]);
+		struct backend_value v = i < next.n_backends ? backend_of(&svc->backends[i])
+							     : table.extras[i - next.n_backends];
 
 		r = bpf_map_update_elem(dp->map_fd[MAP_BACKENDS], &bk, &v, BPF_ANY);
 		if (r < 0) {
-			remove_backends(dp, next.svc_id, next.generation, i);
+			remove_backends(dp, &next, i);
 			dp_ranges_remove(dp, &next);
 			dp_maglev_remove(dp, &next);
 			return err_set(err, -r, "map 'backends': %s", r == -E2BIG ? "it is full" : strerror(-r));
@@ -169,15 +177,16 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	}
 	r = bpf_map_update_elem(dp->map_fd[MAP_SERVICES], &key, &next, BPF_ANY);
 	if (r < 0) {
-		remove_backends(dp, next.svc_id, next.generation, next.n_backends);
+		remove_backends(dp, &next, next.n_backends);
 		dp_ranges_remove(dp, &next);
 		dp_maglev_remove(dp, &next);
 		return err_set(err, -r, "map 'services': %s", r == -E2BIG ? "it is full" : strerror(-r));
 	}
 	note_gone(dp, &key, &old, svc);
-	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
+	remove_backends(dp, &old, old.n_backends);
 	dp_ranges_remove(dp, &old);
 	dp_maglev_remove(dp, &old);
+	dp_maglev_settle(dp, &table);
 	return 0;
 }
 
@@ -196,7 +205,7 @@ int dp_service_del(struct dp *dp, const struct dp_service *svc, struct err *err)
 	if (r < 0 && r != -ENOENT)
 		return err_set(err, -r, "map 'services': %s", strerror(-r));
 	note_gone(dp, &key, &old, &(struct dp_service){ 0 });
-	remove_backends(dp, old.svc_id, old.generation, old.n_backends);
+	remove_backends(dp, &old, old.n_backends);
 	dp_ranges_remove(dp, &old);
 	dp_maglev_remove(dp, &old);
 	return 0;
@@ -270,7 +279,8 @@ int dp_service_list(struct dp *dp, struct dp_service **ret, size_t *ret_n, struc
 		services[i].affinity_s = e->value.affinity_s;
 		services[i].silent = e->value.flags & SVC_SILENT;
 		services[i].announced = e->value.flags & SVC_ANNOUNCED;
-		services[i].direct = e->value.flags & SVC_DIRECT;
+		/* Without its table the service is not what was asked for: it is set again. */
+		services[i].direct = (e->value.flags & SVC_DIRECT) && dp_maglev_there(dp, &e->value);
 		services[i].ranges_id = e->value.ranges;
 		services[i].backends = end;
 		for (uint32_t k = 0; k < e->value.n_backends; k++) {
@@ -316,7 +326,7 @@ static int find_orphan(void *arg, const void *key, const void *value)
 
 	(void)value;
 	svc = rc->n ? bsearch(&want, rc->by_id, rc->n, sizeof(want), by_svc_id) : NULL;
-	if (svc && svc->generation == bk->generation && bk->index < svc->n_backends)
+	if (svc && svc->generation == bk->generation && (bk->index < svc->n_backends || svc->slots))
 		return 0;
 	if (rc->n_orphans == rc->cap) {
 		p = realloc(rc->orphans, (rc->cap + 256) * sizeof(*rc->orphans));
