@@ -67,6 +67,37 @@ static char *front_address(const struct dp_service *s, char *buf)
 	return buf;
 }
 
+/* Entries of the same backend from the i-th on: one with weight has several, side by side. */
+static size_t same_from(const struct dp_service *s, size_t i)
+{
+	size_t n = 1;
+
+	while (i + n < s->n_backends && s->backends[i + n].port == s->backends[i].port &&
+	       ip_equal(&s->backends[i + n].ip, &s->backends[i].ip))
+		n++;
+	return n;
+}
+
+/* With shares of the connections where they are not alike: "10.0.0.1:8080=25%". */
+static json_t *backends_of(const struct dp_service *s)
+{
+	json_t *out = json_array();
+	bool weights = false;
+
+	for (size_t i = 0; i < s->n_backends; i++)
+		weights = weights || same_from(s, i) > 1;
+	for (size_t i = 0, n; i < s->n_backends; i += n) {
+		char text[INET6_ADDRSTRLEN + 30];
+
+		n = same_from(s, i);
+		address_port(&s->backends[i].ip, s->backends[i].port, text);
+		if (weights)
+			snprintf(text + strlen(text), 20, "=%.3g%%", 100.0 * (double)n / (double)s->n_backends);
+		json_array_append_new(out, json_string(text));
+	}
+	return out;
+}
+
 static json_t *services(struct network *n, struct err *err)
 {
 	cleanup(free) struct dp_service *list = NULL;
@@ -79,17 +110,13 @@ static json_t *services(struct network *n, struct err *err)
 	}
 	for (size_t i = 0; i < count; i++) {
 		const char *name = network_service_of(n, &list[i]);
-		json_t *backends = json_array();
 		char buf[INET6_ADDRSTRLEN + 10];
 
-		for (size_t k = 0; k < list[i].n_backends; k++)
-			json_array_append_new(backends, json_string(address_port(&list[i].backends[k].ip,
-										 list[i].backends[k].port, buf)));
 		json_array_append_new(items, json_pack("{s:s,s:s,s:s,s:s,s:o}", "service", name ? name : "(gone)",
 						       "address", front_address(&list[i], buf), "protocol",
 						       list[i].proto ? proto_name(list[i].proto) : "any", "from",
 						       list[i].side == SVC_OUTSIDE ? "outside" : "inside", "backends",
-						       backends));
+						       backends_of(&list[i])));
 	}
 	return items;
 }

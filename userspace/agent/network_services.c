@@ -67,23 +67,38 @@ static uint32_t ranges_id(const struct service_front *f)
 	return ranges ? dp_ranges_id(ranges, f->n_ranges) : 0;
 }
 
-/* As sets: the order in the map is nobody's business. */
+/* As service_compile() sorts them. */
+static int by_backend(const void *va, const void *vb)
+{
+	const struct dp_backend *a = va, *b = vb;
+	int c = memcmp(&a->ip, &b->ip, sizeof(a->ip));
+
+	return c ? c : memcmp(&a->port, &b->port, sizeof(a->port));
+}
+
+/* The order in the map is nobody's business. */
+static bool same_backends(const struct dp_service *have, const struct service_front *want)
+{
+	size_t n = want->n_backends;
+	cleanup(free) struct dp_backend *sorted = calloc(n + 1, sizeof(*sorted));
+
+	if (!sorted || have->n_backends != n)
+		return false;
+	if (n) {
+		memcpy(sorted, have->backends, n * sizeof(*sorted));
+		qsort(sorted, n, sizeof(*sorted), by_backend);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!ip_equal(&sorted[i].ip, &want->backends[i].ip) || sorted[i].port != want->backends[i].port)
+			return false;
+	return true;
+}
+
 static bool same_value(const struct dp_service *have, const struct service_front *want)
 {
-	if (have->n_backends != want->n_backends || have->affinity_s != want->affinity_s ||
-	    have->silent != want->silent || have->announced != want->announced || have->direct != want->direct ||
-	    have->ranges_id != ranges_id(want))
-		return false;
-	for (size_t i = 0; i < want->n_backends; i++) {
-		bool found = false;
-
-		for (size_t k = 0; k < have->n_backends && !found; k++)
-			found = ip_equal(&have->backends[k].ip, &want->backends[i].ip) &&
-				have->backends[k].port == want->backends[i].port;
-		if (!found)
-			return false;
-	}
-	return true;
+	return have->affinity_s == want->affinity_s && have->silent == want->silent &&
+	       have->announced == want->announced && have->direct == want->direct &&
+	       have->ranges_id == ranges_id(want) && same_backends(have, want);
 }
 
 static int set_front(struct network *n, const struct service_front *f, struct err *err)

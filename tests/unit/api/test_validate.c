@@ -323,6 +323,34 @@ Test(api_validate, services)
 	RUN(&api_kind_service, t);
 }
 
+#define WEIGHT(text)	    "\"annotations\":{\"skep.io/weight\":\"" text "\"}"
+#define WEIGHED(text, more) "{\"metadata\":{\"name\":\"x\",\"namespace\":\"d\"," WEIGHT(text) "}," more "}"
+
+Test(api_validate, weights_of_backends)
+{
+	static const char wrong[] =
+		"metadata.annotations[skep.io/weight]: Invalid value: \"1001\": must be a number from 0 to 1000";
+	static const struct vcase pods[] = {
+		{ WEIGHED("0", "\"spec\":{\"containers\":[" C1 "]}"), NULL, "" },
+		{ WEIGHED("1000", "\"spec\":{\"containers\":[" C1 "]}"), NULL, "" },
+		{ WEIGHED("1001", "\"spec\":{\"containers\":[" C1 "]}"), NULL, wrong },
+	};
+	static const struct vcase slices[] = {
+		{ WEIGHED("50", "\"addressType\":\"IPv4\",\"endpoints\":[]"), NULL, "" },
+		{ WEIGHED("1001", "\"addressType\":\"IPv4\",\"endpoints\":[]"), NULL, wrong },
+	};
+	static const struct vcase deployments[] = {
+		{ DEPLOY(SEL_A ",\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}," WEIGHT(
+			  "few") "},\"spec\":{\"containers\":[" C1 "]}}"),
+		  NULL,
+		  "spec.template.metadata.annotations[skep.io/weight]: Invalid value: \"few\": must be a number from 0 to 1000" },
+	};
+
+	RUN(&api_kind_pod, pods);
+	RUN(&api_kind_endpoint_slice, slices);
+	RUN(&api_kind_deployment, deployments);
+}
+
 Test(api_validate, network_policies)
 {
 	static const struct vcase t[] = {

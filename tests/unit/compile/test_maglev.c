@@ -94,6 +94,18 @@ Test(maglev, the_order_of_the_backends_is_of_no_meaning)
 	free(b);
 }
 
+/* service_weights.h: n times the weight is n entries. */
+Test(maglev, one_that_is_there_three_times_has_three_quarters)
+{
+	const uint64_t ids[] = { id_of(1), id_of(1), id_of(1), id_of(2) };
+	uint32_t slots = maglev_slots(4), *table = table_of(ids, 4, slots), of_first = 0;
+
+	for (uint32_t s = 0; s < slots; s++)
+		of_first += table[s] < 3;
+	cr_assert(of_first >= slots * 74 / 100 && of_first <= slots * 76 / 100, "%u of %u", of_first, slots);
+	free(table);
+}
+
 Test(maglev, one_backend_has_every_slot)
 {
 	const uint64_t id = id_of(1);

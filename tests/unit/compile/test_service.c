@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "compile/service.h"
+#include "compile/service_weights.h"
 
 static struct arena arena;
 static json_t *trees[64];
@@ -442,6 +442,107 @@ Test(service, trimmed_objects_keep_only_what_is_compiled)
 	cr_assert_eq(e->endpoints[0].n_addresses, 1);
 	cr_assert_str_eq(e->endpoints[0].node_name, "n1");
 	cr_assert(!e->endpoints[0].target_ref && !e->endpoints[0].zone && !e->address_type);
+}
+
+/* A slice with a weight; endpoints as in slice(). */
+static void weighted(const char *weight, const char *endpoints)
+{
+	char text[1500];
+
+	snprintf(
+		text, sizeof(text),
+		"{'metadata':{'namespace':'n','name':'x','labels':{'kubernetes.io/service-name':'s'},'annotations':{'skep.io/weight':'%s',"
+		"'a':'b'}},'addressType':'IPv4','ports':[{'port':8080}],'endpoints':[%s]}",
+		weight, endpoints);
+	trimmed_slices[n_slices] = decode(&api_type_endpoint_slice, text, service_trim_slice);
+	slices[n_slices++] = decode(&api_type_endpoint_slice, text, NULL);
+}
+
+#define ONE "{'metadata':{'namespace':'n','name':'s'},'spec':{'clusterIP':'10.96.0.1','ports':[{'port':80}]}}"
+
+Test(service, a_backend_has_as_many_entries_as_its_weight_says)
+{
+	service(ONE);
+	slice("IPv4", NULL, "{'addresses':['10.0.0.1']}"); /* 100 */
+	weighted("300", "{'addresses':['10.0.0.2']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080,10.0.0.2:8080,10.0.0.2:8080 ");
+	service_table_done(&table);
+	/* Two have the same weight: what counts is each one's against the others'. */
+	weighted("50", "{'addresses':['10.0.0.3']},{'addresses':['10.0.0.4'],'conditions':{'ready':false}}");
+	cr_assert_str_eq(compiled(),
+			 "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.1:8080,10.0.0.2:8080,10.0.0.2:8080,10.0.0.2:8080,"
+			 "10.0.0.2:8080,10.0.0.2:8080,10.0.0.2:8080,10.0.0.3:8080 ");
+}
+
+Test(service, weights_that_are_alike_are_none)
+{
+	service(ONE);
+	weighted("7", "{'addresses':['10.0.0.1']}");
+	weighted("7", "{'addresses':['10.0.0.2']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 ");
+}
+
+Test(service, weight_0_is_for_when_there_is_nobody_else)
+{
+	service(ONE);
+	weighted("0", "{'addresses':['10.0.0.1']},{'addresses':['10.0.0.2']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 ");
+	service_table_done(&table);
+	weighted("1", "{'addresses':['10.0.0.3']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.3:8080 ");
+}
+
+/* It changes its slice just now: all nodes must say the same of it, whatever order they hear of the slices in. */
+Test(service, of_two_weights_of_a_backend_the_greater_counts)
+{
+	service(ONE);
+	weighted("0", "{'addresses':['10.0.0.1']}");
+	weighted("200", "{'addresses':['10.0.0.1']}");
+	weighted("100", "{'addresses':['10.0.0.2']},{'addresses':['10.0.0.1']}");
+	cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.1:8080,10.0.0.2:8080 ");
+}
+
+Test(service, what_is_no_weight_is_the_default)
+{
+	static const char *const texts[] = { "", "many", "-1", "1001", "1.5" };
+
+	service(ONE);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		n_slices = 0;
+		slice("IPv4", NULL, "{'addresses':['10.0.0.1']}");
+		weighted(texts[i], "{'addresses':['10.0.0.2']}");
+		cr_assert_str_eq(compiled(), "10.96.0.1:80/6=10.0.0.1:8080,10.0.0.2:8080 ", "%s", texts[i]);
+		service_table_done(&table);
+	}
+}
+
+Test(service, shares_fit_the_maps)
+{
+	enum { N = 40000 };
+	static struct service_weighted list[N];
+	size_t total;
+
+	/* Without a common divisor: the weights themselves, as long as they are few. */
+	list[0].weight = 997;
+	list[1].weight = 3;
+	cr_assert_eq(service_shares(list, 2), 1000);
+	cr_assert_eq(list[0].weight, 997);
+	/* More than that is rounded, and who has a weight keeps an entry. */
+	list[0].weight = 1000;
+	list[1].weight = 999;
+	list[2].weight = 1;
+	total = service_shares(list, 3);
+	cr_assert(total <= 1024 + 3 && list[2].weight == 1);
+	cr_assert(list[0].weight > 500 && list[0].weight < 520 && list[1].weight > 500 && list[1].weight < 520);
+	for (size_t n = 1; n <= N; n = n * 3 + 1) {
+		for (size_t i = 0; i < n; i++)
+			list[i].weight = 1 + (uint32_t)(i * 7919) % 1000;
+		total = service_shares(list, n);
+		cr_assert(total >= n && total <= 65535, "%zu of %zu", total, n);
+		for (size_t i = 0; i < n; i++)
+			cr_assert(list[i].weight >= 1);
+	}
+	cr_assert_eq(service_shares(list, 0), 0);
 }
 
 Test(service, of_two_with_one_address_the_older_has_it)

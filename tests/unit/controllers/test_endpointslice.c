@@ -208,6 +208,39 @@ Test(endpointslice, slices_hold_a_hundred_endpoints)
 	json_decref(slices);
 }
 
+#define WEIGHT(text) ",\"annotations\":{\"skep.io/weight\":\"" text "\"}"
+
+Test(endpointslice, pods_of_a_weight_have_a_slice_of_their_own)
+{
+	const struct api_pod *pods[] = { pod("a", "10.0.0.1", true, "", "Running"),
+					 pod("b", "10.0.0.2", true, WEIGHT("5"), "Running"),
+					 pod("c", "10.0.0.3", true, WEIGHT("100"), "Running"),
+					 pod("d", "10.0.0.4", true, WEIGHT("5"), "Running"),
+					 pod("e", "10.0.0.5", true, WEIGHT("many"), "Running") };
+	json_t *slices = plan(service(PORT80), 5, pods), *weighted, *again, *obj;
+	char *text;
+
+	cr_assert_eq(json_array_size(slices), 2);
+	cr_assert_eq(n_endpoints(slices, 0), 3);
+	cr_assert(!json_object_get(json_array_get(slices, 0), "weight"));
+	weighted = json_array_get(slices, 1);
+	cr_assert_str_eq(api_get_str(weighted, "weight"), "5");
+	cr_assert_str_eq(address(slices, 1, 0), "10.0.0.2");
+	cr_assert_str_eq(address(slices, 1, 1), "10.0.0.4");
+
+	/* As it is then in the API, and as it is compared with the next plan. */
+	obj = json_copy(weighted);
+	json_object_del(obj, "weight");
+	api_set(obj, "metadata.annotations", json_pack("{s:s}", "skep.io/weight", "5"));
+	text = json_dumps(obj, 0);
+	again = endpointslice_content(from_json_as(&api_type_endpoint_slice, text, &arena));
+	free(text);
+	cr_assert(json_equal(again, weighted));
+	json_decref(again);
+	json_decref(obj);
+	json_decref(slices);
+}
+
 Test(endpointslice, what_is_there_already_equals_the_plan)
 {
 	const struct api_pod *pods[] = { pod("a", "10.0.0.1", true, "", "Running"),

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "compile/service.h"
 #include "endpointslice_plan.h"
 #include "manager.h"
 
@@ -87,6 +88,7 @@ static void on_change(struct controller *c, const struct api_kind *kind, struct 
 static json_t *slice_object(const struct informer_item *service, const json_t *want, bool headless)
 {
 	const struct api_meta *m = &service->obj->metadata;
+	const char *weight = api_get_str(want, "weight");
 	char generate[256];
 	json_t *obj;
 
@@ -98,6 +100,10 @@ static json_t *slice_object(const struct informer_item *service, const json_t *w
 	if (headless)
 		json_object_set_new(api_get(obj, "metadata.labels"), "service.kubernetes.io/headless", json_string(""));
 	json_object_update(obj, (json_t *)want);
+	if (weight) {
+		api_set(obj, "metadata.annotations", json_pack("{s:s}", SERVICE_WEIGHT, weight));
+		json_object_del(obj, "weight");
+	}
 	return obj;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "compile/service_weights.h"
 
 enum { MAX_ENDPOINTS = 100 };
 
@@ -105,9 +106,18 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*x)->metadata.name, (*y)->metadata.name);
 }
 
+/* As a slice is to say it; NULL: the default, which slices do not say. */
+static char *weight_of(const struct api_meta *m, char buf[16])
+{
+	uint32_t weight = service_weight(&m->annotations);
+
+	snprintf(buf, 16, "%u", weight);
+	return weight == SERVICE_WEIGHT_DEFAULT ? NULL : buf;
+}
+
 /*
- * Slices wanted for one family: [{addressType, ports, endpoints}], grouped by the ports the pods resolve to, sorted
- * by pod.
+ * Slices wanted for one family: [{addressType, ports, endpoints, weight}], grouped by the ports the pods resolve to and
+ * by their weight, sorted by pod.
  */
 static json_t *plan_family(const struct api_service *s, const struct api_pod *const *pods, size_t n, const char *family,
 			   node_zone_fn *zone_of, void *arg)
@@ -117,6 +127,7 @@ static json_t *plan_family(const struct api_service *s, const struct api_pod *co
 
 	for (i = 0; i < n; i++) {
 		const char *ip = address_of(pods[i], family), *node = pods[i]->spec.node_name;
+		char buf[16], *weight = weight_of(&pods[i]->metadata, buf);
 		json_t *ports, *into = NULL;
 
 		if (!ip || pod_terminated(pods[i]))
@@ -124,10 +135,13 @@ static json_t *plan_family(const struct api_service *s, const struct api_pod *co
 		ports = ports_for(s, pods[i]);
 		json_array_foreach (slices, k, slice)
 			if (json_equal(json_object_get(slice, "ports"), ports) &&
+			    streq(api_get_str(slice, "weight"), weight) &&
 			    json_array_size(json_object_get(slice, "endpoints")) < MAX_ENDPOINTS)
 				into = slice;
 		if (!into) {
 			into = json_pack("{s:s,s:O,s:[]}", "addressType", family, "ports", ports, "endpoints");
+			if (weight)
+				json_object_set_new(into, "weight", json_string(weight));
 			json_array_append_new(slices, into);
 		}
 		json_decref(ports);
@@ -170,6 +184,7 @@ json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *co
 
 json_t *endpointslice_content(const struct api_endpoint_slice *es)
 {
+	const char *weight = api_map_get(&es->metadata.annotations, SERVICE_WEIGHT);
 	json_t *obj = api_encode(&api_type_endpoint_slice, es);
 	json_t *eps = json_object_get(obj, "endpoints"), *ports = json_object_get(obj, "ports"), *e;
 	json_t *out;
@@ -181,6 +196,8 @@ json_t *endpointslice_content(const struct api_endpoint_slice *es)
 	out = json_pack("{s:s}", "addressType", es->address_type ? es->address_type : "");
 	json_object_set_new(out, "ports", ports ? json_incref(ports) : json_array());
 	json_object_set_new(out, "endpoints", eps ? json_incref(eps) : json_array());
+	if (weight)
+		json_object_set_new(out, "weight", json_string(weight));
 	json_decref(obj);
 	return out;
 }

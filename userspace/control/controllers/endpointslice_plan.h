@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the EndpointSlice controller decides (discovery.k8s.io/v1): for each address family of a Service and each set
- * of resolved ports, slices of at most 100 endpoints in the order of the pods' names. Pure.
+ * of resolved ports and each weight of pods, slices of at most 100 endpoints in the order of the pods' names. Pure.
  */
 #ifndef SKEP_CONTROLLERS_ENDPOINTSLICE_PLAN_H
 #define SKEP_CONTROLLERS_ENDPOINTSLICE_PLAN_H
@@ -11,10 +11,11 @@
 /* The zone of a node (its label topology.kubernetes.io/zone); NULL: unknown. Borrowed. */
 typedef const char *node_zone_fn(void *arg, const char *node);
 /*
- * [{addressType, ports, endpoints}], a new reference; NULL: out of memory. pods: those that the Service's selector
- * matches, in any order. Pods that ended or have no address of the family are left out. A family without endpoints has
- * one empty slice, so that clients are told rather than left waiting. trafficDistribution becomes hints of the ready
- * endpoints: their zone, and for PreferSameNode their node.
+ * [{addressType, ports, endpoints, weight}], a new reference; weight is for the annotation skep.io/weight
+ * (SERVICE_WEIGHT in compile/service.h), missing for the default; NULL: out of memory. pods: those that the Service's
+ * selector matches, in any order. Pods that ended or have no address of the family are left out. A family without
+ * endpoints has one empty slice, so that clients are told rather than left waiting. trafficDistribution becomes hints
+ * of the ready endpoints: their zone, and for PreferSameNode their node.
  */
 json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n,
 			   node_zone_fn *zone_of, void *arg);

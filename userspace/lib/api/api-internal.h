@@ -108,6 +108,8 @@ void api_validate_pod(const json_t *obj, const json_t *old, struct api_errs *err
 /* Template of a workload: its labels and pod spec. restart_always: only that policy makes sense there. */
 void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, bool restart_always,
 			       struct api_errs *errs);
+/* The annotation skep.io/weight of what path leads to (NULL: the object itself); compile/service_weights.h. */
+void api_validate_weight(const json_t *obj, const struct api_path *path, struct api_errs *errs);
 /* spec.selector of a workload: not empty, and it selects spec.template. what: "deployment". */
 void api_validate_workload_selector(const json_t *spec, const char *what, struct api_errs *errs);
 /* "25%" or 3: *ret_percent says which. false: something else, and said so. */

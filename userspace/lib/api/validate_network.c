@@ -19,6 +19,7 @@ void api_validate_endpoint_slice(const json_t *obj, const json_t *old, struct ap
 	const json_t *e, *a, *p;
 
 	(void)old;
+	api_validate_weight(obj, NULL, errs);
 	if (json_array_size(json_object_get(obj, "endpoints")) > 1000)
 		api_path_err(errs, &list, API_C_TOO_MANY, "Too many: %zu: must have at most 1000 items",
 			     json_array_size(json_object_get(obj, "endpoints")));

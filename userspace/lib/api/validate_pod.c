@@ -236,6 +236,7 @@ void api_validate_pod_template(const json_t *tmpl, const struct api_path *path, 
 	struct api_path ephemeral = { .up = &s, .name = "ephemeralContainers" };
 
 	api_validate_labels(api_get(tmpl, "metadata.labels"), &labels, errs);
+	api_validate_weight(tmpl, path, errs);
 	api_validate_pod_spec(spec, &s, errs);
 	if (json_array_size(json_object_get(spec, "ephemeralContainers")))
 		api_err_forbidden(errs, &ephemeral, "ephemeral containers not allowed in pod template");
@@ -363,6 +364,7 @@ void api_validate_pod(const json_t *obj, const json_t *old, struct api_errs *err
 {
 	struct api_path path = { .name = "spec" }, ephemeral = { .up = &path, .name = "ephemeralContainers" };
 
+	api_validate_weight(obj, NULL, errs);
 	api_validate_pod_spec(json_object_get(obj, "spec"), &path, errs);
 	if (!old && json_array_size(api_get(obj, "spec.ephemeralContainers")))
 		api_err_forbidden(errs, &ephemeral, "cannot be set on create");

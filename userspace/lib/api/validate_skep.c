@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../base/iprange.h"
+#include "../base/str.h"
 
 #define RANGES_MAX	    256	       /* of a pool */
 #define RANGE_ADDRESSES_MAX (1U << 20) /* of a range */
@@ -41,6 +42,17 @@ static const char *range_wrong(const char *text, struct ip_range *ret)
 	if (ip_range_size(ret) > RANGE_ADDRESSES_MAX)
 		return "must not have more than 1048576 addresses: use a longer prefix, or several pools";
 	return NULL;
+}
+
+void api_validate_weight(const json_t *obj, const struct api_path *path, struct api_errs *errs)
+{
+	const json_t *v = json_object_get(api_get(obj, "metadata.annotations"), "skep.io/weight");
+	struct api_path meta = { .up = path, .name = "metadata" }, notes = { .up = &meta, .name = "annotations" };
+	int64_t weight;
+
+	if (v && (!json_is_string(v) || str_to_i64(json_string_value(v), 0, 1000, &weight) < 0))
+		api_err_invalid(errs, &(struct api_path){ .up = &notes, .key = "skep.io/weight" }, v,
+				"must be a number from 0 to 1000");
 }
 
 void api_validate_load_balancer_pool(const json_t *obj, const json_t *old, struct api_errs *errs)

@@ -12,6 +12,7 @@
 #include "../base/str.h"
 #include "../base/strmap.h"
 #include "policy.h"
+#include "service_weights.h"
 
 static bool parse_ip(const char *text, struct ip_addr *ret)
 {
@@ -23,9 +24,13 @@ static bool parse_ip(const char *text, struct ip_addr *ret)
 	return true;
 }
 
-static int compare_backends(const void *a, const void *b)
+/* One that two slices have, which changes its slice just now, has the greater of its weights, on every node. */
+static int compare_found(const void *va, const void *vb)
 {
-	return memcmp(a, b, sizeof(struct service_backend));
+	const struct service_weighted *a = va, *b = vb;
+	int c = memcmp(&a->backend, &b->backend, sizeof(a->backend));
+
+	return c ? c : (a->weight < b->weight) - (a->weight > b->weight);
 }
 
 int service_front_compare(const struct service_front *a, const struct service_front *b)
@@ -163,14 +168,16 @@ static enum scope hinted_scope(const struct link *l, const struct service_front 
 	return all_nodes && node ? HINTED_NODE : all_zones && zone ? HINTED_ZONE : ANYWHERE;
 }
 
+/* out: room for all endpoints; each once, by address. */
 static size_t collect(const struct link *l, const struct service_front *f, const char *proto,
 		      bool (*wanted)(const struct api_endpoint *), enum scope scope, const struct service_place *place,
-		      struct service_backend *out)
+		      struct service_weighted *out)
 {
 	size_t n = 0, kept = 0;
 
 	for (; l; l = l->next) {
 		uint16_t port = port_in(l->slice, f->port_name, proto);
+		uint32_t weight = service_weight(&l->slice->metadata.annotations);
 
 		for (size_t i = 0; port && i < l->slice->n_endpoints; i++) {
 			const struct api_endpoint *e = &l->slice->endpoints[i];
@@ -179,14 +186,15 @@ static size_t collect(const struct link *l, const struct service_front *f, const
 			if (!wanted(e) || !in_scope(e, scope, place) || !usable(e, f, &ip))
 				continue;
 			memset(&out[n], 0, sizeof(out[n])); /* compared as bytes */
-			out[n].ip = ip;
-			out[n++].port = port;
+			out[n].backend.ip = ip;
+			out[n].backend.port = port;
+			out[n++].weight = weight;
 		}
 	}
 	if (n)
-		qsort(out, n, sizeof(*out), compare_backends);
+		qsort(out, n, sizeof(*out), compare_found);
 	for (size_t i = 0; i < n; i++)
-		if (!kept || compare_backends(&out[i], &out[kept - 1]))
+		if (!kept || memcmp(&out[i].backend, &out[kept - 1].backend, sizeof(out[i].backend)))
 			out[kept++] = out[i];
 	return kept;
 }
@@ -207,6 +215,7 @@ struct compiling {
 	const struct service_place *place;
 	const struct api_service *service;
 	const struct link *slices;
+	struct service_weighted *found; /* room for all its endpoints */
 };
 
 /*
@@ -236,12 +245,26 @@ static int parse_ranges(const struct compiling *c, const struct ip_addr *vip, st
 	return 0;
 }
 
+static int add_backends(const struct compiling *c, size_t n, struct service_front *f)
+{
+	size_t total = service_shares(c->found, n);
+
+	f->backends = arena_calloc(&c->t->arena, total + 1, sizeof(*f->backends));
+	if (!f->backends)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		for (uint32_t k = 0; k < c->found[i].weight; k++)
+			f->backends[f->n_backends++] = c->found[i].backend;
+	return 0;
+}
+
 /* local: backends of this node only. */
 static int add_front(const struct compiling *c, const struct ip_addr *vip, const struct api_service_port *sp,
 		     uint16_t port, enum svc_side side, bool local)
 {
 	struct service_front *f = &c->t->fronts[c->t->n];
 	const char *proto = sp->protocol ? sp->protocol : "TCP";
+	size_t n;
 
 	if (!streq(proto, "TCP") && !streq(proto, "UDP"))
 		return 0;
@@ -255,17 +278,15 @@ static int add_front(const struct compiling *c, const struct ip_addr *vip, const
 	f->direct = side == SVC_OUTSIDE && !local && !f->affinity_s &&
 		    streq(api_map_get(&c->service->metadata.annotations, SERVICE_FORWARDING_MODE),
 			  SERVICE_FORWARDING_DSR);
-	f->backends = arena_calloc(&c->t->arena, count_endpoints(c->slices) + 1, sizeof(*f->backends));
-	if (!f->backends)
+	n = collect(c->slices, f, proto, ready, local ? THIS_NODE : hinted_scope(c->slices, f, c->place), c->place,
+		    c->found);
+	if (!n)
+		n = collect(c->slices, f, proto, drains, local ? THIS_NODE : ANYWHERE, c->place, c->found);
+	if (add_backends(c, n, f) < 0)
 		return -ENOMEM;
-	f->n_backends = collect(c->slices, f, proto, ready, local ? THIS_NODE : hinted_scope(c->slices, f, c->place),
-				c->place, f->backends);
-	if (!f->n_backends)
-		f->n_backends = collect(c->slices, f, proto, drains, local ? THIS_NODE : ANYWHERE, c->place,
-					f->backends);
-	if (!f->n_backends && local && side == SVC_OUTSIDE)
-		f->silent = collect(c->slices, f, proto, ready, ANYWHERE, c->place, f->backends) ||
-			    collect(c->slices, f, proto, drains, ANYWHERE, c->place, f->backends);
+	if (!n && local && side == SVC_OUTSIDE)
+		f->silent = collect(c->slices, f, proto, ready, ANYWHERE, c->place, c->found) ||
+			    collect(c->slices, f, proto, drains, ANYWHERE, c->place, c->found);
 	c->t->n++;
 	return 0;
 }
@@ -370,6 +391,7 @@ int service_compile(const struct service_place *place, const struct api_service 
 	struct link *links = calloc(n_slices + 1, sizeof(*links));
 	size_t max = 0, kept = 0;
 	int r = -ENOMEM;
+	bool failed;
 	char key[600];
 
 	if (!by_service || !links)
@@ -396,7 +418,10 @@ int service_compile(const struct service_place *place, const struct api_service 
 
 		snprintf(key, sizeof(key), "%s/%s", or_empty(m->namespace_), m->name);
 		c.slices = strmap_get(by_service, key);
-		if (add_fronts(&c) < 0)
+		c.found = calloc(count_endpoints(c.slices) + 1, sizeof(*c.found));
+		failed = !c.found || add_fronts(&c) < 0;
+		free(c.found);
+		if (failed)
 			goto out;
 	}
 	qsort(t.fronts, t.n, sizeof(*t.fronts), by_address_then_age);

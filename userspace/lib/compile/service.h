@@ -27,6 +27,8 @@
  */
 #define SERVICE_FORWARDING_MODE "skep.io/forwarding-mode"
 #define SERVICE_FORWARDING_DSR	"dsr"
+/* Of a Pod or an EndpointSlice: service_weights.h. */
+#define SERVICE_WEIGHT "skep.io/weight"
 
 /* Whose maps are compiled. zone: the node's label topology.kubernetes.io/zone; NULL or "": none. */
 struct service_place {
@@ -50,7 +52,7 @@ struct service_front {
 	bool announced;			   /* of an address as a whole: by this node, as the annotation says */
 	const struct api_service *service; /* borrowed */
 	const char *port_name;		   /* borrowed; "" */
-	struct service_backend *backends;  /* sorted, without duplicates */
+	struct service_backend *backends;  /* sorted; one with a greater weight is there more than once */
 	size_t n_backends;
 	uint32_t affinity_s;		    /* sessionAffinity ClientIP's timeout; 0: none */
 	const struct service_range *ranges; /* loadBalancerSourceRanges: who may use it; none: everybody */

@@ -35,6 +35,13 @@ static void drop(json_t *obj, const char *name, const char *value, bool unless)
 		json_object_del(obj, name);
 }
 
+static void keep_annotations(json_t *metadata, const char *const names[])
+{
+	keep(json_object_get(metadata, "annotations"), names);
+	if (!json_object_size(json_object_get(metadata, "annotations")))
+		json_object_del(metadata, "annotations");
+}
+
 static void trim_ports(json_t *ports)
 {
 	static const char *const wanted[] = { "name", "protocol", "port", "nodePort", NULL };
@@ -70,9 +77,7 @@ void service_trim(json_t *service)
 
 	keep(service, top);
 	keep(metadata, meta);
-	keep(json_object_get(metadata, "annotations"), annotations);
-	if (!json_object_size(json_object_get(metadata, "annotations")))
-		json_object_del(metadata, "annotations");
+	keep_annotations(metadata, annotations);
 	keep(spec, wanted);
 	if (json_array_size(json_object_get(spec, "clusterIPs")))
 		json_object_del(spec, "clusterIP");
@@ -88,15 +93,19 @@ void service_trim(json_t *service)
 void service_trim_slice(json_t *slice)
 {
 	static const char *const top[] = { "metadata", "addressType", "ports", "endpoints", NULL };
-	static const char *const meta[] = { "name", "namespace", "uid", "resourceVersion", "labels", NULL };
+	static const char *const meta[] = {
+		"name", "namespace", "uid", "resourceVersion", "labels", "annotations", NULL
+	};
 	static const char *const labels[] = { "kubernetes.io/service-name", NULL };
+	static const char *const annotations[] = { SERVICE_WEIGHT, NULL };
 	static const char *const wanted[] = { "addresses", "conditions", "nodeName", "hints", NULL };
-	json_t *endpoint;
+	json_t *endpoint, *metadata = json_object_get(slice, "metadata");
 	size_t i;
 
 	keep(slice, top);
-	keep(json_object_get(slice, "metadata"), meta);
-	keep(json_object_get(json_object_get(slice, "metadata"), "labels"), labels);
+	keep(metadata, meta);
+	keep(json_object_get(metadata, "labels"), labels);
+	keep_annotations(metadata, annotations);
 	drop(slice, "addressType", "FQDN", true);
 	trim_ports(json_object_get(slice, "ports"));
 	json_array_foreach (json_object_get(slice, "endpoints"), i, endpoint) {
