@@ -3,8 +3,10 @@
  * Opening again: what is pinned is found, kept, moved or made anew; nothing else is left behind; failures say what is
  * missing.
  */
+#include <bpf/btf.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -13,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "abi/ct.h"
 #include "abi/layout.h"
 #include "harness.h"
 
@@ -95,27 +98,164 @@ Test(open, a_restart_keeps_maps_and_flows_and_swaps_programs)
 	cr_assert_eq(n_pinned("links"), 4 + 8 + 4); /* node, sockets, two pods */
 }
 
-Test(open, a_map_of_another_layout_is_made_anew_and_the_rest_is_kept)
+static void set_layout(const char *map, uint32_t version)
 {
-	struct layout_value v = { .version = 999 };
-	struct layout_key k = { .map = "flows" };
-	uint32_t flows = map_id(MAP_FLOWS), pods = map_id(MAP_PODS_BY_IP);
+	struct layout_value v = { .version = version };
+	struct layout_key k;
+
+	memset(&k, 0, sizeof(k));
+	snprintf(k.map, sizeof(k.map), "%s", map);
+	cr_assert_eq(bpf_map_update_elem(fx.dp->map_fd[MAP_LAYOUTS], &k, &v, BPF_ANY), 0);
+}
+
+/* A flow that only its entry in `flows` lets answer. */
+static void open_a_flow(void)
+{
 	struct dp_policy_rule allow = rule(DP_INGRESS, ID_A, IPPROTO_TCP, 80, 16, true, 5);
 
 	set_policy(EP_B, true, true, &allow, 1);
 	bump();
 	cr_assert_eq(from_pod_a(pkt_tcp(POD_A4, POD_B4, 40000, 80, TH_SYN)), TC_ACT_REDIRECT);
-	cr_assert_eq(bpf_map_update_elem(fx.dp->map_fd[MAP_LAYOUTS], &k, &v, BPF_ANY), 0);
+}
+
+static bool answers(void)
+{
+	return from_pod_b(pkt_tcp(POD_B4, POD_A4, 80, 40000, TH_SYN | TH_ACK)) == TC_ACT_REDIRECT;
+}
+
+Test(open, maps_of_another_layout_are_carried_over_and_the_rest_is_kept)
+{
+	struct dp_backend b = { addr(POD_B4), 80 };
+	struct dp_service svc = {
+		.vip = addr("10.96.0.1"), .port = 80, .proto = IPPROTO_TCP, .backends = &b, .n_backends = 1
+	};
+	uint32_t flows = map_id(MAP_FLOWS), services = map_id(MAP_SERVICES), pods = map_id(MAP_PODS_BY_IP);
+
+	ok(dp_service_set(fx.dp, &svc, &test_err));
+	open_a_flow();
+	/* Newer, and older. */
+	set_layout("flows", 999);
+	set_layout("services", 0);
 	reopen();
-	cr_assert(map_id(MAP_FLOWS) != flows);
+	cr_assert(map_id(MAP_FLOWS) != flows && map_id(MAP_SERVICES) != services);
 	cr_assert_eq(map_id(MAP_PODS_BY_IP), pods);
-	/* The flow is forgotten; what is known of pods and policies is not. */
-	cr_assert_eq(from_pod_b(pkt_tcp(POD_B4, POD_A4, 80, 40000, TH_SYN | TH_ACK)), TC_ACT_SHOT);
-	cr_assert_eq(from_pod_a(pkt_tcp(POD_A4, POD_B4, 40000, 80, TH_ACK)), TC_ACT_REDIRECT);
-	/* From now on it is known again. */
+	cr_assert(answers());
+	cr_assert_eq(map_entries("services"), 1);
 	flows = map_id(MAP_FLOWS);
 	reopen();
 	cr_assert_eq(map_id(MAP_FLOWS), flows);
+}
+
+/* What another build might make of struct ct_key and struct ct_value. */
+struct other_key {
+	uint8_t proto, pad[3];
+	struct ip_addr a, b;
+	uint16_t a_port, b_port;
+};
+struct other_value {
+	uint64_t bytes; /* not here */
+	uint32_t flags, last_seen, policy_generation;
+	/* no rule_id */
+};
+
+static int other_types(int *ret_key, int *ret_value, bool with_flags)
+{
+	struct btf *btf = btf__new_empty();
+	int u8 = btf__add_int(btf, "u8", 1, 0), u16 = btf__add_int(btf, "u16", 2, 0),
+	    u32 = btf__add_int(btf, "u32", 4, 0), u64 = btf__add_int(btf, "u64", 8, 0), ip, words, fd;
+
+	words = btf__add_array(btf, u32, u32, 4);
+	ip = btf__add_struct(btf, "ip_addr", 16);
+	btf__add_field(btf, "w", words, 0, 0);
+	*ret_key = btf__add_struct(btf, "ct_key", sizeof(struct other_key));
+	btf__add_field(btf, "proto", u8, 8 * offsetof(struct other_key, proto), 0);
+	btf__add_field(btf, "a", ip, 8 * offsetof(struct other_key, a), 0);
+	btf__add_field(btf, "b", ip, 8 * offsetof(struct other_key, b), 0);
+	btf__add_field(btf, "a_port", u16, 8 * offsetof(struct other_key, a_port), 0);
+	btf__add_field(btf, "b_port", u16, 8 * offsetof(struct other_key, b_port), 0);
+	*ret_value = btf__add_struct(btf, "ct_value", sizeof(struct other_value));
+	btf__add_field(btf, "bytes", u64, 8 * offsetof(struct other_value, bytes), 0);
+	/* Of another size, a field cannot be what it is here. */
+	btf__add_field(btf, "flags", with_flags ? u32 : u16, 8 * offsetof(struct other_value, flags), 0);
+	btf__add_field(btf, "last_seen", u32, 8 * offsetof(struct other_value, last_seen), 0);
+	btf__add_field(btf, "policy_generation", u32, 8 * offsetof(struct other_value, policy_generation), 0);
+	cr_assert_eq(btf__load_into_kernel(btf), 0);
+	fd = fcntl(btf__fd(btf), F_DUPFD_CLOEXEC, 3);
+	btf__free(btf);
+	return fd;
+}
+
+static int to_other(void *arg, const void *key, const void *value)
+{
+	const struct ct_key *k = key;
+	const struct ct_value *v = value;
+	struct other_key ok;
+	struct other_value ov = {
+		.bytes = 1, .flags = v->flags, .last_seen = v->last_seen, .policy_generation = v->policy_generation
+	};
+
+	memset(&ok, 0, sizeof(ok));
+	ok.proto = k->proto;
+	ok.a = k->a;
+	ok.b = k->b;
+	ok.a_port = k->a_port;
+	ok.b_port = k->b_port;
+	return bpf_map_update_elem(*(int *)arg, &ok, &ov, BPF_ANY);
+}
+
+/* The pinned map becomes one that another build made, with the same flows. */
+static void by_another_build(bool with_flags)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	int key, value, map, btf = other_types(&key, &value, with_flags);
+
+	opts.btf_fd = (uint32_t)btf;
+	opts.btf_key_type_id = (uint32_t)key;
+	opts.btf_value_type_id = (uint32_t)value;
+	map = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "flows", sizeof(struct other_key), sizeof(struct other_value), 4096,
+			     &opts);
+	cr_assert(map >= 0, "%s", strerror(errno));
+	cr_assert_eq(
+		dp_map_each(fx.dp->map_fd[MAP_FLOWS], sizeof(struct ct_key), sizeof(struct ct_value), to_other, &map),
+		0);
+	ok(dp_pin_replace(fx.dp, "maps", "flows", map, &test_err));
+	set_layout("flows", 2);
+	close(map);
+	close(btf);
+}
+
+Test(open, flows_of_another_build_are_carried_over_field_by_field)
+{
+	open_a_flow();
+	by_another_build(true);
+	reopen();
+	cr_assert(answers());
+	cr_assert_eq(map_entries("flows"), 1);
+	/* And back to the form that this build knows. */
+	reopen();
+	cr_assert(answers());
+}
+
+Test(open, flows_are_not_thrown_away_without_being_told_to)
+{
+	open_a_flow();
+	by_another_build(false);
+	dp_close(fx.dp);
+	fx.dp = NULL;
+	cr_assert_eq(dp_open(&fx.config, &fx.dp, &test_err), -EPROTO);
+	cr_assert(strstr(test_err.msg, "map 'flows' has layout 2") && strstr(test_err.msg, "--reset-flows"), "%s",
+		  test_err.msg);
+	cr_assert_eq(dp_open(&fx.config, &fx.dp, &test_err), -EPROTO, "nothing was changed");
+	fx.config.reset_flows = true;
+	ok(dp_open(&fx.config, &fx.dp, &test_err));
+	cr_assert_eq(map_entries("flows"), 0);
+	/* What is known of pods and policies is not lost. */
+	cr_assert(!answers());
+	cr_assert_eq(from_pod_a(pkt_tcp(POD_A4, POD_B4, 40000, 80, TH_ACK)), TC_ACT_REDIRECT);
+	cr_assert(answers());
+	fx.config.reset_flows = false;
+	reopen();
+	cr_assert(answers());
 }
 
 Test(open, other_capacities_take_the_entries_over)

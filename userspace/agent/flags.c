@@ -27,6 +27,8 @@ static void usage(FILE *f)
 	      "  --uplink IFACE              interface to the other nodes (that of the default route)\n"
 	      "  --xdp auto|native|generic|off   services with direct server return by XDP: in the uplink's driver where that\n"
 	      "                              works (auto), or the kernel's slow stand-in; TC does the same otherwise (auto)\n"
+	      "  --reset-flows               start although another build left flows that this one cannot carry over: they are\n"
+	      "                              lost, and connections through services and to the world with them\n"
 	      "  --cni-socket PATH           where skep-cni finds the agent (<run-dir>/cni.sock)\n"
 	      "  --cni-conf-dir DIR          the runtime's CNI configuration directory, to write ours into\n"
 	      "  --healthz-listen [ADDRESS]:PORT  /healthz and /livez of the data plane over HTTP, for load balancers; '' for\n"
@@ -53,7 +55,7 @@ static void usage(FILE *f)
 	      f);
 }
 
-enum { F_HELP = 1, F_VERSION, F_LABEL, F_MAX_PODS, F_DATA_PLANE_ONLY, F_STRING };
+enum { F_HELP = 1, F_VERSION, F_LABEL, F_MAX_PODS, F_DATA_PLANE_ONLY, F_RESET_FLOWS, F_STRING };
 
 enum { RUNS_PODS = 1 << 0, DATA_PLANE_ONLY = 1 << 1, ANY_MODE = RUNS_PODS | DATA_PLANE_ONLY };
 
@@ -120,7 +122,7 @@ int flags_parse(int argc, char **argv, struct flags *ret)
 		{ "system-reserved", &f.system_reserved, RUNS_PODS, 0, NULL, NULL },
 	};
 	enum { N = sizeof(strings) / sizeof(*strings) };
-	struct option options[N + 6] = { 0 };
+	struct option options[N + 7] = { 0 };
 	int n_labels = 0, c;
 	int64_t v;
 
@@ -131,6 +133,7 @@ int flags_parse(int argc, char **argv, struct flags *ret)
 	options[N + 2] = (struct option){ "label", required_argument, NULL, F_LABEL };
 	options[N + 3] = (struct option){ "max-pods", required_argument, NULL, F_MAX_PODS };
 	options[N + 4] = (struct option){ "data-plane-only", no_argument, NULL, F_DATA_PLANE_ONLY };
+	options[N + 5] = (struct option){ "reset-flows", no_argument, NULL, F_RESET_FLOWS };
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case F_HELP:
@@ -156,6 +159,9 @@ int flags_parse(int argc, char **argv, struct flags *ret)
 			break;
 		case F_DATA_PLANE_ONLY:
 			f.data_plane_only = true;
+			break;
+		case F_RESET_FLOWS:
+			f.reset_flows = true;
 			break;
 		case '?':
 			fprintf(stderr, "skep-agent: see --help\n");

@@ -19,6 +19,7 @@ struct flags {
 	 * already and holds those whose sockets use services.
 	 */
 	bool data_plane_only;
+	bool reset_flows; /* dp.h */
 };
 
 /*

@@ -173,6 +173,7 @@ static void on_network_known(void *arg, const char *cidrs, const char *node_ips)
 		.service_cidrs = a->flags.service_cidrs,
 		.node_ports = a->flags.node_ports,
 		.xdp = a->flags.xdp,
+		.reset_flows = a->flags.reset_flows,
 		.node_ips = node_ips,
 		.rec = a->rec,
 	};

@@ -443,7 +443,10 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 		struct err *err)
 {
 	struct network *n = calloc(1, sizeof(*n));
-	struct dp_config dc = { .pin_dir = config->pin_dir, .cgroup_dir = config->cgroup_dir, .tunnel = NET_TUNNEL };
+	struct dp_config dc = { .pin_dir = config->pin_dir,
+				.cgroup_dir = config->cgroup_dir,
+				.tunnel = NET_TUNNEL,
+				.reset_flows = config->reset_flows };
 	int r;
 
 	if (!n)

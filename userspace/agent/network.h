@@ -26,6 +26,7 @@ struct network_config {
 	const char *service_cidrs;
 	const char *node_ports;	   /* of services, "30000-32767" */
 	const char *xdp;	   /* "auto", "native", "generic", "off": dp.h */
+	bool reset_flows;	   /* dp.h */
 	struct kube_recorder *rec; /* borrowed; NULL: no events */
 	const char *node_ips;	   /* "172.30.1.1,fd00:30::1:1" */
 };

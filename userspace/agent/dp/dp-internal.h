@@ -47,8 +47,9 @@ enum dp_map {
 
 struct dp_map_def {
 	const char *name; /* at most 15 characters: the kernel's limit */
-	uint32_t layout;  /* raised when entries change their meaning or form */
+	uint32_t layout;  /* raised when entries change their meaning or form: see dp_carry.c */
 	bool fill;	  /* reported by dp_map_fill() */
+	bool flows;	  /* without its entries connections break: it is never made anew unless that is asked for */
 };
 extern const struct dp_map_def dp_map_defs[N_MAPS];
 
@@ -80,6 +81,10 @@ struct dp {
 	char xdp_why[160];	   /* it is off */
 	int map_fd[N_MAPS];	   /* -1: not open */
 	uint32_t capacity[N_MAPS]; /* 0: as the object says */
+	/* Maps whose place is taken, until no program writes to them any more. -1: none. */
+	int old_fd[N_MAPS];
+	struct dp_carry *carry[N_MAPS]; /* NULL: entries are the same */
+	bool reset_flows;
 	int prog_fd[N_PROGS];
 	int btf_fd; /* of the pod object: types of the policy tries */
 	uint32_t policy_key_type, policy_value_type;
@@ -101,11 +106,19 @@ int dp_pin_path(const struct dp *dp, const char *dir, const char *name, char ret
 int dp_pin_replace(const struct dp *dp, const char *dir, const char *name, int fd, struct err *err);
 /* Before load: every map of obj gets the descriptor of a pinned one that fits, or its capacity. */
 int dp_pin_reuse_maps(struct dp *dp, struct bpf_object *obj, struct err *err);
-/* After load: what is new is filled from what it replaces where only the capacity differs. Nothing is pinned yet. */
+/* After load: what is new is filled from what it replaces. Nothing is pinned yet. */
 int dp_pin_adopt_maps(struct dp *dp, struct bpf_object *obj, struct err *err);
+/* After the programs were swapped: what programs wrote to maps that were replaced meanwhile. */
+void dp_pin_adopt_late(struct dp *dp);
 int dp_pin_maps(struct dp *dp, struct err *err);
 void dp_pin_sweep_maps(struct dp *dp);
 int dp_pin_open_readonly(struct dp *dp, struct err *err);
+
+/* dp_carry.c: entries of another build's map in this build's form. -EPROTO: that is not possible. */
+struct dp_carry;
+int dp_carry_new(int old_fd, int new_fd, struct dp_carry **ret);
+void dp_carry_free(struct dp_carry *c);
+void dp_carry(struct dp_carry *c, const void **key, const void **value); /* valid until the next one */
 
 /* dp_attach.c */
 bool dp_attach_probe_tcx(void);

@@ -2,8 +2,8 @@
 /*
  * The data plane of one node: loads, pins and fills the eBPF programs and maps. The only place that calls bpf_*. All
  * calls are synchronous system calls on the agent's thread. What is pinned outlives the agent: dp_open() finds it,
- * keeps every map whose layout version matches, replaces programs by bpf_link_update, and the sync functions then
- * change only what differs.
+ * keeps every map whose layout version matches, carries over what other builds left, replaces programs by
+ * bpf_link_update, and the sync functions then change only what differs.
  *
  * Ordering that callers must keep, so that no packet sees a half state (each function swaps its own object
  * atomically):
@@ -45,6 +45,7 @@ struct dp_config {
 	uint16_t node_port_min, node_port_max; /* of services, both included; 0: 30000 and 32767 */
 	uint32_t max_endpoints, max_services, max_backends, max_flows; /* 0: defaults, documented in docs/datapath.md */
 	enum dp_xdp xdp;
+	bool reset_flows; /* lose them rather than not start, where another build's cannot be carried over */
 };
 /* One line on what kernel feature or right is missing on failure. */
 int dp_open(const struct dp_config *config, struct dp **ret, struct err *err);

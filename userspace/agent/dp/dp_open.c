@@ -278,7 +278,7 @@ static struct dp *dp_alloc(const char *pin_dir)
 		return NULL;
 	dp->btf_fd = -1;
 	for (int i = 0; i < N_MAPS; i++)
-		dp->map_fd[i] = -1;
+		dp->map_fd[i] = dp->old_fd[i] = -1;
 	for (int i = 0; i < N_PROGS; i++)
 		dp->prog_fd[i] = -1;
 	dp->pin_dir = strdup(pin_dir);
@@ -294,9 +294,13 @@ void dp_close(struct dp *dp)
 	if (!dp)
 		return;
 	ring_buffer__free(dp->drops);
-	for (int i = 0; i < N_MAPS; i++)
+	for (int i = 0; i < N_MAPS; i++) {
 		if (dp->map_fd[i] >= 0)
 			close(dp->map_fd[i]);
+		if (dp->old_fd[i] >= 0)
+			close(dp->old_fd[i]);
+		dp_carry_free(dp->carry[i]);
+	}
 	for (int i = 0; i < N_PROGS; i++)
 		if (dp->prog_fd[i] >= 0)
 			close(dp->prog_fd[i]);
@@ -384,6 +388,7 @@ int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
 	settings.xdp = dp->xdp != DP_XDP_OFF;
 	dp->pod_ranges[0] = settings.pods4;
 	dp->pod_ranges[1] = settings.pods6;
+	dp->reset_flows = config->reset_flows;
 	set_capacities(dp, config);
 	r = dp_pin_prepare(dp, err);
 	if (r < 0)
@@ -413,6 +418,7 @@ int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
 	drop_log(false);
 	if (r < 0)
 		return r;
+	dp_pin_adopt_late(dp);
 	dp_pin_sweep_maps(dp);
 	*ret = TAKE(dp);
 	return 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pinned objects under <pin_dir>/{maps,links,progs}. A pinned map is reused when its layout version (map `layouts`),
- * type, sizes, flags and capacity are those of this build. If only the capacity differs, a new map takes the entries
- * over. Otherwise a new, empty map takes its place: flows and counters start again, and the agent's next
- * synchronisation fills the rest.
+ * type, sizes, flags and capacity are those of this build. Otherwise a new map takes its place, and the entries over if
+ * that is possible (dp_carry.c). Where it is not, counters start again and the agent's next synchronisation fills the
+ * rest; but flows are not thrown away without being told to.
  */
 #include "dp-internal.h"
 
@@ -19,6 +19,7 @@
 
 #include "abi/layout.h"
 #include "base/file.h"
+#include "base/log.h"
 
 #define EACH_BATCH 1024u
 
@@ -29,18 +30,18 @@ const struct dp_map_def dp_map_defs[N_MAPS] = {
 	[MAP_CIDRS] = { "cidrs", 1, true },
 	[MAP_POLICIES] = { "policies", 1, true },
 	[MAP_POLICY_GENERATION] = { "policy_generation", 1, false },
-	[MAP_FLOWS] = { "flows", 1, true },
+	[MAP_FLOWS] = { "flows", 1, true, true },
 	[MAP_FRAGS] = { "frags", 1, true },
-	[MAP_NAT_IN] = { "nat_in", 1, true },
-	[MAP_NAT_OUT] = { "nat_out", 1, true },
+	[MAP_NAT_IN] = { "nat_in", 1, true, true },
+	[MAP_NAT_OUT] = { "nat_out", 1, true, true },
 	[MAP_SERVICES] = { "services", 4, true },
 	[MAP_BACKENDS] = { "backends", 1, true },
 	[MAP_TCP_PEERS] = { "tcp_peers", 1, true },
 	[MAP_UDP_PEERS] = { "udp_peers", 1, true },
 	[MAP_UDP_CHOICES] = { "udp_choices", 1, true },
 	[MAP_AFFINITIES] = { "affinities", 1, true },
-	[MAP_SVC_OUT] = { "svc_out", 1, true },
-	[MAP_SVC_IN] = { "svc_in", 1, true },
+	[MAP_SVC_OUT] = { "svc_out", 1, true, true },
+	[MAP_SVC_IN] = { "svc_in", 1, true, true },
 	[MAP_GONE_BACKENDS] = { "gone_backends", 1, true },
 	[MAP_SOURCE_RANGES] = { "source_ranges", 1, true },
 	[MAP_MAGLEV] = { "maglev", 2, true },
@@ -133,17 +134,32 @@ static int open_pinned(const struct dp *dp, int map)
 	return r < 0 ? r : bpf_obj_get(path);
 }
 
-static bool layout_matches(const struct dp *dp, int map)
+static bool has_sizes(int fd, size_t key, size_t value)
+{
+	struct bpf_map_info info;
+	uint32_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.key_size == key && info.value_size == value;
+}
+
+/* 0: unknown */
+static uint32_t pinned_layout(const struct dp *dp, int map)
 {
 	cleanup(close_fd) int fd = open_pinned(dp, MAP_LAYOUTS);
 	struct layout_value v;
 	struct layout_key k;
 
-	if (fd < 0)
-		return false;
+	if (fd < 0 || !has_sizes(fd, sizeof(k), sizeof(v)))
+		return 0;
 	memset(&k, 0, sizeof(k));
 	snprintf(k.map, sizeof(k.map), "%s", dp_map_defs[map].name);
-	return bpf_map_lookup_elem(fd, &k, &v) == 0 && v.version == dp_map_defs[map].layout;
+	return bpf_map_lookup_elem(fd, &k, &v) == 0 ? v.version : 0;
+}
+
+static bool layout_matches(const struct dp *dp, int map)
+{
+	return pinned_layout(dp, map) == dp_map_defs[map].layout;
 }
 
 /* Same entries, and which capacity? */
@@ -196,8 +212,9 @@ int dp_pin_reuse_maps(struct dp *dp, struct bpf_object *obj, struct err *err)
 
 struct copy {
 	int to;
+	struct dp_carry *carry;
 	bool inner; /* values read are ids of inner maps, values written their descriptors */
-	uint64_t lost;
+	uint64_t flags, lost;
 };
 
 static int copy_entry(void *arg, const void *key, const void *value)
@@ -211,31 +228,97 @@ static int copy_entry(void *arg, const void *key, const void *value)
 			c->lost++;
 		return 0;
 	}
+	if (c->carry)
+		dp_carry(c->carry, &key, &value);
 	/* A smaller map than before: LRU maps evict, the others lose the rest, which is reported. */
-	if (bpf_map_update_elem(c->to, key, value, BPF_ANY) < 0)
+	if (bpf_map_update_elem(c->to, key, value, c->flags) < 0)
 		c->lost++;
 	return 0;
+}
+
+/* Sizes are the old map's. */
+static int copy_all(int from, struct copy *c)
+{
+	struct bpf_map_info info;
+	uint32_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (bpf_obj_get_info_by_fd(from, &info, &len) < 0)
+		return -errno;
+	return dp_map_each(from, info.key_size, info.value_size, copy_entry, c);
+}
+
+static bool can_be_listed(enum bpf_map_type type)
+{
+	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_LRU_HASH || type == BPF_MAP_TYPE_LPM_TRIE;
+}
+
+/* Another build's map: 0, with what its entries need; 1: a new one starts empty. */
+static int begin_carry(struct dp *dp, int i, int old, const struct bpf_map *m, struct err *err)
+{
+	const struct dp_map_def *def = &dp_map_defs[i];
+	uint32_t was = pinned_layout(dp, i);
+	int r = -EPROTO;
+
+	if (can_be_listed(bpf_map__type(m)))
+		r = dp_carry_new(old, dp->map_fd[i], &dp->carry[i]);
+	if (r == 0) {
+		log_info("map '%s': from layout %u to %u", def->name, was, def->layout);
+		return 0;
+	}
+	if (r != -EPROTO)
+		return err_set(err, -r, "map '%s': %s", def->name, strerror(-r));
+	if (def->flows && !dp->reset_flows)
+		return err_set(
+			err, EPROTO,
+			"map '%s' has layout %u of another build, whose flows cannot be carried over to layout %u: "
+			"run that build (connections go on meanwhile), or lose them with --reset-flows",
+			def->name, was, def->layout);
+	log_warn("map '%s': layout %u of another build cannot be carried over to layout %u, it starts empty", def->name,
+		 was, def->layout);
+	return 1;
 }
 
 static int take_over(struct dp *dp, int i, const struct bpf_map *m, struct err *err)
 {
 	cleanup(close_fd) int old = open_pinned(dp, i);
-	enum bpf_map_type type = bpf_map__type(m);
-	struct copy c = { .to = dp->map_fd[i], .inner = type == BPF_MAP_TYPE_HASH_OF_MAPS };
+	struct copy c = { .to = dp->map_fd[i], .inner = bpf_map__type(m) == BPF_MAP_TYPE_HASH_OF_MAPS };
 	bool same_capacity;
 	int r;
 
-	if (old < 0 || !fits(dp, i, old, m, &same_capacity))
+	if (old < 0 || i == MAP_LAYOUTS)
 		return 0;
-	if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH && type != BPF_MAP_TYPE_LPM_TRIE && !c.inner)
+	if (!fits(dp, i, old, m, &same_capacity)) {
+		r = begin_carry(dp, i, old, m, err);
+		if (r)
+			return r < 0 ? r : 0;
+	} else if (!can_be_listed(bpf_map__type(m)) && !c.inner) {
 		return 0;
-	r = dp_map_each(old, bpf_map__key_size(m), bpf_map__value_size(m), copy_entry, &c);
+	}
+	c.carry = dp->carry[i];
+	r = copy_all(old, &c);
 	if (r < 0)
 		return err_set(err, -r, "take over the entries of map '%s': %s", bpf_map__name(m), strerror(-r));
 	if (c.lost)
 		return err_set(err, ENOSPC, "map '%s': %llu entries do not fit its new capacity %u", bpf_map__name(m),
 			       (unsigned long long)c.lost, bpf_map__max_entries(m));
+	if (bpf_map__type(m) == BPF_MAP_TYPE_LRU_HASH)
+		dp->old_fd[i] = TAKE_FD(old);
 	return 0;
+}
+
+/* Programs write to maps of this type only; the agent, which was busy here, to the others. */
+void dp_pin_adopt_late(struct dp *dp)
+{
+	for (int i = 0; i < N_MAPS; i++) {
+		struct copy c = { .to = dp->map_fd[i], .carry = dp->carry[i], .flags = BPF_NOEXIST };
+
+		if (dp->old_fd[i] < 0)
+			continue;
+		(void)copy_all(dp->old_fd[i], &c);
+		close(dp->old_fd[i]);
+		dp->old_fd[i] = -1;
+	}
 }
 
 int dp_pin_adopt_maps(struct dp *dp, struct bpf_object *obj, struct err *err)
@@ -288,7 +371,7 @@ int dp_pin_maps(struct dp *dp, struct err *err)
 		}
 		memset(&k, 0, sizeof(k));
 		snprintf(k.map, sizeof(k.map), "%s", dp_map_defs[i].name);
-		/* After the pin: a crash in between makes the map anew, never misread. */
+		/* After the pin: a crash in between has the map carried over again, never misread. */
 		r = bpf_map_update_elem(dp->map_fd[MAP_LAYOUTS], &k, &v, BPF_ANY);
 		if (r < 0)
 			return err_set(err, -r, "record the layout of map '%s': %s", dp_map_defs[i].name, strerror(-r));

@@ -360,6 +360,7 @@ int dp_service_recover(struct dp *dp, struct err *err)
 		free(s.items);
 		return err_set(err, errno, "random number: %m");
 	}
+	dp->new_generation = dp->new_generation % (1u << 30) + 1; /* 0 has a meaning in svc_slot */
 	for (size_t i = 0; i < s.n; i++) {
 		values[i] = s.items[i].value;
 		if (values[i].svc_id >= dp->next_svc_id)
