@@ -151,6 +151,18 @@ Test(slots, a_backend_that_comes_gets_new_flows_only)
 		cr_assert(by_xdp(i, TH_SYN) <= 10, "new ones go to backends of the service");
 }
 
+/* It is there several times: from one of them to another no flow goes. */
+Test(slots, a_backend_with_weight_is_one)
+{
+	const uint8_t before[] = { 1, 1, 1, 1, 1, 2, 3 }, after[] = { 1, 1, 1, 1, 1, 1, 3 };
+
+	serve(before, 7);
+	open_flows(0, FLOWS);
+	serve(after, 7);
+	flows_go_on(0, FLOWS);
+	cr_assert(map_entries("svc_out") > 0 && map_entries("svc_out") < FLOWS / 3, "%u", map_entries("svc_out"));
+}
+
 Test(slots, a_backend_that_goes_drains)
 {
 	struct dp_service *list;

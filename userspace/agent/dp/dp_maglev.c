@@ -42,13 +42,28 @@ static struct backend_value value_of(const struct dp_backend *b)
 	return v;
 }
 
+/*
+ * A backend with weight is there several times, side by side: the first of them stands for all, lest flows seem to go
+ * from one backend to another.
+ */
+static uint32_t first_of(const struct dp_service *svc, uint32_t index)
+{
+	const struct dp_backend *b = svc->backends;
+
+	while (index && b[index - 1].port == b[index].port && ip_same(&b[index - 1].ip, &b[index].ip))
+		index--;
+	return index;
+}
+
 /* *owners: the caller's, also on failure. */
 static int fill(const struct dp_service *svc, uint32_t slots, uint32_t **owners)
 {
 	cleanup(free) uint64_t *ids = calloc(svc->n_backends + 1, sizeof(*ids));
+	cleanup(free) uint32_t *firsts = calloc(svc->n_backends + 1, sizeof(*firsts));
+	int r;
 
 	*owners = calloc(slots, sizeof(**owners));
-	if (!ids || !*owners)
+	if (!ids || !firsts || !*owners)
 		return -ENOMEM;
 	for (size_t i = 0; i < svc->n_backends; i++) {
 		uint8_t bytes[sizeof(svc->backends[i].ip) + 2];
@@ -57,8 +72,13 @@ static int fill(const struct dp_service *svc, uint32_t slots, uint32_t **owners)
 		bytes[sizeof(bytes) - 2] = (uint8_t)(svc->backends[i].port >> 8);
 		bytes[sizeof(bytes) - 1] = (uint8_t)svc->backends[i].port;
 		ids[i] = maglev_id(bytes, sizeof(bytes));
+		firsts[i] = first_of(svc, (uint32_t)i);
 	}
-	return maglev_fill(ids, svc->n_backends, *owners, slots);
+	r = maglev_fill(ids, svc->n_backends, *owners, slots);
+	for (uint32_t s = 0; r == 0 && s < slots; s++)
+		if ((*owners)[s] < svc->n_backends)
+			(*owners)[s] = firsts[(*owners)[s]];
+	return r;
 }
 
 /* What the kernel has. -ENOENT: no table. */
@@ -159,7 +179,7 @@ static int match(const struct dp_service *svc, const struct backend_value *was, 
 	for (size_t i = 0; i < n; i++) {
 		const struct place *p = bsearch(&was[i], places, svc->n_backends, sizeof(*places), by_place);
 
-		(*moved)[i] = p ? p->index : UINT32_MAX;
+		(*moved)[i] = p ? first_of(svc, p->index) : UINT32_MAX;
 	}
 	return 0;
 }
