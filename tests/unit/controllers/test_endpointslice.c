@@ -50,9 +50,66 @@ static const char *zone_of(void *arg, const char *node)
 
 static const char *zone;
 
+static const struct api_endpoint_slice *have[64]; /* what is there */
+static size_t n_have;
+
+/* What a plan says is there: new slices get names in their order. */
+static void carried_out(const json_t *slices)
+{
+	const struct api_endpoint_slice *next[64];
+	const json_t *slice;
+	static int made;
+	size_t i;
+
+	json_array_foreach (slices, i, slice) {
+		json_t *obj = json_deep_copy(slice);
+		char name[16], *text;
+
+		snprintf(name, sizeof(name), "s%d", made);
+		if (!json_object_get(obj, "name"))
+			made++;
+		api_set(obj, "metadata.name", json_string(api_get_str(slice, "name") ?: name));
+		if (json_object_get(obj, "weight"))
+			api_set(obj, "metadata.annotations",
+				json_pack("{s:O}", "skep.io/weight", json_object_get(obj, "weight")));
+		json_object_del(obj, "name");
+		json_object_del(obj, "weight");
+		text = json_dumps(obj, 0);
+		next[i] = from_json_as(&api_type_endpoint_slice, text, &arena);
+		free(text);
+		json_decref(obj);
+	}
+	n_have = json_array_size(slices);
+	memcpy(have, next, n_have * sizeof(*have));
+}
+
+/* How many slices of the plan are to be written: new ones, and those that say something else now. */
+static size_t to_write(const json_t *slices)
+{
+	const json_t *slice;
+	size_t i, n = 0;
+
+	json_array_foreach (slices, i, slice) {
+		json_t *copy = json_deep_copy(slice);
+		bool same = false;
+
+		for (size_t k = 0; k < n_have; k++)
+			if (streq(have[k]->metadata.name, api_get_str(slice, "name"))) {
+				json_t *now = endpointslice_content(have[k]);
+
+				json_object_del(copy, "name");
+				same = json_equal(copy, now);
+				json_decref(now);
+			}
+		n += !same;
+		json_decref(copy);
+	}
+	return n;
+}
+
 static json_t *plan(const struct api_service *s, size_t n, const struct api_pod *const *pods)
 {
-	json_t *slices = endpointslice_plan(s, pods, n, zone_of, &zone);
+	json_t *slices = endpointslice_plan(s, pods, n, have, n_have, zone_of, &zone);
 
 	cr_assert(slices);
 	return slices;
@@ -239,6 +296,72 @@ Test(endpointslice, pods_of_a_weight_have_a_slice_of_their_own)
 	json_decref(again);
 	json_decref(obj);
 	json_decref(slices);
+}
+
+static const struct api_pod *numbered(int i, const char *more)
+{
+	char name[16], ip[32];
+
+	snprintf(name, sizeof(name), "a%04d", i);
+	snprintf(ip, sizeof(ip), "10.0.%d.%d", 1 + i / 250, i % 250);
+	return pod(name, ip, true, more, "Running");
+}
+
+static void plan_and_do(size_t n, const struct api_pod *const *pods, size_t writes, size_t slices_after)
+{
+	json_t *slices = plan(service(PORT80), n, pods);
+
+	cr_assert_eq(to_write(slices), writes, "%zu instead of %zu", to_write(slices), writes);
+	cr_assert_eq(json_array_size(slices), slices_after);
+	carried_out(slices);
+	json_decref(slices);
+}
+
+Test(endpointslice, a_change_of_one_endpoint_is_one_slices)
+{
+	const struct api_pod *pods[251];
+
+	for (int i = 0; i < 250; i++)
+		pods[i] = numbered(i + 1, "");
+	plan_and_do(250, pods, 3, 3);
+	plan_and_do(250, pods, 0, 3);
+	/* One goes and another comes, which would be the first of all by its name: it takes the place. */
+	pods[120] = numbered(0, "");
+	plan_and_do(250, pods, 1, 3);
+	/* One more goes where there is room. */
+	pods[250] = numbered(999, "");
+	plan_and_do(251, pods, 1, 3);
+	plan_and_do(251, pods, 0, 3);
+	/* One drains. */
+	pods[7] = numbered(8, DELETING);
+	plan_and_do(251, pods, 1, 3);
+	/* Another weight is another slice: the one that it leaves, and a new one. */
+	pods[8] = numbered(9, WEIGHT("5"));
+	plan_and_do(251, pods, 2, 4);
+	pods[9] = numbered(10, WEIGHT("5"));
+	plan_and_do(251, pods, 2, 4);
+}
+
+Test(endpointslice, slices_that_nobody_is_in_go)
+{
+	const struct api_pod *pods[150];
+	json_t *slices;
+
+	for (int i = 0; i < 150; i++)
+		pods[i] = numbered(i, "");
+	plan_and_do(150, pods, 2, 2);
+	/* The second one's: the first is not touched, and the second not named any more. */
+	plan_and_do(100, pods, 0, 1);
+	/* The last one stays, empty, for clients to be told. */
+	slices = plan(service(PORT80), 0, pods);
+	cr_assert_eq(json_array_size(slices), 1);
+	cr_assert_eq(n_endpoints(slices, 0), 0);
+	cr_assert_str_eq(api_get_str(json_array_get(slices, 0), "name"), have[0]->metadata.name);
+	carried_out(slices);
+	json_decref(slices);
+	plan_and_do(0, pods, 0, 1);
+	/* It has no ports: it is rewritten by whoever calls, who finds it not named. */
+	plan_and_do(1, pods, 1, 1);
 }
 
 Test(endpointslice, what_is_there_already_equals_the_plan)

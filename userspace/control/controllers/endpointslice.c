@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/str.h"
 #include "compile/service.h"
 #include "endpointslice_plan.h"
@@ -107,103 +108,113 @@ static json_t *slice_object(const struct informer_item *service, const json_t *w
 	return obj;
 }
 
-static void sync_slices(struct controller *c, struct batch *b, const struct informer_item *service,
-			const json_t *wanted)
+/* The controller's own slices of the service: *have is the caller's. */
+static int gather(struct controller *c, const struct api_meta *m, struct informer_item ***have, size_t *n)
 {
 	struct informer *slices = manager_informer(c->m, &api_kind_endpoint_slice);
-	const struct api_meta *m = &service->obj->metadata;
-	bool headless = streq(((const struct api_service *)service->obj)->spec.cluster_ip, "None");
-	size_t n = json_array_size(wanted), i, n_have = 0;
-	struct informer_item **have = calloc(informer_len(slices) + 1, sizeof(*have));
-	bool *met = calloc(n + 1, sizeof(*met));
 
-	if (!have || !met) {
-		free(have);
-		free(met);
-		batch_take(b);
-		batch_give(b, -ENOMEM);
+	*have = calloc(informer_len(slices) + 1, sizeof(**have));
+	*n = 0;
+	if (!*have)
+		return -ENOMEM;
+	for (struct informer_iter it = { 0 }; informer_next(slices, &it);) {
+		const struct api_meta *of = &it.item->obj->metadata;
+
+		if (streq(of->namespace_, m->namespace_) && streq(api_map_get(&of->labels, SERVICE_NAME), m->name) &&
+		    streq(api_map_get(&of->labels, MANAGED_BY), MANAGER) && !meta_deleting(of))
+			(*have)[(*n)++] = it.item;
+	}
+	return 0;
+}
+
+static const struct api_endpoint_slice *slice_of(const struct informer_item *it)
+{
+	return (const struct api_endpoint_slice *)it->obj;
+}
+
+/* Which of them that plan is for: the one that it names, or else one that nothing is planned for. have[i] NULL: taken.
+ */
+static struct informer_item *take(struct informer_item **have, size_t n, const json_t *want, bool by_name)
+{
+	const char *name = api_get_str(want, "name");
+
+	for (size_t k = 0; k < n; k++) {
+		struct informer_item *it = have[k];
+
+		/* addressType cannot change. */
+		if (!it || (by_name ? !streq(it->obj->metadata.name, name)
+				    : !streq(slice_of(it)->address_type, api_get_str(want, "addressType"))))
+			continue;
+		have[k] = NULL;
+		return it;
+	}
+	return NULL;
+}
+
+static void write_slice(struct controller *c, struct batch *b, const struct informer_item *service,
+			const struct informer_item *is, json_t *want, bool headless)
+{
+	const char *ns = service->obj->metadata.namespace_;
+	json_t *now = is ? endpointslice_content(slice_of(is)) : NULL, *obj;
+
+	json_object_del(want, "name");
+	if (is && json_equal(want, now)) {
+		json_decref(now);
 		return;
 	}
-	for (struct informer_iter it = { 0 }; informer_next(slices, &it);) {
-		const struct api_endpoint_slice *es = (const struct api_endpoint_slice *)it.item->obj;
-		json_t *now;
-		bool keep = false;
+	obj = slice_object(service, want, headless);
+	if (is) {
+		const struct api_meta *m = &is->obj->metadata;
 
-		if (!streq(es->metadata.namespace_, m->namespace_) ||
-		    !streq(api_map_get(&es->metadata.labels, SERVICE_NAME), m->name) ||
-		    !streq(api_map_get(&es->metadata.labels, MANAGED_BY), MANAGER) || meta_deleting(&es->metadata))
-			continue;
-		now = endpointslice_content(es);
-		for (i = 0; !keep && i < n; i++)
-			if (!met[i] && json_equal(json_array_get(wanted, i), now))
-				keep = met[i] = true;
-		json_decref(now);
-		if (!keep)
-			have[n_have++] = it.item;
+		json_object_del(json_object_get(obj, "metadata"), "generateName");
+		api_set(obj, "metadata.name", json_string(m->name));
+		api_set(obj, "metadata.resourceVersion", json_string(m->resource_version));
+		BATCH_CALL(b,
+			   kube_update(c->m->kube, &api_kind_endpoint_slice, ns, m->name, NULL, obj, batch_result, b));
+	} else {
+		BATCH_CALL(b, kube_create(c->m->kube, &api_kind_endpoint_slice, ns, NULL, NULL, obj, batch_result, b));
 	}
-	for (i = 0; i < n; i++) {
-		const json_t *want = json_array_get(wanted, i);
-		json_t *obj;
-		size_t k;
+	json_decref(now);
+	json_decref(obj);
+}
 
-		if (met[i])
-			continue;
-		obj = slice_object(service, want, headless);
-		/* addressType cannot change: a slice of the same family is rewritten, else a new one is made. */
-		for (k = 0; k < n_have; k++)
-			if (have[k] && streq(((const struct api_endpoint_slice *)have[k]->obj)->address_type,
-					     api_get_str(want, "addressType")))
-				break;
-		if (k < n_have) {
-			const struct api_meta *old = &have[k]->obj->metadata;
+static void sync_slices(struct controller *c, struct batch *b, const struct informer_item *service,
+			const json_t *wanted, struct informer_item **have, size_t n_have)
+{
+	bool headless = streq(((const struct api_service *)service->obj)->spec.cluster_ip, "None");
+	json_t *want;
+	size_t i;
 
-			json_object_del(json_object_get(obj, "metadata"), "generateName");
-			api_set(obj, "metadata.name", json_string(old->name));
-			api_set(obj, "metadata.resourceVersion", json_string(old->resource_version));
-			BATCH_CALL(b, kube_update(c->m->kube, &api_kind_endpoint_slice, m->namespace_, old->name, NULL,
-						  obj, batch_result, b));
-			have[k] = NULL;
-		} else {
-			BATCH_CALL(b, kube_create(c->m->kube, &api_kind_endpoint_slice, m->namespace_, NULL, NULL, obj,
-						  batch_result, b));
-		}
-		json_decref(obj);
-	}
+	json_array_foreach (wanted, i, want)
+		if (json_object_get(want, "name"))
+			write_slice(c, b, service, take(have, n_have, want, true), want, headless);
+		else
+			json_object_set_new(want, "name", json_null());
+	/* One that is not needed is rewritten rather than one deleted and another made. */
+	json_array_foreach (wanted, i, want)
+		if (json_is_null(json_object_get(want, "name")))
+			write_slice(c, b, service, take(have, n_have, want, false), want, headless);
 	for (i = 0; i < n_have; i++) {
 		json_t *options;
 
 		if (!have[i])
 			continue;
 		options = delete_options(have[i]->obj->metadata.uid, NULL);
-		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_endpoint_slice, m->namespace_,
+		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_endpoint_slice, service->obj->metadata.namespace_,
 					  have[i]->obj->metadata.name, options, batch_result, b));
 		json_decref(options);
 	}
-	free(have);
-	free(met);
 }
 
-static void reconcile(struct controller *c, const char *key)
+/* The pods that the service's selector matches: *mine is the caller's. */
+static int gather_pods(struct controller *c, const struct api_service *s, const struct api_pod ***mine, size_t *n)
 {
 	struct informer *pods = manager_informer(c->m, &api_kind_pod);
-	struct informer_item *item = informer_get_key(manager_informer(c->m, &api_kind_service), key);
-	const struct api_service *s;
-	const struct api_pod **mine;
-	json_t *wanted;
-	struct batch *b;
-	size_t n = 0;
 
-	/* Without a selector the slices are somebody else's; of a deleted service the garbage collector takes them. */
-	if (!item || meta_deleting(&item->obj->metadata) || !((const struct api_service *)item->obj)->spec.selector.n) {
-		done(c, key, 0);
-		return;
-	}
-	s = (const struct api_service *)item->obj;
-	mine = calloc(informer_len(pods) + 1, sizeof(*mine));
-	if (!mine) {
-		done(c, key, -ENOMEM);
-		return;
-	}
+	*mine = calloc(informer_len(pods) + 1, sizeof(**mine));
+	*n = 0;
+	if (!*mine)
+		return -ENOMEM;
 	for (struct informer_iter it = { 0 }; informer_next(pods, &it);) {
 		const struct api_pod *p = (const struct api_pod *)it.item->obj;
 		bool match = streq(p->metadata.namespace_, s->metadata.namespace_);
@@ -212,13 +223,36 @@ static void reconcile(struct controller *c, const char *key)
 			match = streq(api_map_get(&p->metadata.labels, s->spec.selector.v[i].key),
 				      s->spec.selector.v[i].value);
 		if (match)
-			mine[n++] = p;
+			(*mine)[(*n)++] = p;
 	}
-	wanted = endpointslice_plan(s, mine, n, zone_of, c);
-	free(mine);
+	return 0;
+}
+
+static void reconcile(struct controller *c, const char *key)
+{
+	struct informer_item *item = informer_get_key(manager_informer(c->m, &api_kind_service), key);
+	const struct api_service *s = item ? (const struct api_service *)item->obj : NULL;
+	cleanup(free) const struct api_endpoint_slice **slices = NULL;
+	cleanup(free) const struct api_pod **mine = NULL;
+	cleanup(free) struct informer_item **have = NULL;
+	size_t n = 0, n_have = 0;
+	json_t *wanted = NULL;
+	struct batch *b;
+
+	/* Without a selector the slices are somebody else's; of a deleted service the garbage collector takes them. */
+	if (!item || meta_deleting(&item->obj->metadata) || !s->spec.selector.n) {
+		done(c, key, 0);
+		return;
+	}
+	if (gather_pods(c, s, &mine, &n) == 0 && gather(c, &item->obj->metadata, &have, &n_have) == 0)
+		slices = calloc(n_have + 1, sizeof(*slices));
+	for (size_t i = 0; slices && i < n_have; i++)
+		slices[i] = slice_of(have[i]);
+	if (slices)
+		wanted = endpointslice_plan(s, mine, n, slices, n_have, zone_of, c);
 	b = batch_new(c, key);
 	if (b && wanted)
-		sync_slices(c, b, item, wanted);
+		sync_slices(c, b, item, wanted, have, n_have);
 	json_decref(wanted);
 	if (b)
 		batch_give(b, wanted ? 0 : -ENOMEM);

@@ -3,10 +3,14 @@
 #include "endpointslice_plan.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/str.h"
+#include "base/strmap.h"
 #include "compile/service_weights.h"
 
 enum { MAX_ENDPOINTS = 100 };
@@ -115,70 +119,227 @@ static char *weight_of(const struct api_meta *m, char buf[16])
 	return weight == SERVICE_WEIGHT_DEFAULT ? NULL : buf;
 }
 
-/*
- * Slices wanted for one family: [{addressType, ports, endpoints, weight}], grouped by the ports the pods resolve to and
- * by their weight, sorted by pod.
- */
-static json_t *plan_family(const struct api_service *s, const struct api_pod *const *pods, size_t n, const char *family,
-			   node_zone_fn *zone_of, void *arg)
+/* A slice that there will be, made of one that is there or not. */
+struct planned {
+	const char *name; /* of the one that is there; NULL: new */
+	struct group *group;
+	size_t n;	   /* endpoints given to it */
+	json_t *endpoints; /* in the order of the pods */
+	struct planned *next;
+};
+
+/* Endpoints that may share a slice: those with the same ports and the same weight. */
+struct group {
+	json_t *ports;
+	char *weight; /* NULL: the default */
+	struct planned *slices;
+	struct planned *open; /* the one that takes new endpoints now */
+};
+
+/* A family of a service. */
+struct plan {
+	const struct api_service *s;
+	const char *family;
+	struct strmap *groups; /* ports and weight as text -> struct group */
+	struct strmap *places; /* pod -> struct planned: where it is now */
+	struct planned *first, **last;
+	bool oom;
+};
+
+static struct group *group_of(struct plan *p, const json_t *ports, const char *weight)
 {
-	json_t *slices = json_array(), *slice;
-	size_t i, k;
+	cleanup(free) char *text = json_dumps(ports, JSON_COMPACT | JSON_SORT_KEYS), *key = NULL;
+	struct group *g;
 
-	for (i = 0; i < n; i++) {
-		const char *ip = address_of(pods[i], family), *node = pods[i]->spec.node_name;
-		char buf[16], *weight = weight_of(&pods[i]->metadata, buf);
-		json_t *ports, *into = NULL;
+	if (!text || asprintf(&key, "%s %s", text, weight ? weight : "") < 0)
+		return NULL;
+	g = strmap_get(p->groups, key);
+	if (g)
+		return g;
+	g = calloc(1, sizeof(*g));
+	if (!g || strmap_set(p->groups, key, g, NULL) < 0) {
+		free(g);
+		return NULL;
+	}
+	g->ports = json_deep_copy(ports);
+	g->weight = weight ? strdup(weight) : NULL;
+	return g->ports && (g->weight || !weight) ? g : NULL;
+}
 
-		if (!ip || pod_terminated(pods[i]))
+static struct planned *planned_new(struct plan *p, struct group *g, const char *name)
+{
+	struct planned *slice = g ? calloc(1, sizeof(*slice)) : NULL;
+
+	if (!slice)
+		return NULL;
+	slice->name = name;
+	slice->group = g;
+	slice->endpoints = json_array();
+	*p->last = slice;
+	p->last = &slice->next;
+	return slice;
+}
+
+/* What is there: each pod's place. */
+static void look(struct plan *p, const struct api_endpoint_slice *const *have, size_t n)
+{
+	for (size_t i = 0; i < n && !p->oom; i++) {
+		const struct api_endpoint_slice *es = have[i];
+		struct planned *slice;
+		json_t *content;
+
+		if (!streq(es->address_type, p->family))
 			continue;
-		ports = ports_for(s, pods[i]);
-		json_array_foreach (slices, k, slice)
-			if (json_equal(json_object_get(slice, "ports"), ports) &&
-			    streq(api_get_str(slice, "weight"), weight) &&
-			    json_array_size(json_object_get(slice, "endpoints")) < MAX_ENDPOINTS)
-				into = slice;
-		if (!into) {
-			into = json_pack("{s:s,s:O,s:[]}", "addressType", family, "ports", ports, "endpoints");
-			if (weight)
-				json_object_set_new(into, "weight", json_string(weight));
-			json_array_append_new(slices, into);
-		}
-		json_decref(ports);
-		json_array_append_new(json_object_get(into, "endpoints"),
-				      endpoint_for(s, pods[i], ip, node ? zone_of(arg, node) : NULL));
-	}
-	/* A service without endpoints has an empty slice, so that its clients are told rather than left waiting. */
-	if (!json_array_size(slices)) {
-		json_t *ports = json_array();
+		content = endpointslice_content(es);
+		slice = planned_new(p, group_of(p, json_object_get(content, "ports"), api_get_str(content, "weight")),
+				    es->metadata.name);
+		json_decref(content);
+		p->oom = !slice;
+		for (size_t k = 0; slice && k < es->n_endpoints; k++) {
+			const struct api_object_reference *pod = es->endpoints[k].target_ref;
 
-		json_array_append_new(slices,
-				      json_pack("{s:s,s:o,s:[]}", "addressType", family, "ports", ports, "endpoints"));
+			if (pod && pod->name && strmap_set(p->places, pod->name, slice, NULL) < 0)
+				p->oom = true;
+		}
 	}
-	return slices;
+}
+
+/* The fullest with room, so that the others may become empty; a new one if none has. */
+static struct planned *room_in(struct plan *p, struct group *g)
+{
+	if (g->open && g->open->n < MAX_ENDPOINTS)
+		return g->open;
+	g->open = NULL;
+	for (struct planned *s = p->first; s; s = s->next)
+		if (s->group == g && s->n < MAX_ENDPOINTS && (!g->open || s->n > g->open->n))
+			g->open = s;
+	if (!g->open)
+		g->open = planned_new(p, g, NULL);
+	return g->open;
+}
+
+/* to: where each pod goes, NULL for those that are no endpoints. Who has a place keeps it: a change is one slice's. */
+static void assign(struct plan *p, const struct api_pod *const *pods, size_t n, struct planned **to)
+{
+	struct group **of = calloc(n + 1, sizeof(struct group *));
+
+	p->oom = p->oom || !of;
+	for (size_t i = 0; i < n && !p->oom; i++) {
+		char buf[16];
+		json_t *ports;
+
+		if (!address_of(pods[i], p->family) || pod_terminated(pods[i]))
+			continue;
+		ports = ports_for(p->s, pods[i]);
+		of[i] = group_of(p, ports, weight_of(&pods[i]->metadata, buf));
+		json_decref(ports);
+		p->oom = !of[i];
+		to[i] = strmap_get(p->places, pods[i]->metadata.name);
+		if (to[i] && (to[i]->group != of[i] || to[i]->n == MAX_ENDPOINTS))
+			to[i] = NULL;
+		if (to[i])
+			to[i]->n++;
+	}
+	for (size_t i = 0; i < n && !p->oom; i++) {
+		if (!of[i] || to[i])
+			continue;
+		to[i] = room_in(p, of[i]);
+		if (to[i])
+			to[i]->n++;
+		p->oom = !to[i];
+	}
+	free(of);
+}
+
+static json_t *slice_json(const struct plan *p, const struct planned *slice)
+{
+	json_t *out = json_pack("{s:s,s:O,s:O}", "addressType", p->family, "ports", slice->group->ports, "endpoints",
+				slice->endpoints);
+
+	if (slice->group->weight)
+		json_object_set_new(out, "weight", json_string(slice->group->weight));
+	if (slice->name)
+		json_object_set_new(out, "name", json_string(slice->name));
+	return out;
+}
+
+static void plan_done(struct plan *p)
+{
+	for (struct planned *slice = p->first, *next; slice; slice = next) {
+		next = slice->next;
+		json_decref(slice->endpoints);
+		free(slice);
+	}
+	if (p->groups)
+		for (struct strmap_iter it = { 0 }; strmap_next(p->groups, &it);) {
+			struct group *g = it.value;
+
+			json_decref(g->ports);
+			free(g->weight);
+			free(g);
+		}
+	strmap_free(p->groups);
+	strmap_free(p->places);
+}
+
+/* Adds the slices of a family to out; pods are sorted by name. */
+static int plan_family(const struct api_service *s, const struct api_pod *const *pods, size_t n,
+		       const struct api_endpoint_slice *const *have, size_t n_have, const char *family,
+		       node_zone_fn *zone_of, void *arg, json_t *out)
+{
+	struct plan p = { .s = s, .family = family, .groups = strmap_new(), .places = strmap_new() };
+	struct planned **to = calloc(n + 1, sizeof(struct planned *));
+	size_t before = json_array_size(out);
+
+	p.last = &p.first;
+	p.oom = !p.groups || !p.places || !to;
+	if (!p.oom)
+		look(&p, have, n_have);
+	if (!p.oom)
+		assign(&p, pods, n, to);
+	for (size_t i = 0; i < n && !p.oom; i++) {
+		const char *node = pods[i]->spec.node_name;
+
+		if (to[i])
+			json_array_append_new(to[i]->endpoints, endpoint_for(s, pods[i], address_of(pods[i], family),
+									     node ? zone_of(arg, node) : NULL));
+	}
+	for (struct planned *slice = p.first; slice && !p.oom; slice = slice->next)
+		if (slice->n)
+			json_array_append_new(out, slice_json(&p, slice));
+	/* A service without endpoints has an empty slice, so that its clients are told rather than left waiting. */
+	if (json_array_size(out) == before && !p.oom) {
+		json_t *empty = json_pack("{s:s,s:[],s:[]}", "addressType", family, "ports", "endpoints");
+
+		if (p.first)
+			json_object_set_new(empty, "name", json_string(p.first->name));
+		json_array_append_new(out, empty);
+	}
+	plan_done(&p);
+	free(to);
+	return p.oom ? -ENOMEM : 0;
 }
 
 json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n,
-			   node_zone_fn *zone_of, void *arg)
+			   const struct api_endpoint_slice *const *have, size_t n_have, node_zone_fn *zone_of,
+			   void *arg)
 {
 	const struct api_pod **sorted = malloc((n + 1) * sizeof(*sorted));
-	json_t *all = json_array(), *some;
+	json_t *all = json_array();
+	int r = sorted && all ? 0 : -ENOMEM;
 
-	if (!sorted || !all) {
-		free(sorted);
+	if (!r && n) {
+		memcpy(sorted, pods, n * sizeof(*sorted));
+		qsort(sorted, n, sizeof(*sorted), by_name);
+	}
+	for (size_t i = 0; !r && (i < s->spec.n_ip_families || (!s->spec.n_ip_families && !i)); i++)
+		r = plan_family(s, sorted, n, have, n_have, s->spec.n_ip_families ? s->spec.ip_families[i] : "IPv4",
+				zone_of, arg, all);
+	free(sorted);
+	if (r < 0) {
 		json_decref(all);
 		return NULL;
 	}
-	if (n)
-		memcpy(sorted, pods, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), by_name);
-
-	for (size_t i = 0; i < s->spec.n_ip_families || (!s->spec.n_ip_families && !i); i++) {
-		some = plan_family(s, sorted, n, s->spec.n_ip_families ? s->spec.ip_families[i] : "IPv4", zone_of, arg);
-		json_array_extend(all, some);
-		json_decref(some);
-	}
-	free(sorted);
 	return all;
 }
 

@@ -11,14 +11,19 @@
 /* The zone of a node (its label topology.kubernetes.io/zone); NULL: unknown. Borrowed. */
 typedef const char *node_zone_fn(void *arg, const char *node);
 /*
- * [{addressType, ports, endpoints, weight}], a new reference; weight is for the annotation skep.io/weight
- * (SERVICE_WEIGHT in compile/service.h), missing for the default; NULL: out of memory. pods: those that the Service's
- * selector matches, in any order. Pods that ended or have no address of the family are left out. A family without
- * endpoints has one empty slice, so that clients are told rather than left waiting. trafficDistribution becomes hints
- * of the ready endpoints: their zone, and for PreferSameNode their node.
+ * [{addressType, ports, endpoints, weight, name}], a new reference; NULL: out of memory. weight is for the annotation
+ * skep.io/weight (SERVICE_WEIGHT in compile/service.h), missing for the default; name is that of a slice that is there
+ * and is to say this, missing for a new one. pods: those that the Service's selector matches, in any order; have: the
+ * controller's slices of the Service, of which those that are not named are to go. A pod stays in the slice where it
+ * is, so that a change of one endpoint is a change of one slice; others go where there is room.
+ *
+ * Pods that ended or have no address of the family are left out. A family without endpoints has one empty slice, so
+ * that clients are told rather than left waiting. trafficDistribution becomes hints of the ready endpoints: their zone,
+ * and for PreferSameNode their node.
  */
 json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n,
-			   node_zone_fn *zone_of, void *arg);
+			   const struct api_endpoint_slice *const *have, size_t n_have, node_zone_fn *zone_of,
+			   void *arg);
 /* The planned part of a slice that exists, to be compared with json_equal(). A new reference. */
 json_t *endpointslice_content(const struct api_endpoint_slice *es);
 
