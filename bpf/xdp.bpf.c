@@ -8,6 +8,8 @@
  * between them.
  *
  * Map `xdp_counters` (per CPU, one entry): written here, read by the agent.
+ * Map `xdp_ways` (per CPU): the way to a service's backend, written and read here. Missing entry, or more than a second
+ * old: the way is looked for. Full: cannot be, an entry takes another's place.
  */
 #include <linux/udp.h>
 
@@ -27,6 +29,24 @@ struct {
 	__type(key, __u32);
 	__type(value, struct xdp_counters);
 } xdp_counters SEC(".maps");
+
+#define XDP_WAYS 1024
+
+/* Of one generation, so that the index says which backend. */
+struct xdp_way {
+	__u32 svc_id, generation;
+	__u32 at; /* when it was found, in units of 2^30 ns */
+	__be32 node;
+	__u16 index;
+	__u8 mac[ETH_ALEN];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, XDP_WAYS);
+	__type(key, __u32);
+	__type(value, struct xdp_way);
+} xdp_ways SEC(".maps");
 
 struct tunnel_frame {
 	struct ethhdr eth;
@@ -123,22 +143,21 @@ static __always_inline __sum16 header_checksum(const void *ip)
 }
 
 /* Into the tunnel to that node, out by where it came in. */
-static __noinline_prog int xdp_tunnel(struct xdp_md *ctx, const struct ip_addr *to, __u32 hash)
+static __noinline_prog int xdp_tunnel(struct xdp_md *ctx, const struct xdp_way *way, __u32 hash)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const struct next_hop *hop = hop_of(to);
 	struct xdp_counters *counters;
 	__u64 len = end - data;
 	struct tunnel_frame *f;
 	__u32 zero = 0;
 
-	if (!hop || len + sizeof(*f) - sizeof(f->eth) > node.uplink_mtu || bpf_xdp_adjust_head(ctx, -(int)sizeof(*f)))
+	if (len + sizeof(*f) - sizeof(f->eth) > node.uplink_mtu || bpf_xdp_adjust_head(ctx, -(int)sizeof(*f)))
 		return XDP_PASS;
 	f = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	if ((void *)(f + 1) > end)
 		return XDP_DROP;
-	__builtin_memcpy(f->eth.h_dest, hop->mac, ETH_ALEN);
+	__builtin_memcpy(f->eth.h_dest, way->mac, ETH_ALEN);
 	for (int i = 0; i < ETH_ALEN; i++)
 		f->eth.h_source[i] = node.uplink_mac[i];
 	f->eth.h_proto = bpf_htons(ETH_P_IP);
@@ -149,7 +168,7 @@ static __noinline_prog int xdp_tunnel(struct xdp_md *ctx, const struct ip_addr *
 	f->ip.ttl = TUNNEL_TTL;
 	f->ip.protocol = IPPROTO_UDP;
 	f->ip.saddr = node.ip4.w[3];
-	f->ip.daddr = to->w[3];
+	f->ip.daddr = way->node;
 	f->ip.check = header_checksum((void *)f + sizeof(f->eth));
 	/* Many source ports, so that the other node's queues share the work. */
 	f->udp.source = bpf_htons(TUNNEL_PORT_MIN + (hash & 0x3fff));
@@ -166,14 +185,39 @@ static __noinline_prog int xdp_tunnel(struct xdp_md *ctx, const struct ip_addr *
 	return XDP_TX;
 }
 
+/* Of flows that their slot alone says the backend of. NULL: cannot be. */
+static __always_inline struct xdp_way *xdp_way_of(const struct svc_value *svc, __u16 index)
+{
+	__u32 at = (svc->svc_id * 31 + index) & (XDP_WAYS - 1);
+
+	return bpf_map_lookup_elem(&xdp_ways, &at);
+}
+
+/* To the backend's node. */
+static __always_inline bool xdp_find_way(const struct ip_addr *backend, struct xdp_way *way)
+{
+	struct ipcache_value *known = ipcache_of(backend);
+	const struct next_hop *hop;
+
+	if (!known || !ip_is_v4(&known->node))
+		return false;
+	hop = hop_of(&known->node);
+	if (!hop)
+		return false;
+	way->node = known->node.w[3];
+	__builtin_memcpy(way->mac, hop->mac, ETH_ALEN);
+	return true;
+}
+
 SEC("xdp")
 int xdp_lb(struct xdp_md *ctx)
 {
 	struct svc_key key = { .side = SVC_OUTSIDE };
 	const struct svc_value *value;
-	struct ipcache_value *known;
+	struct xdp_way *known = NULL;
 	struct lb_choice to = {};
 	struct packet p = {};
+	struct xdp_way way;
 	int r;
 
 	if (!xdp_parse(ctx, &p))
@@ -184,11 +228,29 @@ int xdp_lb(struct xdp_md *ctx)
 	value = xdp_service(&p, &key);
 	if (!value)
 		return XDP_PASS;
-	r = svc_by_slot(&p, &key, value) ? svc_pick_slot(&p, &key, value, &to) : svc_pick(&p, &key, false, &to);
-	if (r != LB_BACKEND || ip_is_v4(&to.backend.ip) != !(p.flags & PACKET_V6))
+	way.at = now_units();
+	if (svc_by_slot(&p, &key, value)) {
+		union lb_slot s;
+
+		to.svc = *value;
+		s.all = lb_slot(&to.svc, svc_hash(&p));
+		way.svc_id = to.svc.svc_id;
+		way.generation = to.svc.generation;
+		way.index = s.slot.index;
+		if (!s.slot.since)
+			known = xdp_way_of(&to.svc, s.slot.index);
+		if (known && known->at == way.at && known->svc_id == way.svc_id &&
+		    known->generation == way.generation && known->index == way.index)
+			return xdp_tunnel(ctx, known, svc_hash(&p));
+		r = svc_pick_slot(&p, &key, value, &to);
+	} else {
+		r = svc_pick(&p, &key, false, &to);
+	}
+	if (r != LB_BACKEND || ip_is_v4(&to.backend.ip) != !(p.flags & PACKET_V6) ||
+	    !xdp_find_way(&to.backend.ip, &way))
 		return XDP_PASS;
-	known = ipcache_of(&to.backend.ip);
-	if (!known || !ip_is_v4(&known->node))
-		return XDP_PASS;
-	return xdp_tunnel(ctx, &known->node, svc_hash(&p));
+	/* Unless the service was replaced this instant. */
+	if (known && to.svc.generation == way.generation)
+		*known = way;
+	return xdp_tunnel(ctx, &way, svc_hash(&p));
 }

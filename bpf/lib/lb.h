@@ -113,7 +113,7 @@ __verified_once __u64 lb_slot(const struct svc_value *svc, __u32 hash)
 	if (!found) {
 		ret.slot.index = svc->n_backends ? hash % svc->n_backends : SLOT_NOBODY;
 		ret.slot.base = svc->slots > 1 ? SLOT_BY_OLD : ret.slot.index;
-		ret.slot.since = svc->slots > 1;
+		ret.slot.since = svc->slots > 1 ? SLOT_SINCE_EVER(svc->generation) : 0;
 		return ret.all;
 	}
 	ret.slot = *found;

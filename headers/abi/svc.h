@@ -75,6 +75,9 @@ _Static_assert(sizeof(struct svc_slot) == 8, "svc_slot is map ABI");
 #define SLOT_BY_OLD   0xfffeu /* base: that of the flow's slot in the old table, which had another size */
 #define SLOT_BACKENDS 0xfffeu /* indexes below this are backends */
 
+/* since: so long ago that whatever is known is true. Generations go round, and are never 0. */
+#define SLOT_SINCE_EVER(generation) (((generation) - (1u << 30)) | 1u)
+
 /* Behind the slots, the first is 0. */
 enum svc_slots_tail {
 	SLOTS_OLD,	 /* since: how many slots the old table had; 0: base is never SLOT_BY_OLD */

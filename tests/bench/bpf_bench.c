@@ -495,8 +495,8 @@ static void open_flows(int fd, uint32_t flows)
 	}
 }
 
-/* Ten backends on as many nodes, and how these are reached. */
-static void direct_service(void)
+/* n of ten backends on as many nodes, and how these are reached. */
+static void direct_service(uint32_t n)
 {
 	struct dp_backend b[10];
 	struct dp_service svc = { .vip = v4(DIRECT),
@@ -504,7 +504,7 @@ static void direct_service(void)
 				  .proto = IPPROTO_TCP,
 				  .side = SVC_OUTSIDE,
 				  .backends = b,
-				  .n_backends = 10,
+				  .n_backends = n,
 				  .direct = true };
 
 	for (uint32_t i = 0; i < 10; i++) {
@@ -522,6 +522,14 @@ static void direct_service(void)
 	check(dp_service_set(bench.dp, &svc, &error), "service");
 }
 
+/* So that the next one has a table without a past. */
+static void no_direct_service(void)
+{
+	struct dp_service svc = { .vip = v4(DIRECT), .port = 80, .proto = IPPROTO_TCP, .side = SVC_OUTSIDE };
+
+	check(dp_service_del(bench.dp, &svc, &error), "service");
+}
+
 static void xdp(uint32_t n_services)
 {
 	static const uint32_t counts[] = { 1, 1000, 64000, 512000 };
@@ -530,17 +538,28 @@ static void xdp(uint32_t n_services)
 	double floor;
 
 	check(floor_fd, "floor program");
-	direct_service();
+	direct_service(10);
 	floor = run_each(floor_fd, 1, 0, 0x10, DIRECT, XDP_TX);
 	snprintf(name, sizeof(name), "floor: XDP MAC swap and TX, a call each, %u services", n_services);
 	report(name, floor, "ns", 0);
 	for (int i = 0; i < 4; i++) {
-		direct_service(); /* the way to the nodes is known for 30 s */
+		direct_service(10); /* the way to the nodes is known for 30 s */
 		open_flows(fd, counts[i]);
 		snprintf(name, sizeof(name), "xdp_lb, established, of %u flow%s", counts[i], i ? "s" : "");
 		report(name, run_each(fd, counts[i], 0, 0x10, DIRECT, XDP_TX), "ns", floor);
 	}
 	report("xdp_lb, new flow", run_each(fd, 1u << 30, 1u << 20, 0x02, DIRECT, XDP_TX), "ns", floor);
+	/* A table of another size than the last one: until that is long ago, something is kept of every flow. */
+	direct_service(3);
+	for (int i = 2; i < 4; i++) {
+		direct_service(10);
+		open_flows(fd, counts[i]);
+		snprintf(name, sizeof(name), "xdp_lb, established, of %u flows, new table", counts[i]);
+		report(name, run_each(fd, counts[i], 0, 0x10, DIRECT, XDP_TX), "ns", floor);
+	}
+	direct_service(10);
+	report("xdp_lb, new flow, new table", run_each(fd, 1u << 30, 1u << 20, 0x02, DIRECT, XDP_TX), "ns", floor);
+	no_direct_service();
 	report("xdp_lb, not a service's", run_each(fd, 1, 0, 0x10, 0xc6336408u, XDP_PASS), "ns", floor);
 	close(floor_fd);
 }

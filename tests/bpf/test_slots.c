@@ -221,6 +221,32 @@ Test(slots, the_last_backend_drains)
 	flows_go_on(0, 50);
 }
 
+/* Of a connection by the same port that ended before its slot changed hands, or of another service there. */
+Test(slots, what_was_known_before_a_slot_changed_hands_is_not_believed)
+{
+	struct svc_key front = { .vip = addr(VIP), .port = htons(PORT), .proto = IPPROTO_TCP, .side = SVC_OUTSIDE };
+	struct svc_value svc;
+
+	serve_first(10);
+	open_flows(0, FLOWS);
+	cr_assert_eq(bpf_map_lookup_elem(fx.dp->map_fd[MAP_SERVICES], &front, &svc), 0);
+	for (int i = 0; i < FLOWS; i++) {
+		struct backend_choice stale = { .svc_id = svc.svc_id + (i & 1),
+						.generation = svc.generation + (i & 1) };
+		struct svc_flow_key key = { .client = addr(WORLD4),
+					    .peer = addr(VIP),
+					    .client_port = htons((uint16_t)(20000 + i)),
+					    .peer_port = htons(PORT),
+					    .proto = IPPROTO_TCP };
+
+		stale.backend_ip = numbered("10.0.5.0", 1 + i % 10);
+		stale.backend_port = htons(8080);
+		cr_assert_eq(bpf_map_update_elem(fx.dp->map_fd[MAP_SVC_OUT], &key, &stale, BPF_ANY), 0);
+	}
+	serve_first(5);
+	flows_go_on(0, FLOWS);
+}
+
 /* Its flows are over, whoever knows of them: what comes is refused by another backend, not lost. */
 Test(slots, where_the_pod_is_gone_too_the_slots_owner_answers)
 {

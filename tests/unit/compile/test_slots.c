@@ -42,7 +42,7 @@ static void start(const uint32_t *backends, uint32_t n)
 	uint32_t *owners = owners_of(backends, n, slots_for(n));
 
 	memset(&svc, 0, sizeof(svc));
-	svc.generation = 1;
+	svc.generation = UINT32_MAX - 10; /* it goes round */
 	svc.now = 1000;
 	svc.n = svc.n_all = n;
 	memcpy(svc.backends, backends, n * sizeof(*backends));
@@ -71,14 +71,22 @@ static void through_the_kernel(struct slots *s)
 	free(stored);
 }
 
+/* 0 is none. */
+static uint32_t next_generation(void)
+{
+	svc.generation += svc.generation == UINT32_MAX ? 2 : 1;
+	return svc.generation;
+}
+
 static void change(const uint32_t *backends, uint32_t n, const bool *held)
 {
 	uint32_t slots = slots_for(n), *owners = owners_of(backends, n, slots), moved[4 * MOST], extras;
+
 	struct slots_change c = { .before = &svc.table,
 				  .owners = owners,
 				  .n = slots,
 				  .n_backends = n,
-				  .generation = ++svc.generation,
+				  .generation = next_generation(),
 				  .now = svc.now,
 				  .moved = moved,
 				  .n_moved = svc.n_all,
@@ -142,7 +150,7 @@ static uint32_t pick(struct flow *f, bool opening)
 
 	if (base == SLOT_BY_OLD)
 		base = svc.table.old[f->hash % svc.table.n_old];
-	if (slot->since && !opening && f->known && f->generation >= slot->since)
+	if (slot->since && !opening && f->known && (int32_t)(f->generation - slot->since) >= 0)
 		return f->known;
 	index = opening || base == SLOT_NOBODY ? slot->index : base;
 	if (index == SLOT_NOBODY)
@@ -323,6 +331,32 @@ Test(slots, after_the_life_of_a_silent_flow_there_is_one_owner_again)
 	free(held);
 }
 
+/* Flows may open with an owner of this instant after it was looked which flows there are. */
+Test(slots, a_slot_that_changes_hands_is_not_settled_at_once)
+{
+	uint16_t *before;
+	bool *held;
+	int kept = 0;
+
+	start(ten, 10);
+	change(ten, 9, NULL);
+	svc.now += SLOTS_LIFE;
+	before = calloc(svc.table.n, sizeof(*before));
+	held = calloc(svc.table.n, sizeof(*held));
+	for (uint32_t s = 0; s < svc.table.n; s++)
+		before[s] = svc.table.slots[s].since ? svc.table.slots[s].index : SLOT_NOBODY;
+	change(ten, 10, held);
+	for (uint32_t s = 0; s < svc.table.n; s++) {
+		if (before[s] == SLOT_NOBODY)
+			continue;
+		cr_assert_eq(svc.table.slots[s].since != 0, before[s] != svc.table.slots[s].index);
+		kept += svc.table.slots[s].since != 0;
+	}
+	cr_assert(kept > 0);
+	free(before);
+	free(held);
+}
+
 Test(slots, another_size_refers_to_the_old_table_for_as_long)
 {
 	bool *held;
@@ -358,13 +392,13 @@ Test(slots, the_last_backend_goes_and_its_flows_stay)
 Test(slots, a_table_that_is_lost_keeps_what_is_known)
 {
 	uint32_t nobody[4093];
-	struct flow f = { .hash = 5, .known = 3, .generation = 7 };
+	struct flow f = { .hash = 5, .known = 3 };
 
 	start(ten, 3);
 	memset(nobody, 0xff, sizeof(nobody));
 	slots_free(&svc.table);
-	cr_assert(slots_make(&svc.table, nobody, 4093, 1) == 0);
-	svc.generation = 8;
+	f.generation = svc.generation - 7;
+	cr_assert(slots_make(&svc.table, nobody, 4093, SLOT_SINCE_EVER(svc.generation)) == 0);
 	change(ten, 3, NULL);
 	cr_assert_eq(with_state(), svc.table.n);
 	cr_assert_eq(pick(&f, false), 3);

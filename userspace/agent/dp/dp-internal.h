@@ -37,6 +37,7 @@ enum dp_map {
 	MAP_MAGLEV,
 	MAP_NEXT_HOPS,
 	MAP_XDP_COUNTERS,
+	MAP_XDP_WAYS,
 	MAP_POD_COUNTERS,
 	MAP_DROP_COUNTERS,
 	MAP_DROP_WINDOWS,
@@ -91,8 +92,9 @@ struct dp {
 	uint32_t max_endpoints;
 	struct ip_range pod_ranges[2];
 	uint32_t next_svc_id;
-	uint32_t new_generation; /* of the next new service */
-	uint32_t *gone;		 /* interfaces of removed pods whose link pins are still there */
+	uint32_t looked_at_flows; /* when, in units of 2^30 ns: all of svc_out was read for a table's sake */
+	uint32_t new_generation;  /* of the next new service */
+	uint32_t *gone;		  /* interfaces of removed pods whose link pins are still there */
 	size_t n_gone, cap_gone;
 	struct ring_buffer *drops;
 	void (*drop_fn)(void *arg, const struct dp_drop_event *ev);

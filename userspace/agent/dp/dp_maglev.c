@@ -128,7 +128,7 @@ static int read_table(struct dp *dp, const struct svc_value *old, struct slots *
 	if (!nobody)
 		return -ENOMEM;
 	memset(nobody, 0xff, old->slots * sizeof(*nobody));
-	return slots_make(ret, nobody, old->slots, 1);
+	return slots_make(ret, nobody, old->slots, SLOT_SINCE_EVER(old->generation));
 }
 
 /* The backends of a generation, with those that are only bases. */
@@ -283,8 +283,11 @@ static int follow(struct dp *dp, const struct svc_value *old, const struct svc_v
 	if (r < 0)
 		return r;
 	change.moved = moved;
-	if (slots_are_old(&before, change.now))
+	/* This reads the flows of all services: once a second, however much changes. There will be another time. */
+	if (slots_are_old(&before, change.now) && change.now != dp->looked_at_flows) {
+		dp->looked_at_flows = change.now;
 		look_at_flows(dp, &known);
+	}
 	change.held = known.held;
 	r = slots_follow(next, &change, &t->n_extras);
 	if (r == 0 && known.held)

@@ -47,6 +47,7 @@ const struct dp_map_def dp_map_defs[N_MAPS] = {
 	[MAP_MAGLEV] = { "maglev", 2, true },
 	[MAP_NEXT_HOPS] = { "next_hops", 1, true },
 	[MAP_XDP_COUNTERS] = { "xdp_counters", 1, false },
+	[MAP_XDP_WAYS] = { "xdp_ways", 1, false },
 	[MAP_POD_COUNTERS] = { "pod_counters", 1, false },
 	[MAP_DROP_COUNTERS] = { "drop_counters", 1, true },
 	[MAP_DROP_WINDOWS] = { "drop_windows", 1, false },

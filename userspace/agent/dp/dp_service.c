@@ -149,6 +149,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 		return 0;
 	next.svc_id = had ? old.svc_id : dp->next_svc_id++;
 	next.generation = had ? old.generation + 1 : dp->new_generation++;
+	next.generation += next.generation == 0; /* which stands for none, in slots */
 	next.n_backends = (uint32_t)svc->n_backends;
 	next.affinity_s = svc->affinity_s;
 	next.flags = flags_of(svc);

@@ -53,11 +53,17 @@ bool slots_are_plain(const struct slots *s)
 	return true;
 }
 
+/* Generations go round. */
+static bool is_before(uint32_t generation, uint32_t other)
+{
+	return (int32_t)(generation - other) < 0;
+}
+
 /* Was that generation there before all flows that may still be silent were last heard? */
 static bool is_old(const struct slots *s, uint32_t generation, uint32_t now)
 {
 	for (size_t i = 0; i < s->n_marks; i++)
-		if (s->marks[i].generation >= generation && now - s->marks[i].at >= SLOTS_LIFE)
+		if (!is_before(s->marks[i].generation, generation) && now - s->marks[i].at >= SLOTS_LIFE)
 			return true;
 	return false;
 }
@@ -156,7 +162,7 @@ static void retire(struct follow *f)
 
 		f->next->old[i] = base_of(f, by_index ? was->index : was->base);
 		/* What is known of flows stays true. */
-		if (was->since && was->since < since)
+		if (was->since && is_before(was->since, since))
 			since = was->since;
 	}
 	f->next->old_ended = f->c->generation;
