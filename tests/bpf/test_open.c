@@ -130,13 +130,19 @@ Test(open, maps_of_another_layout_are_carried_over_and_the_rest_is_kept)
 		.vip = addr("10.96.0.1"), .port = 80, .proto = IPPROTO_TCP, .backends = &b, .n_backends = 1
 	};
 	uint32_t flows = map_id(MAP_FLOWS), services = map_id(MAP_SERVICES), pods = map_id(MAP_PODS_BY_IP);
+	uint32_t zero = 0, before, after;
 
 	ok(dp_service_set(fx.dp, &svc, &test_err));
 	open_a_flow();
 	/* Newer, and older. */
 	set_layout("flows", 999);
 	set_layout("services", 0);
+	/* Begun anew, it would count up to what old flows were judged under. */
+	set_layout("policy_generation", 0);
+	cr_assert_eq(bpf_map_lookup_elem(fx.dp->map_fd[MAP_POLICY_GENERATION], &zero, &before), 0);
 	reopen();
+	cr_assert_eq(bpf_map_lookup_elem(fx.dp->map_fd[MAP_POLICY_GENERATION], &zero, &after), 0);
+	cr_assert(before && after == before);
 	cr_assert(map_id(MAP_FLOWS) != flows && map_id(MAP_SERVICES) != services);
 	cr_assert_eq(map_id(MAP_PODS_BY_IP), pods);
 	cr_assert(answers());

@@ -176,27 +176,6 @@ static int ask_udp(int service)
 	return ear % PODS;
 }
 
-/* Do both nodes have all of this? */
-static bool have_applied(void *arg)
-{
-	static const char *const resources[] = { "services", "endpointslices" };
-	const size_t *revisions = arg;
-	struct wnode *nodes[] = { &n1, &n2 };
-
-	for (int i = 0; i < 4; i++) {
-		const json_t *applied = api_get(fake_report(api, nodes[i / 2]->name, NULL), "status.applied"), *one;
-		bool yes = false;
-		size_t k;
-
-		json_array_foreach (applied, k, one)
-			if (!strcmp(api_get_str(one, "resource"), resources[i % 2]))
-				yes = strtoul(api_get_str(one, "resourceVersion"), NULL, 10) >= revisions[i % 2];
-		if (!yes)
-			return false;
-	}
-	return true;
-}
-
 Test(soak, every_answer_is_the_services_own)
 {
 	const char *text = getenv("SOAK_SECONDS");

@@ -54,6 +54,7 @@ void serve(int ms);				     /* one turn of the API's loop */
 json_t *node_get(struct wnode *n, const char *what); /* /debug/net/<what> */
 uint64_t drops(struct wnode *n, const char *reason);
 bool knows(struct wnode *n, const char *ip); /* in its ipcache */
+bool have_applied(void *revisions); /* size_t[2]: do both nodes forward by these Services and EndpointSlices? */
 
 int listen_on(const char *ns, const char *ip, uint16_t port, int type);
 int begin_connect(const char *ns, const char *ip, uint16_t port); /* TCP, non-blocking */

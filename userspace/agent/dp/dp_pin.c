@@ -261,7 +261,7 @@ static int begin_carry(struct dp *dp, int i, int old, const struct bpf_map *m, s
 	uint32_t was = pinned_layout(dp, i);
 	int r = -EPROTO;
 
-	if (can_be_listed(bpf_map__type(m)))
+	if (can_be_listed(bpf_map__type(m)) || bpf_map__type(m) == BPF_MAP_TYPE_ARRAY)
 		r = dp_carry_new(old, dp->map_fd[i], &dp->carry[i]);
 	if (r == 0) {
 		log_info("map '%s': from layout %u to %u", def->name, was, def->layout);
@@ -300,7 +300,7 @@ static int take_over(struct dp *dp, int i, const struct bpf_map *m, struct err *
 	r = copy_all(old, &c);
 	if (r < 0)
 		return err_set(err, -r, "take over the entries of map '%s': %s", bpf_map__name(m), strerror(-r));
-	if (c.lost)
+	if (c.lost && bpf_map__type(m) != BPF_MAP_TYPE_ARRAY)
 		return err_set(err, ENOSPC, "map '%s': %llu entries do not fit its new capacity %u", bpf_map__name(m),
 			       (unsigned long long)c.lost, bpf_map__max_entries(m));
 	if (bpf_map__type(m) == BPF_MAP_TYPE_LRU_HASH)
