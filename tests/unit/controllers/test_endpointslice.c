@@ -50,6 +50,9 @@ static const char *zone_of(void *arg, const char *node)
 
 static const char *zone;
 
+static struct topology_zone zones[4];
+static size_t n_zones;
+static const char *why_not;
 static const struct api_endpoint_slice *have[64]; /* what is there */
 static size_t n_have;
 
@@ -109,7 +112,8 @@ static size_t to_write(const json_t *slices)
 
 static json_t *plan(const struct api_service *s, size_t n, const struct api_pod *const *pods)
 {
-	json_t *slices = endpointslice_plan(s, pods, n, have, n_have, zone_of, &zone);
+	struct endpointslice_world w = { have, n_have, zone_of, &zone, zones, n_zones };
+	json_t *slices = endpointslice_plan(s, pods, n, &w, &why_not);
 
 	cr_assert(slices);
 	return slices;
@@ -206,6 +210,56 @@ Test(endpointslice, traffic_distribution_becomes_hints)
 	expect_hints("PreferSameNode", NULL, "", "{\"forNodes\":[{\"name\":\"n1\"}]}");
 	expect_hints("PreferClose", NULL, "", NULL);
 	expect_hints("PreferSameNode", "z1", DELETING, NULL);
+}
+
+/* for_zones: a letter for each endpoint, '-' for none. */
+static void expect_zones(const char *mode, size_t n, const char *for_zones)
+{
+	static const struct api_pod *pods[16];
+	char text[512], name[8], ip[16];
+	const struct api_service *s;
+	json_t *slices;
+
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"s\",\"namespace\":\"n\",\"annotations\":{\"%s\":\"%s\"}},"
+		 "\"spec\":{" PORT80 ",\"trafficDistribution\":\"PreferClose\"}}",
+		 mode[0] == 'o' ? "service.kubernetes.io/topology-aware-hints" : "service.kubernetes.io/topology-mode",
+		 mode[0] == 'o' ? "auto" : mode);
+	s = from_json_as(&api_type_service, text, &arena);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "a%zu", i);
+		snprintf(ip, sizeof(ip), "10.0.0.%zu", i + 1);
+		pods[i] = pod(name, ip, true, i == 9 ? DELETING : "", "Running");
+	}
+	zone = "a";
+	slices = plan(s, n, pods);
+	for (size_t i = 0; i < n; i++) {
+		const char *got = api_get_str(json_array_get(api_get(endpoint(slices, 0, i), "hints.forZones"), 0),
+					      "name");
+
+		cr_assert_eq(got ? got[0] : '-', for_zones[i], "%s: endpoint %zu is for %s", mode, i, got ?: "all");
+	}
+	json_decref(slices);
+}
+
+Test(endpointslice, topology_mode_shares_endpoints_out_and_is_before_the_field)
+{
+	zones[0] = (struct topology_zone){ "a", 2000 };
+	zones[1] = (struct topology_zone){ "b", 2000 };
+	n_zones = 2;
+	expect_zones("Auto", 4, "aabb");
+	cr_assert(!why_not);
+	expect_zones("auto", 4, "aabb");
+	expect_zones("old", 4, "aabb");
+	/* One that drains has no hint and no part. */
+	expect_zones("Auto", 10, "aaaaabbbb-");
+	expect_zones("Auto", 3, "---");
+	cr_assert(strstr(why_not, "too few endpoints"), "%s", why_not);
+	expect_zones("Disabled", 4, "aaaa");
+	cr_assert(!why_not);
+	n_zones = 0;
+	expect_zones("Auto", 4, "----");
+	cr_assert(strstr(why_not, "fewer than two zones"), "%s", why_not);
 }
 
 Test(endpointslice, a_service_without_endpoints_has_an_empty_slice_per_family)

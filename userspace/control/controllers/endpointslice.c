@@ -48,16 +48,108 @@ static const char *zone_of(void *controller, const char *node)
 	return it ? api_map_get(&it->obj->metadata.labels, ZONE) : NULL;
 }
 
-/* A node's zone has changed: all services have a look; nodes change zones when they come. */
+/* Do pods run there, so that its CPUs count for its zone? */
+static bool takes_part(const struct api_node *n)
+{
+	static const char *const others[] = { "node-role.kubernetes.io/control-plane",
+					      "node-role.kubernetes.io/master" };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (api_map_get(&n->metadata.labels, others[i]))
+			return false;
+	for (size_t i = 0; i < n->status.n_conditions; i++)
+		if (streq(n->status.conditions[i].type, "Ready"))
+			return streq(n->status.conditions[i].status, "True");
+	return false;
+}
+
+/* What it adds to its zone's share, -1: it takes no part. */
+static int64_t cpu_of(const struct informer_item *it)
+{
+	const struct api_node *n = it ? (const struct api_node *)it->obj : NULL;
+	const char *text = n ? api_map_get(&n->status.allocatable, "cpu") : NULL;
+	int64_t milli;
+
+	if (!n || !takes_part(n))
+		return -1;
+	return text && api_quantity_milli(text, &milli) == 0 ? milli : 0;
+}
+
+/*
+ * A node's zone has changed: all services have a look; nodes change zones when they come. Its CPUs, or whether it is
+ * ready: those that share endpoints out by them.
+ */
 static void node_changed(struct controller *c, const struct informer_item *old, const struct informer_item *new)
 {
 	struct informer *services = manager_informer(c->m, &api_kind_service);
+	bool zone = !streq(old ? api_map_get(&old->obj->metadata.labels, ZONE) : NULL,
+			   new ? api_map_get(&new->obj->metadata.labels, ZONE) : NULL);
 
-	if (streq(old ? api_map_get(&old->obj->metadata.labels, ZONE) : NULL,
-		  new ? api_map_get(&new->obj->metadata.labels, ZONE) : NULL))
+	if (!zone && cpu_of(old) == cpu_of(new))
 		return;
 	for (struct informer_iter it = { 0 }; informer_next(services, &it);)
-		enqueue(c, it.item->key);
+		if (zone || endpointslice_by_topology((const struct api_service *)it.item->obj))
+			enqueue(c, it.item->key);
+}
+
+static int by_zone(const void *a, const void *b)
+{
+	return strcmp(((const struct topology_zone *)a)->name, ((const struct topology_zone *)b)->name);
+}
+
+/* The cluster's zones with their CPUs; none if a node does not say its zone, or its CPUs. *zones: the caller's. */
+static int gather_zones(struct controller *c, struct topology_zone **zones, size_t *n)
+{
+	struct informer *nodes = manager_informer(c->m, &api_kind_node);
+
+	*zones = calloc(informer_len(nodes) + 1, sizeof(**zones));
+	*n = 0;
+	if (!*zones)
+		return -ENOMEM;
+	for (struct informer_iter it = { 0 }; informer_next(nodes, &it);) {
+		const char *zone = api_map_get(&it.item->obj->metadata.labels, ZONE);
+		int64_t cpu = cpu_of(it.item);
+		size_t z = 0;
+
+		if (cpu < 0)
+			continue;
+		if (!zone || !*zone || !cpu) {
+			*n = 0;
+			return 0;
+		}
+		while (z < *n && !streq((*zones)[z].name, zone))
+			z++;
+		*n += z == *n;
+		(*zones)[z].name = zone;
+		(*zones)[z].cpu_milli += cpu;
+	}
+	qsort(*zones, *n, sizeof(**zones), by_zone);
+	return 0;
+}
+
+static bool hinted(const struct api_endpoint_slice *const *slices, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < slices[i]->n_endpoints; k++)
+			if (slices[i]->endpoints[k].hints && slices[i]->endpoints[k].hints->n_for_zones)
+				return true;
+	return false;
+}
+
+/* When it begins and when it ends, by the reasons that Kubernetes gives. */
+static void tell_topology(struct controller *c, const struct api_service *s, const struct endpointslice_world *w,
+			  const char *why)
+{
+	bool was = hinted(w->have, w->n_have);
+
+	if (!endpointslice_by_topology(s))
+		return;
+	if (why && (was || !w->n_have))
+		kube_event(c->m->recorder, &api_kind_service, &s->object, "Warning", "TopologyAwareHintsDisabled",
+			   "Endpoints are used from all zones: %s", why);
+	else if (!why && !was)
+		kube_event(c->m->recorder, &api_kind_service, &s->object, "Normal", "TopologyAwareHintsEnabled",
+			   "Endpoints are shared out to zones by their nodes' CPUs");
 }
 
 static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
@@ -235,24 +327,32 @@ static void reconcile(struct controller *c, const char *key)
 	cleanup(free) const struct api_endpoint_slice **slices = NULL;
 	cleanup(free) const struct api_pod **mine = NULL;
 	cleanup(free) struct informer_item **have = NULL;
-	size_t n = 0, n_have = 0;
+	cleanup(free) struct topology_zone *zones = NULL;
+	struct endpointslice_world w = { .zone_of = zone_of, .arg = c };
+	const char *why = NULL;
 	json_t *wanted = NULL;
 	struct batch *b;
+	size_t n = 0;
 
 	/* Without a selector the slices are somebody else's; of a deleted service the garbage collector takes them. */
 	if (!item || meta_deleting(&item->obj->metadata) || !s->spec.selector.n) {
 		done(c, key, 0);
 		return;
 	}
-	if (gather_pods(c, s, &mine, &n) == 0 && gather(c, &item->obj->metadata, &have, &n_have) == 0)
-		slices = calloc(n_have + 1, sizeof(*slices));
-	for (size_t i = 0; slices && i < n_have; i++)
+	if (gather_pods(c, s, &mine, &n) == 0 && gather(c, &item->obj->metadata, &have, &w.n_have) == 0 &&
+	    (!endpointslice_by_topology(s) || gather_zones(c, &zones, &w.n_zones) == 0))
+		slices = calloc(w.n_have + 1, sizeof(*slices));
+	for (size_t i = 0; slices && i < w.n_have; i++)
 		slices[i] = slice_of(have[i]);
+	w.have = slices;
+	w.zones = zones;
 	if (slices)
-		wanted = endpointslice_plan(s, mine, n, slices, n_have, zone_of, c);
+		wanted = endpointslice_plan(s, mine, n, &w, &why);
+	if (wanted)
+		tell_topology(c, s, &w, why);
 	b = batch_new(c, key);
 	if (b && wanted)
-		sync_slices(c, b, item, wanted, have, n_have);
+		sync_slices(c, b, item, wanted, have, w.n_have);
 	json_decref(wanted);
 	if (b)
 		batch_give(b, wanted ? 0 : -ENOMEM);

@@ -70,10 +70,15 @@ static const char *address_of(const struct api_pod *p, const char *family)
 	return NULL;
 }
 
-static void add_hints(json_t *e, const struct api_service *s, const char *node, const char *zone)
+/* for_zone: by topology-mode; NULL: not by that. */
+static void add_hints(json_t *e, const struct api_service *s, const char *node, const char *zone, const char *for_zone)
 {
-	const char *want = s->spec.traffic_distribution;
+	/* The annotation is before the field (KEP-4444). */
+	const char *want = endpointslice_by_topology(s) ? NULL : s->spec.traffic_distribution;
 	json_t *hints = json_object();
+
+	if (for_zone)
+		json_object_set_new(hints, "forZones", json_pack("[{s:s}]", "name", for_zone));
 
 	if (want && zone)
 		json_object_set_new(hints, "forZones", json_pack("[{s:s}]", "name", zone));
@@ -84,10 +89,24 @@ static void add_hints(json_t *e, const struct api_service *s, const char *node, 
 	json_decref(hints);
 }
 
-static json_t *endpoint_for(const struct api_service *s, const struct api_pod *p, const char *ip, const char *zone)
+bool endpointslice_by_topology(const struct api_service *s)
 {
-	bool terminating = meta_deleting(&p->metadata), serving = pod_ready(p);
-	bool ready = s->spec.publish_not_ready_addresses || (serving && !terminating);
+	const char *mode = api_map_get(&s->metadata.annotations, TOPOLOGY_MODE);
+
+	if (!mode)
+		mode = api_map_get(&s->metadata.annotations, TOPOLOGY_MODE_OLD);
+	return streq(mode, "Auto") || streq(mode, "auto");
+}
+
+static bool is_ready(const struct api_service *s, const struct api_pod *p)
+{
+	return s->spec.publish_not_ready_addresses || (pod_ready(p) && !meta_deleting(&p->metadata));
+}
+
+static json_t *endpoint_for(const struct api_service *s, const struct api_pod *p, const char *ip, const char *zone,
+			    const char *for_zone)
+{
+	bool terminating = meta_deleting(&p->metadata), serving = pod_ready(p), ready = is_ready(s, p);
 	json_t *e = json_pack("{s:[s],s:{s:b,s:b,s:b},s:{s:s,s:s,s:s,s:s}}", "addresses", ip, "conditions", "ready",
 			      ready, "serving", serving, "terminating", terminating, "targetRef", "kind", "Pod",
 			      "namespace", p->metadata.namespace_, "name", p->metadata.name, "uid", p->metadata.uid);
@@ -97,7 +116,7 @@ static json_t *endpoint_for(const struct api_service *s, const struct api_pod *p
 	if (zone)
 		json_object_set_new(e, "zone", json_string(zone));
 	if (ready)
-		add_hints(e, s, p->spec.node_name, zone);
+		add_hints(e, s, p->spec.node_name, zone, for_zone);
 	if (p->spec.hostname && streq(p->spec.subdomain, s->metadata.name))
 		json_object_set_new(e, "hostname", json_string(p->spec.hostname));
 	return e;
@@ -282,28 +301,63 @@ static void plan_done(struct plan *p)
 	strmap_free(p->places);
 }
 
+static const char *zone_of_pod(const struct endpointslice_world *w, const struct api_pod *p)
+{
+	return p->spec.node_name ? w->zone_of(w->arg, p->spec.node_name) : NULL;
+}
+
+/* for_zones[i]: whose use the i-th pod is for. */
+static void hint_zones(struct plan *p, const struct api_pod *const *pods, size_t n, struct planned **to,
+		       const struct endpointslice_world *w, const char **for_zones, const char **ret_why)
+{
+	cleanup(free) size_t *of = calloc(n + 1, sizeof(size_t)), *at = calloc(n + 1, sizeof(size_t));
+	cleanup(free) size_t *hint = calloc(n + 1, sizeof(size_t));
+	const char *why;
+	size_t ready = 0;
+
+	if (!of || !at || !hint) {
+		p->oom = true;
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const char *zone = zone_of_pod(w, pods[i]);
+
+		if (!to[i] || !is_ready(p->s, pods[i]))
+			continue;
+		at[ready] = TOPOLOGY_NO_ZONE;
+		for (size_t z = 0; z < w->n_zones; z++)
+			if (streq(w->zones[z].name, zone))
+				at[ready] = z;
+		of[ready++] = i;
+	}
+	why = topology_hints(w->zones, w->n_zones, at, ready, hint);
+	if (why)
+		*ret_why = why;
+	for (size_t k = 0; !why && k < ready; k++)
+		for_zones[of[k]] = w->zones[hint[k]].name;
+}
+
 /* Adds the slices of a family to out; pods are sorted by name. */
 static int plan_family(const struct api_service *s, const struct api_pod *const *pods, size_t n,
-		       const struct api_endpoint_slice *const *have, size_t n_have, const char *family,
-		       node_zone_fn *zone_of, void *arg, json_t *out)
+		       const struct endpointslice_world *w, const char *family, json_t *out, const char **ret_why)
 {
 	struct plan p = { .s = s, .family = family, .groups = strmap_new(), .places = strmap_new() };
 	struct planned **to = calloc(n + 1, sizeof(struct planned *));
+	cleanup(free) const char **for_zones = calloc(n + 1, sizeof(*for_zones));
 	size_t before = json_array_size(out);
 
 	p.last = &p.first;
-	p.oom = !p.groups || !p.places || !to;
+	p.oom = !p.groups || !p.places || !to || !for_zones;
 	if (!p.oom)
-		look(&p, have, n_have);
+		look(&p, w->have, w->n_have);
 	if (!p.oom)
 		assign(&p, pods, n, to);
-	for (size_t i = 0; i < n && !p.oom; i++) {
-		const char *node = pods[i]->spec.node_name;
-
+	if (!p.oom && endpointslice_by_topology(s))
+		hint_zones(&p, pods, n, to, w, for_zones, ret_why);
+	for (size_t i = 0; i < n && !p.oom; i++)
 		if (to[i])
 			json_array_append_new(to[i]->endpoints, endpoint_for(s, pods[i], address_of(pods[i], family),
-									     node ? zone_of(arg, node) : NULL));
-	}
+									     zone_of_pod(w, pods[i]), for_zones[i]));
 	for (struct planned *slice = p.first; slice && !p.oom; slice = slice->next)
 		if (slice->n)
 			json_array_append_new(out, slice_json(&p, slice));
@@ -321,20 +375,20 @@ static int plan_family(const struct api_service *s, const struct api_pod *const 
 }
 
 json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n,
-			   const struct api_endpoint_slice *const *have, size_t n_have, node_zone_fn *zone_of,
-			   void *arg)
+			   const struct endpointslice_world *w, const char **ret_why)
 {
 	const struct api_pod **sorted = malloc((n + 1) * sizeof(*sorted));
 	json_t *all = json_array();
 	int r = sorted && all ? 0 : -ENOMEM;
+
+	*ret_why = NULL;
 
 	if (!r && n) {
 		memcpy(sorted, pods, n * sizeof(*sorted));
 		qsort(sorted, n, sizeof(*sorted), by_name);
 	}
 	for (size_t i = 0; !r && (i < s->spec.n_ip_families || (!s->spec.n_ip_families && !i)); i++)
-		r = plan_family(s, sorted, n, have, n_have, s->spec.n_ip_families ? s->spec.ip_families[i] : "IPv4",
-				zone_of, arg, all);
+		r = plan_family(s, sorted, n, w, s->spec.n_ip_families ? s->spec.ip_families[i] : "IPv4", all, ret_why);
 	free(sorted);
 	if (r < 0) {
 		json_decref(all);

@@ -7,23 +7,34 @@
 #define SKEP_CONTROLLERS_ENDPOINTSLICE_PLAN_H
 
 #include "manager.h"
+#include "topology.h"
 
-/* The zone of a node (its label topology.kubernetes.io/zone); NULL: unknown. Borrowed. */
-typedef const char *node_zone_fn(void *arg, const char *node);
+/* What else is to be known; all borrowed. */
+struct endpointslice_world {
+	const struct api_endpoint_slice *const *have; /* the controller's slices of the Service */
+	size_t n_have;
+	/* Of a node (its label topology.kubernetes.io/zone); NULL: unknown. */
+	const char *(*zone_of)(void *arg, const char *node);
+	void *arg;
+	const struct topology_zone *zones; /* asked for by endpointslice_by_topology() only; none: not to be told */
+	size_t n_zones;
+};
 /*
  * [{addressType, ports, endpoints, weight, name}], a new reference; NULL: out of memory. weight is for the annotation
  * skep.io/weight (SERVICE_WEIGHT in compile/service.h), missing for the default; name is that of a slice that is there
- * and is to say this, missing for a new one. pods: those that the Service's selector matches, in any order; have: the
- * controller's slices of the Service, of which those that are not named are to go. A pod stays in the slice where it
+ * and is to say this, missing for a new one. pods: those that the Service's selectormatches, in any order. Slices that
+ * are there and not named are to go. A pod stays in the slice where it
  * is, so that a change of one endpoint is a change of one slice; others go where there is room.
  *
  * Pods that ended or have no address of the family are left out. A family without endpoints has one empty slice, so
  * that clients are told rather than left waiting. trafficDistribution becomes hints of the ready endpoints: their zone,
- * and for PreferSameNode their node.
+ * and for PreferSameNode their node. So does topology-mode Auto, or *ret_why says why not (NULL: it does, or is not
+ * asked for).
  */
 json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *const *pods, size_t n,
-			   const struct api_endpoint_slice *const *have, size_t n_have, node_zone_fn *zone_of,
-			   void *arg);
+			   const struct endpointslice_world *w, const char **ret_why);
+/* Does the Service ask for hints by topology.h? */
+bool endpointslice_by_topology(const struct api_service *s);
 /* The planned part of a slice that exists, to be compared with json_equal(). A new reference. */
 json_t *endpointslice_content(const struct api_endpoint_slice *es);
 
