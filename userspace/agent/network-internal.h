@@ -64,11 +64,12 @@ struct network {
 	struct list pending;
 	struct loop_timer sync_timer, resync_timer;
 	struct loop_io drop_io;
-	bool services_changed, pods_changed; /* since the last sync; services: all of them are to be looked at */
-	struct strmap *svcs;		     /* "namespace/name" -> struct svc, network_services.c's */
-	struct strmap *fronts;		     /* front end as text -> the struct svc that has it */
-	struct list dirty;		     /* services that changed since the last sync */
-	struct health_ports *health;	     /* of services that want one */
+	bool services_changed, pods_changed;   /* since the last sync; services: all of them are to be looked at */
+	struct strmap *svcs;		       /* "namespace/name" -> struct svc, network_services.c's */
+	struct strmap *fronts;		       /* front end as text -> the struct svc that has it */
+	struct list dirty;		       /* services that changed since the last sync */
+	uint16_t node_port_min, node_port_max; /* both included */
+	struct health_ports *health;	       /* of services that want one */
 	struct network_report *report;
 	struct announce *announce;  /* addresses that this node says it has */
 	bool service_clashes;	    /* two services want one address: none is compiled without the others */

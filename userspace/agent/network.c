@@ -490,6 +490,8 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 		r = net_node_setup(&n->node, err);
 	if (r < 0)
 		goto fail;
+	n->node_port_min = dc.node_port_min;
+	n->node_port_max = dc.node_port_max;
 	dc.uplink = n->node.uplink;
 	dc.node_ip4 = n->node.ip4;
 	dc.node_ip6 = n->node.ip6;

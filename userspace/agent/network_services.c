@@ -32,7 +32,8 @@ struct svc {
 	size_t n_slices;
 	struct front *fronts; /* in the maps */
 	size_t n_fronts;
-	char key[]; /* "namespace/name" */
+	uint16_t told_port; /* a node port that this node does not serve */
+	char key[];	    /* "namespace/name" */
 };
 
 static int compare_dp(const struct dp_service *a, const struct service_front *b)
@@ -347,6 +348,22 @@ static void update_health(struct network *n, const struct svc *s, const struct a
 		log_warn("%s", err.msg);
 }
 
+/* The API server gives out ports that this agent was not told of: its programs leave them to the node. */
+static void check_node_ports(struct network *n, struct svc *s, const struct api_service *service)
+{
+	uint16_t port = service ? service_node_port_outside(service, n->node_port_min, n->node_port_max) : 0;
+
+	if (port && port != s->told_port) {
+		log_warn("service %s: node port %u is not in --service-node-port-range %u-%u, and not served here",
+			 s->key, port, n->node_port_min, n->node_port_max);
+		if (n->rec)
+			kube_event(n->rec, &api_kind_service, &service->object, "Warning", "NodePortNotServed",
+				   "Node port %u is not in the --service-node-port-range %u-%u of node %s's agent",
+				   port, n->node_port_min, n->node_port_max, n->node_name);
+	}
+	s->told_port = port;
+}
+
 static int announce_fronts(struct network *n, const struct service_table *t)
 {
 	int r = 0;
@@ -409,15 +426,16 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 			err_set(err, -r, "out of memory");
 		n->services_compiled++;
 		update_health(n, s, service, slices);
+		check_node_ports(n, s, service);
 	}
 	service_table_done(&table);
 	return r;
 }
 
-static void update_all_health(struct network *n)
+static void update_all(struct network *n)
 {
 	for (struct strmap_iter it = { 0 }; strmap_next(n->svcs, &it);) {
-		const struct svc *s = it.value;
+		struct svc *s = it.value;
 		cleanup(free) const struct api_endpoint_slice **slices = calloc(s->n_slices + 1, sizeof(*slices));
 		struct informer_item *item = informer_get_key(n->services, s->key);
 
@@ -425,6 +443,7 @@ static void update_all_health(struct network *n)
 			slices[i] = (const struct api_endpoint_slice *)s->slices[i]->obj;
 		if (slices)
 			update_health(n, s, item ? (const struct api_service *)item->obj : NULL, slices);
+		check_node_ports(n, s, item ? (const struct api_service *)item->obj : NULL);
 	}
 }
 
@@ -487,7 +506,7 @@ static int sync_all(struct network *n, struct err *err)
 	n->service_clashes = table.clashes;
 	n->services_compiled += n_services;
 	service_table_done(&table);
-	update_all_health(n);
+	update_all(n);
 	while (!r && !list_empty(&n->dirty))
 		settle(n, list_first(&n->dirty, struct svc, dirty));
 	n->services_changed = r < 0;

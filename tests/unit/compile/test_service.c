@@ -545,6 +545,15 @@ Test(service, shares_fit_the_maps)
 	cr_assert_eq(service_shares(list, 0), 0);
 }
 
+Test(service, node_ports_that_are_not_of_the_nodes_range)
+{
+	service("{'metadata':{'namespace':'n','name':'s'},'spec':{'type':'NodePort','clusterIP':'10.96.0.1','ports':[{'port':80},"
+		"{'port':81,'nodePort':30000},{'port':82,'nodePort':32767}]}}");
+	cr_assert_eq(service_node_port_outside(services[0], 30000, 32767), 0);
+	cr_assert_eq(service_node_port_outside(services[0], 30001, 32767), 30000);
+	cr_assert_eq(service_node_port_outside(services[0], 30000, 32766), 32767);
+}
+
 Test(service, of_two_with_one_address_the_older_has_it)
 {
 	service("{'metadata':{'namespace':'m','name':'young','uid':'1','creationTimestamp':'2026-01-02T00:00:00Z'},'spec':{'clusterIP':'10.96.0.1',"

@@ -444,6 +444,17 @@ out:
 	return r < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
+uint16_t service_node_port_outside(const struct api_service *s, uint16_t min, uint16_t max)
+{
+	for (size_t i = 0; i < s->spec.n_ports; i++) {
+		int64_t port = s->spec.ports[i].node_port;
+
+		if (port && (port < min || port > max))
+			return (uint16_t)port;
+	}
+	return 0;
+}
+
 void service_table_done(struct service_table *t)
 {
 	free(t->fronts);

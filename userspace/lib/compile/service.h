@@ -72,6 +72,8 @@ void service_table_done(struct service_table *t);
 /* Leaves out of an object's JSON what service_compile() does not read: the table is the same, the memory less. */
 void service_trim(json_t *service);
 void service_trim_slice(json_t *slice);
+/* A node port of the service that is not in that range; 0: none. */
+uint16_t service_node_port_outside(const struct api_service *s, uint16_t min, uint16_t max);
 int service_front_compare(const struct service_front *a,
 			  const struct service_front *b); /* address, port, protocol, side */
 bool service_front_same(const struct service_front *a, const struct service_front *b); /* and the rest */
