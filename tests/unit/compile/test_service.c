@@ -532,8 +532,13 @@ Test(service, shares_fit_the_maps)
 	list[1].weight = 999;
 	list[2].weight = 1;
 	total = service_shares(list, 3);
-	cr_assert(total <= 1024 + 3 && list[2].weight == 1);
+	cr_assert(total <= 1024 && list[2].weight == 1);
 	cr_assert(list[0].weight > 500 && list[0].weight < 520 && list[1].weight > 500 && list[1].weight < 520);
+	/* However many that are. */
+	for (size_t i = 0; i < 341; i++)
+		list[i].weight = i < 2 ? 1000 : 1;
+	total = service_shares(list, 341);
+	cr_assert(total <= 1024 && list[0].weight > 280 && list[340].weight == 1);
 	for (size_t n = 1; n <= N; n = n * 3 + 1) {
 		for (size_t i = 0; i < n; i++)
 			list[i].weight = 1 + (uint32_t)(i * 7919) % 1000;

@@ -47,7 +47,7 @@ uint32_t maglev_slots(size_t n)
 
 struct turn {
 	uint64_t id;
-	uint32_t index, at, skip;
+	uint32_t index, at, skip, first;
 };
 
 static int by_id(const void *a, const void *b)
@@ -70,11 +70,14 @@ int maglev_fill(const uint64_t *ids, size_t n, uint32_t *table, uint32_t slots)
 		turns[i].skip = slots > 1 ? (uint32_t)(mix(~ids[i]) % (slots - 1)) + 1 : 0;
 	}
 	qsort(turns, n, sizeof(*turns), by_id);
+	/* Who is there more than once goes the same way each time: on from where it is. */
+	for (size_t i = 1; i < n; i++)
+		turns[i].first = turns[i].id == turns[i - 1].id ? turns[i - 1].first : (uint32_t)i;
 	for (uint32_t s = 0; s < slots; s++)
 		table[s] = NOBODY;
 	for (uint32_t filled = 0; n && filled < slots;) {
 		for (size_t i = 0; i < n && filled < slots; i++, filled++) {
-			struct turn *t = &turns[i];
+			struct turn *t = &turns[turns[i].first];
 
 			while (table[t->at] != NOBODY)
 				t->at = (uint32_t)(((uint64_t)t->at + t->skip) % slots);

@@ -4,7 +4,8 @@
 
 #include "../base/str.h"
 
-#define ENTRIES_MIN 1024u
+#define ENTRIES_MIN                                                                                                    \
+	1024u /* as many as a client's earlier backend is looked for among, LB_SEARCH_MOST in bpf/lib/lb.h */
 #define ENTRIES_MAX 65535u
 
 uint32_t service_weight(const struct api_map *annotations)
@@ -26,12 +27,11 @@ static uint64_t gcd(uint64_t a, uint64_t b)
 	return a;
 }
 
-/* Entries that n backends may have together. */
+/* Entries that n backends may have together, without one more for each that would get less than one. */
 static uint64_t most(size_t n)
 {
-	uint64_t room = 2 * n > ENTRIES_MIN ? 2 * n : ENTRIES_MIN;
+	uint64_t room = 3 * n > ENTRIES_MIN ? 2 * n : ENTRIES_MIN - n;
 
-	/* One more for each that would get less than one. */
 	return room + n <= ENTRIES_MAX ? room : n < ENTRIES_MAX ? ENTRIES_MAX - n : 1;
 }
 

@@ -24,8 +24,8 @@ struct service_weighted {
 uint32_t service_weight(const struct api_map *annotations);
 /*
  * Makes each weight the number of entries that the backend gets, and returns their sum: one for each where all weights
- * are alike, none for a weight of 0 beside others. The smallest numbers that say the same; where these are more than
- * 1,024 and twice n, about that many, and then one at least for each that has a weight.
+ * are alike, none for a weight of 0 beside others. The smallest numbers that say the same; where these are too
+ * many, at most 1,024 or 3 n, whichever is more, and then one at least for each that has a weight.
  */
 size_t service_shares(struct service_weighted *list, size_t n);
 
