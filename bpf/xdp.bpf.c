@@ -232,8 +232,7 @@ int xdp_lb(struct xdp_md *ctx)
 	if (svc_by_slot(&p, &key, value)) {
 		union lb_slot s;
 
-		to.svc = *value;
-		s.all = lb_slot(&to.svc, svc_hash(&p));
+		s.all = svc_slot_of(&p, value, &to);
 		way.svc_id = to.svc.svc_id;
 		way.generation = to.svc.generation;
 		way.index = s.slot.index;
@@ -242,7 +241,7 @@ int xdp_lb(struct xdp_md *ctx)
 		if (known && known->at == way.at && known->svc_id == way.svc_id &&
 		    known->generation == way.generation && known->index == way.index)
 			return xdp_tunnel(ctx, known, svc_hash(&p));
-		r = svc_pick_slot(&p, &key, value, &to);
+		r = svc_pick_slot(&p, &key, s.all, &to);
 	} else {
 		r = svc_pick(&p, &key, false, &to);
 	}

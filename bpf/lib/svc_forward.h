@@ -112,6 +112,13 @@ static __noinline_prog bool svc_direct(const struct ip_addr *backend)
 	return known && !ip_zero(&known->node);
 }
 
+/* A frame of its own: there is no room for it in that of svc_send(). */
+static __noinline_prog int svc_pick_direct(const struct packet *p, const struct svc_key *svc,
+					   const struct svc_value *value, struct lb_choice *to)
+{
+	return svc_pick_slot(p, svc, svc_slot_of(p, value, to), to);
+}
+
 /* outside: svc->side is SVC_OUTSIDE. 0, SVC_* or a drop reason. */
 static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, const struct svc_key *svc, bool gone,
 				    bool outside)
@@ -125,7 +132,7 @@ static __noinline_prog int svc_send(struct __sk_buff *skb, struct packet *p, con
 	if (outside)
 		value = bpf_map_lookup_elem(&services, svc);
 	direct = value && (value->flags & SVC_DIRECT);
-	r = svc_by_slot(p, svc, value) ? svc_pick_slot(p, svc, value, &to) : svc_pick(p, svc, gone, &to);
+	r = svc_by_slot(p, svc, value) ? svc_pick_direct(p, svc, value, &to) : svc_pick(p, svc, gone, &to);
 	if (r == LB_NOT_A_SERVICE)
 		return SVC_NONE;
 	if (r == LB_REFUSE && (to.svc.flags & SVC_SILENT))

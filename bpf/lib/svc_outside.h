@@ -93,7 +93,7 @@ static __noinline_prog int svc_slot_error(struct __sk_buff *skb, struct packet *
 	if (!svc_by_slot(&inner, &svc, value))
 		return DROP_NO_BACKEND;
 	svc_turn(&inner);
-	r = svc_pick_slot(&inner, &svc, value, &u.to);
+	r = svc_pick_slot(&inner, &svc, svc_slot_of(&inner, value, &u.to), &u.to);
 	svc_turn(&inner);
 	if (r != LB_BACKEND)
 		return DROP_NO_BACKEND;

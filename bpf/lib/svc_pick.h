@@ -79,29 +79,34 @@ static __noinline_prog bool svc_pod_is_gone(const struct ip_addr *ip)
 	return is_pod_ip(ip) && !ipcache_of(ip) && !pod_by_ip(ip);
 }
 
+/* The packet's slot by this reading of its service, which is kept beside it. */
+static __always_inline __u64 svc_slot_of(const struct packet *p, const struct svc_value *value, struct lb_choice *to)
+{
+	to->svc = *value;
+	return lb_slot(&to->svc, svc_hash(p));
+}
+
 /*
  * By the slot of the table: TCP, to an address that is the service's own. Another node may have had the address until
- * now, so a flow in its middle is served wherever it opened. value: a first reading.
+ * now, so a flow in its middle is served wherever it opened. slot: of svc_slot_of().
  */
-static __noinline_prog int svc_pick_slot(const struct packet *p, const struct svc_key *svc,
-					 const struct svc_value *value, struct lb_choice *to)
+static __noinline_prog int svc_pick_slot(const struct packet *p, const struct svc_key *svc, __u64 slot,
+					 struct lb_choice *to)
 {
-	for (int i = 0; i < LB_READINGS && value; i++) {
-		struct backend_choice *last = NULL;
+	for (int i = 0; i < LB_READINGS; i++) {
+		union lb_slot s = { .all = slot };
+		const struct svc_value *value;
 		struct backend_value *b;
 		struct backend_key bk;
-		union lb_slot s;
 
-		to->svc = *value;
-		s.all = lb_slot(&to->svc, svc_hash(p));
-		if (s.slot.since)
-			last = svc_last(p);
-		if (last && (last->svc_id != to->svc.svc_id || (__s32)(last->generation - s.slot.since) < 0))
-			last = NULL;
-		if (last && !is_opening(p)) {
-			to->backend.ip = last->backend_ip;
-			to->backend.port = last->backend_port;
-			return LB_BACKEND;
+		if (s.slot.since && !is_opening(p)) {
+			struct backend_choice *last = svc_last(p);
+
+			if (last && last->svc_id == to->svc.svc_id && (__s32)(last->generation - s.slot.since) >= 0) {
+				to->backend.ip = last->backend_ip;
+				to->backend.port = last->backend_port;
+				return LB_BACKEND;
+			}
 		}
 		bk.svc_id = to->svc.svc_id;
 		bk.generation = to->svc.generation;
@@ -118,14 +123,13 @@ static __noinline_prog int svc_pick_slot(const struct packet *p, const struct sv
 		}
 		if (b) {
 			to->backend = *b;
-			if (!s.slot.since || (last && svc_is_last(last, b)))
-				return LB_BACKEND;
-			return svc_keep(p, to) ? LB_BACKEND : LB_REFUSE;
+			return !s.slot.since || svc_keep(p, to) ? LB_BACKEND : LB_REFUSE;
 		}
 		value = bpf_map_lookup_elem(&services, svc);
+		if (!value)
+			return LB_NOT_A_SERVICE;
+		slot = svc_slot_of(p, value, to);
 	}
-	if (!value)
-		return LB_NOT_A_SERVICE;
 	to->svc.flags |= SVC_SILENT; /* to refuse would end a connection that is only not known this instant */
 	return LB_REFUSE;
 }
