@@ -142,6 +142,58 @@ Test(informer, iteration_visits_each_item_once)
 	informer_free(inf);
 }
 
+/* "a b ": names of those in the namespace, by name; their number is told besides. */
+static const char *names_in(const struct informer *inf, const char *ns)
+{
+	static char out[200];
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (char name = 'a'; name <= 'z'; name++)
+		for (struct informer_iter it = { 0 }; informer_next_in(inf, ns, &it);)
+			if (it.item->obj->metadata.name[0] == name) {
+				snprintf(out + strlen(out), sizeof(out) - strlen(out), "%c ", name);
+				n++;
+			}
+	cr_assert_eq(n, informer_len_in(inf, ns));
+	return out;
+}
+
+Test(informer, those_of_a_namespace)
+{
+	struct informer *inf;
+
+	fix_put(&f, "m", "c", "1");
+	inf = begin((struct informer_config){ 0 });
+	fix_wait(&f, f.watch);
+	cr_assert_str_eq(names_in(inf, "n"), "a b ");
+	cr_assert_str_eq(names_in(inf, "m"), "c ");
+	cr_assert_str_eq(names_in(inf, "other"), "");
+
+	fix_put(&f, "n", "a", "2");
+	fix_event(&f, "MODIFIED", "n", "a");
+	fix_put(&f, "o", "d", "1");
+	fix_event(&f, "ADDED", "o", "d");
+	fix_event(&f, "DELETED", "m", "c");
+	fix_wait(&f, changes == 6);
+	cr_assert_str_eq(names_in(inf, "n"), "a b ");
+	cr_assert_str_eq(((const struct api_object *)informer_get(inf, "n", "a")->obj)->metadata.resource_version,
+			 "104");
+	cr_assert_str_eq(names_in(inf, "m"), "");
+	cr_assert_str_eq(names_in(inf, "o"), "d ");
+
+	/* Gone, and made again, while nobody watched. */
+	fix_del(&f, "m", "c");
+	fix_del(&f, "n", "a");
+	fix_put(&f, "n", "a", "3");
+	fix_del(&f, "n", "b");
+	fix_say(&f, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}}\n");
+	fix_wait(&f, changes == 9);
+	cr_assert_str_eq(names_in(inf, "n"), "a ");
+	cr_assert_str_eq(names_in(inf, "o"), "d ");
+	informer_free(inf);
+}
+
 Test(informer, list_comes_in_chunks)
 {
 	struct informer *inf;

@@ -90,15 +90,15 @@ static size_t collect(struct controller *c, const struct informer_item *item, co
 {
 	struct informer *inf = manager_informer(c->m, &api_kind_replica_set),
 			*pods = manager_informer(c->m, &api_kind_pod);
+	const char *ns = item->obj->metadata.namespace_;
 	size_t n = 0, newest = SIZE_MAX;
 
 	*ret_old_pods = false;
-	for (struct informer_iter it = { 0 }; informer_next(inf, &it);) {
+	for (struct informer_iter it = { 0 }; informer_next_in(inf, ns, &it);) {
 		const struct api_replica_set *rs = (const struct api_replica_set *)it.item->obj;
 		json_t *theirs;
 
-		if (!streq(rs->metadata.namespace_, item->obj->metadata.namespace_) ||
-		    !owned_by(&rs->metadata, item->obj->metadata.uid))
+		if (!owned_by(&rs->metadata, item->obj->metadata.uid))
 			continue;
 		theirs = template_without_hash(it.item->json);
 		sets[n] = (struct dp_set){ .rs = rs,
@@ -119,7 +119,7 @@ static size_t collect(struct controller *c, const struct informer_item *item, co
 		else
 			sets[i].is_new = false;
 	}
-	for (struct informer_iter it = { 0 }; informer_next(pods, &it);) {
+	for (struct informer_iter it = { 0 }; informer_next_in(pods, ns, &it);) {
 		const struct api_pod *p = (const struct api_pod *)it.item->obj;
 
 		for (size_t i = 0; !*ret_old_pods && i < n; i++)
@@ -417,7 +417,9 @@ static void reconcile(struct controller *c, const char *key)
 		return;
 	}
 	d = (const struct api_deployment *)item->obj;
-	sets = calloc(informer_len(manager_informer(c->m, &api_kind_replica_set)) + 1, sizeof(*sets));
+	sets = calloc(informer_len_in(manager_informer(c->m, &api_kind_replica_set), item->obj->metadata.namespace_) +
+			      1,
+		      sizeof(*sets));
 	tmpl = template_without_hash(item->json);
 	if (!sets || !tmpl) {
 		free(sets);

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/str.h"
+#include "base/strmap.h"
 #include "compile/service.h"
 #include "endpointslice_plan.h"
 #include "manager.h"
@@ -24,21 +26,96 @@ static void service_key(const struct api_meta *m, const char *name, char *buf)
 	snprintf(buf, 600, "%s/%s", m->namespace_, name);
 }
 
+static bool selects(const struct api_service *s, const struct api_pod *p)
+{
+	bool match = s->spec.selector.n;
+
+	for (size_t i = 0; match && i < s->spec.selector.n; i++)
+		match = streq(api_map_get(&p->metadata.labels, s->spec.selector.v[i].key), s->spec.selector.v[i].value);
+	return match;
+}
+
 static void pod_services(struct controller *c, const struct api_pod *p)
 {
 	struct informer *services = manager_informer(c->m, &api_kind_service);
 
-	for (struct informer_iter it = { 0 }; informer_next(services, &it);) {
-		const struct api_service *s = (const struct api_service *)it.item->obj;
-		bool match = s->spec.selector.n && streq(s->metadata.namespace_, p->metadata.namespace_);
-
-		for (size_t i = 0; match && i < s->spec.selector.n; i++)
-			match = streq(api_map_get(&p->metadata.labels, s->spec.selector.v[i].key),
-				      s->spec.selector.v[i].value);
-		if (match)
+	for (struct informer_iter it = { 0 }; informer_next_in(services, p->metadata.namespace_, &it);)
+		if (selects((const struct api_service *)it.item->obj, p))
 			enqueue(c, it.item->key);
+}
+
+/* --- which slices a service has ----------------------------------------------------------------------------------- */
+
+/* "namespace/name" of the service whose slice of ours it is; false: somebody else's. */
+static bool service_of(const struct informer_item *slice, char key[600])
+{
+	const struct api_meta *m = &slice->obj->metadata;
+	const char *service = api_map_get(&m->labels, SERVICE_NAME);
+
+	if (!service || !streq(api_map_get(&m->labels, MANAGED_BY), MANAGER))
+		return false;
+	service_key(m, service, key);
+	return true;
+}
+
+/* By service: its slices as a set of their keys. Services have few, and clusters many. */
+static int slice_comes(struct strmap *services, const char *service, const char *slice)
+{
+	struct strmap *set = strmap_get(services, service);
+
+	if (!set) {
+		set = strmap_new();
+		if (!set || strmap_set(services, service, set, NULL) < 0) {
+			strmap_free(set);
+			return -ENOMEM;
+		}
+	}
+	return strmap_set(set, slice, set, NULL);
+}
+
+static void slice_goes(struct strmap *services, const char *service, const char *slice)
+{
+	struct strmap *set = strmap_get(services, service);
+
+	if (!set)
+		return;
+	strmap_del(set, slice);
+	if (strmap_len(set))
+		return;
+	strmap_del(services, service);
+	strmap_free(set);
+}
+
+static void slice_changed(struct controller *c, const struct informer_item *old, const struct informer_item *new)
+{
+	char key[600];
+
+	if (old && service_of(old, key)) {
+		slice_goes(c->data, key, old->key);
+		enqueue(c, key);
+	}
+	if (new &&service_of(new, key)) {
+		if (slice_comes(c->data, key, new->key) < 0)
+			log_error("out of memory: a slice of service %s is not seen until it changes", key);
+		enqueue(c, key);
 	}
 }
+
+static int init(struct controller *c)
+{
+	c->data = strmap_new();
+	return c->data ? 0 : -ENOMEM;
+}
+
+static void end(struct controller *c)
+{
+	if (c->data)
+		for (struct strmap_iter it = { 0 }; strmap_next(c->data, &it);)
+			strmap_free(it.value);
+	strmap_free(c->data);
+}
+
+/* --- zones -------------------------------------------------------------------------------------------------------- */
 
 static const char *zone_of(void *controller, const char *node)
 {
@@ -155,21 +232,13 @@ static void tell_topology(struct controller *c, const struct api_service *s, con
 static void on_change(struct controller *c, const struct api_kind *kind, struct informer_item *old,
 		      struct informer_item *new)
 {
-	const struct informer_item *it = new ? new : old;
-	const char *service;
-	char key[600];
-
-	if (kind == &api_kind_service) {
-		enqueue(c, it->key);
-	} else if (kind == &api_kind_endpoint_slice) {
-		service = api_map_get(&it->obj->metadata.labels, SERVICE_NAME);
-		if (service && streq(api_map_get(&it->obj->metadata.labels, MANAGED_BY), MANAGER)) {
-			service_key(&it->obj->metadata, service, key);
-			enqueue(c, key);
-		}
-	} else if (kind == &api_kind_node) {
+	if (kind == &api_kind_service)
+		enqueue(c, (new ? new : old)->key);
+	else if (kind == &api_kind_endpoint_slice)
+		slice_changed(c, old, new);
+	else if (kind == &api_kind_node)
 		node_changed(c, old, new);
-	} else if (old != new) {
+	else if (old != new) {
 		/* Both sides of a change of labels; a resync of the services covers the rest. */
 		if (old)
 			pod_services(c, (const struct api_pod *)old->obj);
@@ -200,22 +269,31 @@ static json_t *slice_object(const struct informer_item *service, const json_t *w
 	return obj;
 }
 
+static int by_key(const void *a, const void *b)
+{
+	return strcmp((*(struct informer_item *const *)a)->key, (*(struct informer_item *const *)b)->key);
+}
+
 /* The controller's own slices of the service: *have is the caller's. */
 static int gather(struct controller *c, const struct api_meta *m, struct informer_item ***have, size_t *n)
 {
 	struct informer *slices = manager_informer(c->m, &api_kind_endpoint_slice);
+	const struct strmap *set;
+	char key[600];
 
-	*have = calloc(informer_len(slices) + 1, sizeof(**have));
+	service_key(m, m->name, key);
+	set = strmap_get(c->data, key);
+	*have = calloc((set ? strmap_len(set) : 0) + 1, sizeof(**have));
 	*n = 0;
 	if (!*have)
 		return -ENOMEM;
-	for (struct informer_iter it = { 0 }; informer_next(slices, &it);) {
-		const struct api_meta *of = &it.item->obj->metadata;
+	for (struct strmap_iter it = { 0 }; set && strmap_next(set, &it);) {
+		struct informer_item *slice = informer_get_key(slices, it.key);
 
-		if (streq(of->namespace_, m->namespace_) && streq(api_map_get(&of->labels, SERVICE_NAME), m->name) &&
-		    streq(api_map_get(&of->labels, MANAGED_BY), MANAGER) && !meta_deleting(of))
-			(*have)[(*n)++] = it.item;
+		if (slice && !meta_deleting(&slice->obj->metadata))
+			(*have)[(*n)++] = slice;
 	}
+	qsort(*have, *n, sizeof(**have), by_key);
 	return 0;
 }
 
@@ -303,20 +381,13 @@ static int gather_pods(struct controller *c, const struct api_service *s, const 
 {
 	struct informer *pods = manager_informer(c->m, &api_kind_pod);
 
-	*mine = calloc(informer_len(pods) + 1, sizeof(**mine));
+	*mine = calloc(informer_len_in(pods, s->metadata.namespace_) + 1, sizeof(**mine));
 	*n = 0;
 	if (!*mine)
 		return -ENOMEM;
-	for (struct informer_iter it = { 0 }; informer_next(pods, &it);) {
-		const struct api_pod *p = (const struct api_pod *)it.item->obj;
-		bool match = streq(p->metadata.namespace_, s->metadata.namespace_);
-
-		for (size_t i = 0; match && i < s->spec.selector.n; i++)
-			match = streq(api_map_get(&p->metadata.labels, s->spec.selector.v[i].key),
-				      s->spec.selector.v[i].value);
-		if (match)
-			(*mine)[(*n)++] = p;
-	}
+	for (struct informer_iter it = { 0 }; informer_next_in(pods, s->metadata.namespace_, &it);)
+		if (selects(s, (const struct api_pod *)it.item->obj))
+			(*mine)[(*n)++] = (const struct api_pod *)it.item->obj;
 	return 0;
 }
 
@@ -364,6 +435,8 @@ static const struct api_kind *const kinds[] = { &api_kind_service, &api_kind_end
 const struct controller_ops endpointslice_controller = {
 	.name = "endpointslice",
 	.kinds = kinds,
+	.init = init,
 	.on_change = on_change,
 	.reconcile = reconcile,
+	.free = end,
 };

@@ -258,9 +258,8 @@ static bool has_local_endpoint(struct controller *c, const struct api_service *s
 {
 	struct informer *slices = manager_informer(c->m, &api_kind_endpoint_slice);
 
-	for (struct informer_iter it = { 0 }; informer_next(slices, &it);)
-		if (streq(it.item->obj->metadata.namespace_, s->metadata.namespace_) &&
-		    streq(api_map_get(&it.item->obj->metadata.labels, SERVICE_NAME), s->metadata.name) &&
+	for (struct informer_iter it = { 0 }; informer_next_in(slices, s->metadata.namespace_, &it);)
+		if (streq(api_map_get(&it.item->obj->metadata.labels, SERVICE_NAME), s->metadata.name) &&
 		    lb_slice_on_node((const struct api_endpoint_slice *)it.item->obj, node))
 			return true;
 	return false;

@@ -107,9 +107,8 @@ static void on_change(struct controller *c, const struct api_kind *kind, struct 
 	/* What comes is charged; what goes, or uses nothing any more, is found by counting. */
 	if (new && !(old && old != new &&over(kind, new) && !over(kind, old)))
 		return;
-	for (struct informer_iter it = { 0 }; informer_next(quotas, &it);)
-		if (streq(it.item->obj->metadata.namespace_, any->obj->metadata.namespace_))
-			enqueue(c, it.item->key);
+	for (struct informer_iter it = { 0 }; informer_next_in(quotas, any->obj->metadata.namespace_, &it);)
+		enqueue(c, it.item->key);
 }
 
 /* All objects of the namespace as trees; *ret is the caller's. -ENOMEM. */
@@ -121,9 +120,7 @@ static int gather(struct controller *c, const char *ns, struct quota_object **re
 	for (const struct api_kind *const *k = kinds; *k; k++) {
 		struct informer *inf = manager_informer(c->m, *k);
 
-		for (struct informer_iter it = { 0 }; informer_next(inf, &it);) {
-			if (!streq(it.item->obj->metadata.namespace_, ns))
-				continue;
+		for (struct informer_iter it = { 0 }; informer_next_in(inf, ns, &it);) {
 			if (n == cap) {
 				struct quota_object *more = realloc(v, (cap ? cap * 2 : 64) * sizeof(*v));
 

@@ -75,11 +75,10 @@ static void pod_changed(struct controller *c, struct informer_item *old, struct 
 	if (controller_of(&obj->metadata) || !new)
 		return;
 	/* An orphan: every set of the namespace that would have it looks. */
-	for (struct informer_iter it = { 0 }; informer_next(sets, &it);) {
+	for (struct informer_iter it = { 0 }; informer_next_in(sets, obj->metadata.namespace_, &it);) {
 		const struct api_replica_set *rs = (const struct api_replica_set *)it.item->obj;
 
-		if (streq(rs->metadata.namespace_, obj->metadata.namespace_) &&
-		    api_label_selector_matches(rs->spec.selector, &obj->metadata.labels))
+		if (api_label_selector_matches(rs->spec.selector, &obj->metadata.labels))
 			enqueue(c, it.item->key);
 	}
 }
@@ -285,17 +284,16 @@ static void reconcile(struct controller *c, const char *key)
 		return;
 	}
 	rs = (const struct api_replica_set *)item->obj;
-	mine = calloc(informer_len(pods) + 1, sizeof(*mine));
+	mine = calloc(informer_len_in(pods, rs->metadata.namespace_) + 1, sizeof(*mine));
 	if (!mine) {
 		done(c, key, -ENOMEM);
 		return;
 	}
-	for (struct informer_iter it = { 0 }; informer_next(pods, &it);) {
+	for (struct informer_iter it = { 0 }; informer_next_in(pods, rs->metadata.namespace_, &it);) {
 		const struct api_pod *pod = (const struct api_pod *)it.item->obj;
 
-		if (streq(pod->metadata.namespace_, rs->metadata.namespace_) &&
-		    (owned_by(&pod->metadata, rs->metadata.uid) ||
-		     api_label_selector_matches(rs->spec.selector, &pod->metadata.labels)))
+		if (owned_by(&pod->metadata, rs->metadata.uid) ||
+		    api_label_selector_matches(rs->spec.selector, &pod->metadata.labels))
 			mine[n++] = pod;
 	}
 	e = strmap_get(c->data, key);

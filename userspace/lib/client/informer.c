@@ -40,6 +40,7 @@ struct informer {
 	struct informer_ops ops;
 	void *arg;
 	struct strmap *items;  /* key -> struct informer_item */
+	struct strmap *spaces; /* namespace -> struct space */
 	struct strmap *listed; /* keys of the list under way */
 	char rv[64];
 	char *next;	      /* continue token */
@@ -54,6 +55,59 @@ struct informer {
 	struct loop_timer retry, resync;
 	int depth; /* callbacks on the stack: informer_free() from inside is put off */
 };
+
+/* A namespace that has objects. */
+struct space {
+	struct list items;
+	size_t n;
+};
+
+static struct space *space_of(const struct informer *inf, const struct informer_item *it)
+{
+	const char *ns = it->obj->metadata.namespace_;
+
+	return ns ? strmap_get(inf->spaces, ns) : NULL;
+}
+
+/* The namespace is there for it: before anything else is done that cannot be undone. */
+static int make_space(struct informer *inf, const struct informer_item *it)
+{
+	const char *ns = it->obj->metadata.namespace_;
+	struct space *s;
+
+	if (!ns || strmap_has(inf->spaces, ns))
+		return 0;
+	s = calloc(1, sizeof(*s));
+	if (!s || strmap_set(inf->spaces, ns, s, NULL) < 0) {
+		free(s);
+		return -ENOMEM;
+	}
+	list_init(&s->items);
+	return 0;
+}
+
+static void enter_space(struct informer *inf, struct informer_item *it)
+{
+	struct space *s = space_of(inf, it);
+
+	if (!s)
+		return;
+	list_push_back(&s->items, &it->in_namespace);
+	s->n++;
+}
+
+static void leave_space(struct informer *inf, struct informer_item *it)
+{
+	struct space *s = space_of(inf, it);
+
+	if (!s)
+		return;
+	list_remove(&it->in_namespace);
+	if (--s->n)
+		return;
+	strmap_del(inf->spaces, it->obj->metadata.namespace_);
+	free(s);
+}
 
 struct informer_item *informer_item_ref(struct informer_item *it)
 {
@@ -136,15 +190,19 @@ static void put(struct informer *inf, struct informer_item *new)
 		/* Deleted and made again while we were away: users must not take the new object for the old. */
 		informer_item_ref(old);
 		strmap_del(inf->items, old->key);
+		leave_space(inf, old);
 		informer_item_unref(old);
 		deliver(inf, old, NULL);
 		informer_item_unref(old);
 		old = NULL;
 	}
-	if (strmap_set(inf->items, new->key, new, NULL) < 0) {
+	if (make_space(inf, new) < 0 || strmap_set(inf->items, new->key, new, NULL) < 0) {
 		informer_item_unref(new);
 		return;
 	}
+	enter_space(inf, new);
+	if (old)
+		leave_space(inf, old);
 	informer_item_ref(new);
 	deliver(inf, old, new);
 	informer_item_unref(new);
@@ -157,6 +215,7 @@ static void drop(struct informer *inf, const char *key, struct informer_item *la
 
 	if (!old)
 		return;
+	leave_space(inf, old);
 	deliver(inf, last ? last : old, NULL);
 	informer_item_unref(old);
 }
@@ -504,7 +563,8 @@ struct informer *informer_new(struct kube *k, const struct informer_config *conf
 	inf->resync.arg = inf;
 	inf->items = strmap_new();
 	inf->listed = strmap_new();
-	if (!inf->items || !inf->listed) {
+	inf->spaces = strmap_new();
+	if (!inf->items || !inf->listed || !inf->spaces) {
 		informer_free(inf);
 		return NULL;
 	}
@@ -531,8 +591,12 @@ static void really_free(struct informer *inf)
 	if (inf->items)
 		for (struct strmap_iter it = { 0 }; strmap_next(inf->items, &it);)
 			informer_item_unref(it.value);
+	if (inf->spaces)
+		for (struct strmap_iter it = { 0 }; strmap_next(inf->spaces, &it);)
+			free(it.value);
 	strmap_free(inf->items);
 	strmap_free(inf->listed);
+	strmap_free(inf->spaces);
 	strbuf_done(&inf->line);
 	arena_done(&inf->scratch);
 	free(inf->ns);
@@ -587,4 +651,25 @@ bool informer_next(const struct informer *inf, struct informer_iter *it)
 		return false;
 	it->item = it->at.value;
 	return true;
+}
+
+bool informer_next_in(const struct informer *inf, const char *ns, struct informer_iter *it)
+{
+	struct space *s = strmap_get(inf->spaces, ns);
+	struct list *next;
+
+	if (!s)
+		return false;
+	next = it->item ? it->item->in_namespace.next : s->items.next;
+	if (next == &s->items)
+		return false;
+	it->item = list_entry(next, struct informer_item, in_namespace);
+	return true;
+}
+
+size_t informer_len_in(const struct informer *inf, const char *ns)
+{
+	const struct space *s = strmap_get(inf->spaces, ns);
+
+	return s ? s->n : 0;
 }

@@ -8,6 +8,7 @@
 #ifndef SKEP_CLIENT_INFORMER_H
 #define SKEP_CLIENT_INFORMER_H
 
+#include "../base/list.h"
 #include "../base/strmap.h"
 #include "kube.h"
 
@@ -20,6 +21,7 @@ struct informer_item {
 	/* private */
 	struct arena arena;
 	json_t *json;
+	struct list in_namespace;
 };
 struct informer_item *informer_item_ref(struct informer_item *it);
 void informer_item_unref(struct informer_item *it);
@@ -55,5 +57,8 @@ struct informer_iter {
 	struct informer_item *item;
 };
 bool informer_next(const struct informer *inf, struct informer_iter *it);
+/* Those of one namespace, by their number only: as above, with informer_next_in(inf, ns, &it). */
+bool informer_next_in(const struct informer *inf, const char *ns, struct informer_iter *it);
+size_t informer_len_in(const struct informer *inf, const char *ns);
 
 #endif
