@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compile/slots.h"
 #include "harness.h"
 
 #define VIP    "198.51.100.7"
@@ -219,6 +220,58 @@ Test(slots, the_last_backend_drains)
 	restart();
 	serve_first(3);
 	flows_go_on(0, 50);
+}
+
+/* The service's table becomes as old as no silent flow can be. */
+static void six_hours_pass(uint32_t slots)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t id, len = sizeof(info), n_old = slots + SLOTS_OLD;
+	struct maglev_key key;
+	struct svc_slot e;
+	int fd;
+
+	cr_assert_eq(bpf_map_get_next_key(fx.dp->map_fd[MAP_MAGLEV], NULL, &key), 0);
+	cr_assert_eq(bpf_map_lookup_elem(fx.dp->map_fd[MAP_MAGLEV], &key, &id), 0);
+	fd = bpf_map_get_fd_by_id(id);
+	cr_assert(fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0);
+	cr_assert(info.max_entries > slots, "it has a past");
+	cr_assert_eq(bpf_map_lookup_elem(fd, &n_old, &e), 0);
+	for (uint32_t i = slots + SLOTS_OLD_FIRST + e.since; i < info.max_entries; i++) {
+		cr_assert_eq(bpf_map_lookup_elem(fd, &i, &e), 0);
+		e.since -= SLOTS_LIFE;
+		cr_assert_eq(bpf_map_update_elem(fd, &i, &e, BPF_ANY), 0);
+	}
+	close(fd);
+}
+
+Test(slots, after_six_hours_only_flows_with_another_backend_are_kept)
+{
+	static const uint8_t turned[] = { 9, 8, 7, 6, 5, 4, 3, 2, 1 };
+	int drains = 0;
+
+	serve_first(10);
+	open_flows(0, FLOWS);
+	serve_first(9);
+	for (int i = 0; i < FLOWS; i++)
+		if (with[i] == 10 && (i & 1))
+			open_flows(i, i + 1);
+	flows_go_on(0, FLOWS);
+	for (int i = 0; i < FLOWS; i++)
+		drains += with[i] == 10;
+	cr_assert(drains > 0 && map_entries("svc_out") > (uint64_t)drains);
+	six_hours_pass(16381);
+	restart();
+	serve(turned, 9);
+	cr_assert_eq(map_entries("backends"), 9, "nobody is a base any more");
+	cr_assert(map_entries("svc_out") < (uint64_t)drains + 10 && map_entries("svc_out") >= (uint64_t)drains);
+	flows_go_on(0, FLOWS);
+	open_flows(0, FLOWS);
+	six_hours_pass(16381);
+	restart();
+	serve_first(9);
+	cr_assert_eq(map_entries("svc_out"), 0);
+	flows_go_on(0, FLOWS);
 }
 
 /* Of a connection by the same port that ended before its slot changed hands, or of another service there. */
