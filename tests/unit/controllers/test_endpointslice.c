@@ -371,6 +371,63 @@ static void plan_and_do(size_t n, const struct api_pod *const *pods, size_t writ
 	json_decref(slices);
 }
 
+/* One whose weight changes is in its slice until another one has it, so that no node misses it. */
+Test(endpointslice, who_moves_is_in_both_slices_for_a_moment)
+{
+	const struct api_pod *before[] = { pod("a", "10.0.0.1", true, "", "Running"),
+					   pod("b", "10.0.0.2", true, "", "Running"),
+					   pod("c", "10.0.0.3", true, WEIGHT("5"), "Running") };
+	const struct api_pod *after[] = { pod("a", "10.0.0.1", true, WEIGHT("5"), "Running"), before[1], before[2] };
+	const struct api_pod *alike[] = { after[0], pod("b", "10.0.0.2", true, WEIGHT("5"), "Running"), before[2] };
+	const struct api_service *s = service(PORT80);
+	struct endpointslice_world w = { .have = have };
+	json_t *slices = plan(s, 3, before), *again;
+	struct strmap *moves;
+
+	carried_out(slices);
+	w.n_have = n_have;
+	json_decref(slices);
+	slices = plan(s, 3, after);
+	moves = endpointslice_moves(slices, &w);
+	cr_assert_eq(to_write(slices), 2);
+	/* At first one slice gets it; the other is not even written. */
+	cr_assert(endpointslice_hold(moves, have[0], json_array_get(slices, 0)));
+	cr_assert(!endpointslice_hold(moves, have[1], json_array_get(slices, 1)));
+	cr_assert_eq(to_write(slices), 1);
+	cr_assert_eq(n_endpoints(slices, 0), 2);
+	cr_assert_str_eq(address(slices, 0, 0), "10.0.0.1");
+	strmap_free(moves);
+	/* Then it goes. */
+	carried_out(slices);
+	json_decref(slices);
+	slices = plan(s, 3, after);
+	moves = endpointslice_moves(slices, &w);
+	cr_assert(!endpointslice_hold(moves, have[0], json_array_get(slices, 0)));
+	cr_assert_eq(to_write(slices), 1);
+	cr_assert_eq(n_endpoints(slices, 0), 1);
+	cr_assert_eq(n_endpoints(slices, 1), 2);
+	strmap_free(moves);
+
+	/* A slice that is to go stays for as long; a pod that has ended is held by nobody. */
+	carried_out(slices);
+	json_decref(slices);
+	slices = plan(s, 3, alike);
+	cr_assert_eq(json_array_size(slices), 1);
+	moves = endpointslice_moves(slices, &w);
+	cr_assert(endpointslice_hold(moves, have[0], NULL));
+	strmap_free(moves);
+	json_decref(slices);
+	slices = plan(s, 1, alike);
+	moves = endpointslice_moves(slices, &w);
+	cr_assert(!endpointslice_hold(moves, have[0], NULL));
+	again = json_deep_copy(slices);
+	cr_assert(!endpointslice_hold(moves, have[1], json_array_get(slices, 0)));
+	cr_assert(json_equal(again, slices));
+	json_decref(again);
+	strmap_free(moves);
+	json_decref(slices);
+}
+
 Test(endpointslice, a_change_of_one_endpoint_is_one_slices)
 {
 	const struct api_pod *pods[251];

@@ -322,12 +322,14 @@ static struct informer_item *take(struct informer_item **have, size_t n, const j
 }
 
 static void write_slice(struct controller *c, struct batch *b, const struct informer_item *service,
-			const struct informer_item *is, json_t *want, bool headless)
+			const struct informer_item *is, json_t *want, const struct strmap *moves, bool headless)
 {
 	const char *ns = service->obj->metadata.namespace_;
 	json_t *now = is ? endpointslice_content(slice_of(is)) : NULL, *obj;
 
 	json_object_del(want, "name");
+	if (is && !json_equal(want, now))
+		(void)endpointslice_hold(moves, slice_of(is), want);
 	if (is && json_equal(want, now)) {
 		json_decref(now);
 		return;
@@ -349,7 +351,7 @@ static void write_slice(struct controller *c, struct batch *b, const struct info
 }
 
 static void sync_slices(struct controller *c, struct batch *b, const struct informer_item *service,
-			const json_t *wanted, struct informer_item **have, size_t n_have)
+			const json_t *wanted, struct informer_item **have, size_t n_have, const struct strmap *moves)
 {
 	bool headless = streq(((const struct api_service *)service->obj)->spec.cluster_ip, "None");
 	json_t *want;
@@ -357,17 +359,18 @@ static void sync_slices(struct controller *c, struct batch *b, const struct info
 
 	json_array_foreach (wanted, i, want)
 		if (json_object_get(want, "name"))
-			write_slice(c, b, service, take(have, n_have, want, true), want, headless);
+			write_slice(c, b, service, take(have, n_have, want, true), want, moves, headless);
 		else
 			json_object_set_new(want, "name", json_null());
 	/* One that is not needed is rewritten rather than one deleted and another made. */
 	json_array_foreach (wanted, i, want)
 		if (json_is_null(json_object_get(want, "name")))
-			write_slice(c, b, service, take(have, n_have, want, false), want, headless);
+			write_slice(c, b, service, take(have, n_have, want, false), want, moves, headless);
 	for (i = 0; i < n_have; i++) {
 		json_t *options;
 
-		if (!have[i])
+		/* When what it holds is elsewhere, that slice's event brings us here again. */
+		if (!have[i] || endpointslice_hold(moves, slice_of(have[i]), NULL))
 			continue;
 		options = delete_options(have[i]->obj->metadata.uid, NULL);
 		BATCH_CALL(b, kube_delete(c->m->kube, &api_kind_endpoint_slice, service->obj->metadata.namespace_,
@@ -399,6 +402,7 @@ static void reconcile(struct controller *c, const char *key)
 	cleanup(free) const struct api_pod **mine = NULL;
 	cleanup(free) struct informer_item **have = NULL;
 	cleanup(free) struct topology_zone *zones = NULL;
+	cleanup(strmap_free) struct strmap *moves = NULL;
 	struct endpointslice_world w = { .zone_of = zone_of, .arg = c };
 	const char *why = NULL;
 	json_t *wanted = NULL;
@@ -421,12 +425,13 @@ static void reconcile(struct controller *c, const char *key)
 		wanted = endpointslice_plan(s, mine, n, &w, &why);
 	if (wanted)
 		tell_topology(c, s, &w, why);
+	moves = wanted ? endpointslice_moves(wanted, &w) : NULL;
 	b = batch_new(c, key);
-	if (b && wanted)
-		sync_slices(c, b, item, wanted, have, w.n_have);
+	if (b && moves)
+		sync_slices(c, b, item, wanted, have, w.n_have, moves);
 	json_decref(wanted);
 	if (b)
-		batch_give(b, wanted ? 0 : -ENOMEM);
+		batch_give(b, moves ? 0 : -ENOMEM);
 }
 
 static const struct api_kind *const kinds[] = { &api_kind_service, &api_kind_endpoint_slice, &api_kind_pod,

@@ -6,6 +6,7 @@
 #ifndef SKEP_CONTROLLERS_ENDPOINTSLICE_PLAN_H
 #define SKEP_CONTROLLERS_ENDPOINTSLICE_PLAN_H
 
+#include "base/strmap.h"
 #include "manager.h"
 #include "topology.h"
 
@@ -22,9 +23,9 @@ struct endpointslice_world {
 /*
  * [{addressType, ports, endpoints, weight, name}], a new reference; NULL: out of memory. weight is for the annotation
  * skep.io/weight (SERVICE_WEIGHT in compile/service.h), missing for the default; name is that of a slice that is there
- * and is to say this, missing for a new one. pods: those that the Service's selectormatches, in any order. Slices that
- * are there and not named are to go. A pod stays in the slice where it
- * is, so that a change of one endpoint is a change of one slice; others go where there is room.
+ * and is to say this, missing for a new one. pods: those that the Service's selector matches, in any order. Slices that
+ * are there and not named are to go. A pod stays in the slice where it is, so that a change of one endpoint is a change
+ * of one slice; others go where there is room.
  *
  * Pods that ended or have no address of the family are left out. A family without endpoints has one empty slice, so
  * that clients are told rather than left waiting. trafficDistribution becomes hints of the ready endpoints: their zone,
@@ -37,5 +38,13 @@ json_t *endpointslice_plan(const struct api_service *s, const struct api_pod *co
 bool endpointslice_by_topology(const struct api_service *s);
 /* The planned part of a slice that exists, to be compared with json_equal(). A new reference. */
 json_t *endpointslice_content(const struct api_endpoint_slice *es);
+
+/* Where each planned endpoint is now: the slice that has it, if there is one only. NULL: out of memory. */
+struct strmap *endpointslice_moves(const json_t *wanted, const struct endpointslice_world *w);
+/*
+ * Are there endpoints in the slice that are to leave it and are not yet in another one? They are added to want, which
+ * is planned for it; NULL: it is to go, and has to stay for now.
+ */
+bool endpointslice_hold(const struct strmap *moves, const struct api_endpoint_slice *es, json_t *want);
 
 #endif
