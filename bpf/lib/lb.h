@@ -5,7 +5,7 @@
  *
  * Map `services` (hash): written by the agent, read at connect, sendmsg, from_pod and from_uplink. Missing entry: not a
  * service, left alone; in the service range refused by from_pod. Full: the agent's call fails and the front end is not
- * served.
+ * served. Here and below: the agent sets the capacity when it loads.
  *
  * Map `backends` (hash, key service, generation, index): written by the agent before `services` names the generation,
  * removed after. Missing entry: the generation was replaced this instant; the service is read again. Full: the

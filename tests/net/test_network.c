@@ -894,3 +894,37 @@ Test(network, a_service_changes_without_the_others, .timeout = 180)
 	service("e", "10.96.0.9", 80, T1);
 	FRONTS("10.96.0.9:80>0");
 }
+
+static char last_error[600];
+
+static bool error_has(void *text)
+{
+	const char *error = api_get_str(fake_report(api, n1.name, NULL), "status.error");
+
+	snprintf(last_error, sizeof(last_error), "%s", error ? error : "none");
+	return *(const char *)text ? error && strstr(error, text) : error && !*error;
+}
+
+#define ERROR(text) cr_assert(wait_for(error_has, (char *)(text)), "%s, not %s", last_error, text)
+
+Test(network, a_service_without_room_in_the_maps_is_told_of_and_holds_up_nothing, .timeout = 300)
+{
+	node_kill(&n1);
+	n1.max_frontends = 2;
+	node_start(&n1);
+	service("a", "10.96.0.1", 80, T1);
+	service("b", "10.96.0.2", 80, T1);
+	FRONTS("10.96.0.1:80>0 10.96.0.2:80>0");
+	service("c", "10.96.0.3", 80, T1);
+	ERROR("service default/c: map 'services' is full: it has room for 2 entries (the agent's --max-frontends)");
+	endpoints("a", "a-1", "10.0.9.1");
+	FRONTS("10.96.0.1:80>1 10.96.0.2:80>0");
+	a = (struct wpod){ .node = &n1, .ns = "default", .name = "a", .labels = "'app':'a'" };
+	pod_start(&a);
+	/* One goes and makes room, in the same change even. */
+	service("b", "10.96.0.4", 80, T1);
+	FRONTS("10.96.0.1:80>1 10.96.0.4:80>0");
+	fake_delete(api, "services", "default", "b");
+	FRONTS("10.96.0.1:80>1 10.96.0.3:80>0");
+	ERROR("");
+}

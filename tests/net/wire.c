@@ -143,6 +143,7 @@ static void node_main(const struct wnode *n, int ready_fd)
 		.lan_cidrs = "172.30.0.0/16,fd00:30::/64",
 		.service_cidrs = "10.96.0.0/12,fd00:10:96::/112",
 		.node_ports = "30000-32767",
+		.max_frontends = n->max_frontends,
 	};
 	struct http_server_config hc = { .handler = debug, .arg = &np };
 	struct http_server *http;

@@ -22,7 +22,8 @@ struct wnode {
 	const char *name, *ip4, *ip6, *pod_cidrs;
 	char dir[128], pin_dir[160], cgroup[192];
 	pid_t pid;
-	struct dp *dp; /* read-only view of its maps */
+	struct dp *dp;		/* read-only view of its maps */
+	uint32_t max_frontends; /* 0: the default; from its next start on */
 };
 struct wpod {
 	struct wnode *node;

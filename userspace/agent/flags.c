@@ -29,6 +29,9 @@ static void usage(FILE *f)
 	      "                              works (auto), or the kernel's slow stand-in; TC does the same otherwise (auto)\n"
 	      "  --reset-flows               start although another build left flows that this one cannot carry over: they are\n"
 	      "                              lost, and connections through services and to the world with them\n"
+	      "  --max-frontends N           room for addresses and ports of services, as pods and as the world see them (262144)\n"
+	      "  --max-backends N            room for their backends, twice while a service changes (524288); 16 bytes of memory\n"
+	      "                              for each of both, used or not\n"
 	      "  --cni-socket PATH           where skep-cni finds the agent (<run-dir>/cni.sock)\n"
 	      "  --cni-conf-dir DIR          the runtime's CNI configuration directory, to write ours into\n"
 	      "  --healthz-listen [ADDRESS]:PORT  /healthz and /livez of the data plane over HTTP, for load balancers; '' for\n"
@@ -55,7 +58,17 @@ static void usage(FILE *f)
 	      f);
 }
 
-enum { F_HELP = 1, F_VERSION, F_LABEL, F_MAX_PODS, F_DATA_PLANE_ONLY, F_RESET_FLOWS, F_STRING };
+enum {
+	F_HELP = 1,
+	F_VERSION,
+	F_LABEL,
+	F_MAX_PODS,
+	F_DATA_PLANE_ONLY,
+	F_RESET_FLOWS,
+	F_MAX_FRONTENDS,
+	F_MAX_BACKENDS,
+	F_STRING
+};
 
 enum { RUNS_PODS = 1 << 0, DATA_PLANE_ONLY = 1 << 1, ANY_MODE = RUNS_PODS | DATA_PLANE_ONLY };
 
@@ -122,7 +135,7 @@ int flags_parse(int argc, char **argv, struct flags *ret)
 		{ "system-reserved", &f.system_reserved, RUNS_PODS, 0, NULL, NULL },
 	};
 	enum { N = sizeof(strings) / sizeof(*strings) };
-	struct option options[N + 7] = { 0 };
+	struct option options[N + 9] = { 0 };
 	int n_labels = 0, c;
 	int64_t v;
 
@@ -134,6 +147,8 @@ int flags_parse(int argc, char **argv, struct flags *ret)
 	options[N + 3] = (struct option){ "max-pods", required_argument, NULL, F_MAX_PODS };
 	options[N + 4] = (struct option){ "data-plane-only", no_argument, NULL, F_DATA_PLANE_ONLY };
 	options[N + 5] = (struct option){ "reset-flows", no_argument, NULL, F_RESET_FLOWS };
+	options[N + 6] = (struct option){ "max-frontends", required_argument, NULL, F_MAX_FRONTENDS };
+	options[N + 7] = (struct option){ "max-backends", required_argument, NULL, F_MAX_BACKENDS };
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case F_HELP:
@@ -156,6 +171,15 @@ int flags_parse(int argc, char **argv, struct flags *ret)
 				return -EINVAL;
 			}
 			f.max_pods = (int)v;
+			break;
+		case F_MAX_FRONTENDS:
+		case F_MAX_BACKENDS:
+			if (str_to_i64(optarg, 1024, 1 << 24, &v) < 0) {
+				fprintf(stderr, "skep-agent: --max-%s '%s': give a number from 1024 to %d\n",
+					c == F_MAX_FRONTENDS ? "frontends" : "backends", optarg, 1 << 24);
+				return -EINVAL;
+			}
+			*(c == F_MAX_FRONTENDS ? &f.max_frontends : &f.max_backends) = (uint32_t)v;
 			break;
 		case F_DATA_PLANE_ONLY:
 			f.data_plane_only = true;

@@ -4,6 +4,7 @@
 #define SKEP_AGENT_FLAGS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define LABELS_MAX 64
 
@@ -14,6 +15,7 @@ struct flags {
 		*listen, *healthz_listen, *tls_cert, *tls_key, *tls_ca, *cni_conf_dir, *cni_socket, *system_reserved;
 	const char *labels[LABELS_MAX + 1];
 	int max_pods;
+	uint32_t max_frontends, max_backends; /* 0: dp.h's */
 	/*
 	 * Pods are run by somebody else, a kubelet, and the agent brings their network only. Its cgroup_root is there
 	 * already and holds those whose sockets use services.

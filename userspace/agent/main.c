@@ -174,6 +174,8 @@ static void on_network_known(void *arg, const char *cidrs, const char *node_ips)
 		.node_ports = a->flags.node_ports,
 		.xdp = a->flags.xdp,
 		.reset_flows = a->flags.reset_flows,
+		.max_frontends = a->flags.max_frontends,
+		.max_backends = a->flags.max_backends,
 		.node_ips = node_ips,
 		.rec = a->rec,
 	};

@@ -68,6 +68,10 @@ struct network {
 	struct strmap *svcs;		       /* "namespace/name" -> struct svc, network_services.c's */
 	struct strmap *fronts;		       /* front end as text -> the struct svc that has it */
 	struct list dirty;		       /* services that changed since the last sync */
+	uint64_t services_pass;		       /* counts attempts to write services, for svc.refused_in */
+	size_t n_refused;		       /* services that the maps did not take */
+	uint64_t refused_in;		       /* the last attempt that met some, */
+	char refused[512];		       /* and the first of those, and why */
 	uint16_t node_port_min, node_port_max; /* both included */
 	struct health_ports *health;	       /* of services that want one */
 	struct network_report *report;
@@ -95,7 +99,6 @@ void network_compare(struct network *n);
 int network_sync_services(struct network *n, struct err *err); /* what changed, or all of them */
 /* "namespace/name" of the service whose front end it is; NULL: of none that is there. */
 const char *network_service_of(const struct network *n, const struct dp_service *front);
-bool network_services_due(const struct network *n);
 void network_services_event(struct network *n, bool slice, const struct informer_item *old, struct informer_item *new);
 void network_services_free(struct network *n);
 /* network_report.c */

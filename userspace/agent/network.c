@@ -70,8 +70,7 @@ int network_sync(struct network *n, struct err *err)
 {
 	struct err services = ERR_INIT, pods = ERR_INIT;
 
-	if (network_services_due(n) && network_sync_services(n, &services) < 0)
-		n->services_changed = true;
+	(void)network_sync_services(n, &services);
 	if (n->pods_changed) {
 		n->pods_changed = false; /* before: a sync may ask for another */
 		if (network_sync_pods(n, &pods) < 0)
@@ -101,7 +100,10 @@ static void sync_due(struct loop_timer *t)
 		return;
 	}
 	n->failing[0] = '\0';
-	network_report_applied(n->report, told ? (clock_mono_ns() - told) / 1000 : 0);
+	if (n->n_refused)
+		network_report_failed(n->report, n->refused); /* all else is as it should be: pods may start */
+	else
+		network_report_applied(n->report, told ? (clock_mono_ns() - told) / 1000 : 0);
 }
 
 static void tell_pressure(struct network *n, const struct local *l, const struct dp_use *use)
@@ -446,7 +448,9 @@ int network_new(struct loop *loop, struct kube *kube, const struct network_confi
 	struct dp_config dc = { .pin_dir = config->pin_dir,
 				.cgroup_dir = config->cgroup_dir,
 				.tunnel = NET_TUNNEL,
-				.reset_flows = config->reset_flows };
+				.reset_flows = config->reset_flows,
+				.max_services = config->max_frontends,
+				.max_backends = config->max_backends };
 	int r;
 
 	if (!n)

@@ -24,11 +24,12 @@ struct network_config {
 	const char *cluster_cidrs; /* all pods', "10.0.0.0/8,fd00:10::/48" */
 	const char *lan_cidrs;	   /* node network */
 	const char *service_cidrs;
-	const char *node_ports;	   /* of services, "30000-32767" */
-	const char *xdp;	   /* "auto", "native", "generic", "off": dp.h */
-	bool reset_flows;	   /* dp.h */
-	struct kube_recorder *rec; /* borrowed; NULL: no events */
-	const char *node_ips;	   /* "172.30.1.1,fd00:30::1:1" */
+	const char *node_ports;		      /* of services, "30000-32767" */
+	const char *xdp;		      /* "auto", "native", "generic", "off": dp.h */
+	bool reset_flows;		      /* dp.h */
+	uint32_t max_frontends, max_backends; /* entries of the maps `services` and `backends`; 0: dp.h's defaults */
+	struct kube_recorder *rec;	      /* borrowed; NULL: no events */
+	const char *node_ips;		      /* "172.30.1.1,fd00:30::1:1" */
 };
 /* Opens the data plane, restores endpoints from state_dir, starts informers; ready when network_ready() is NULL. */
 int network_new(struct loop *loop, struct kube *kube, const struct network_config *config, struct network **ret,

@@ -2,7 +2,8 @@
 /*
  * Services into the data plane. What changed is compiled by itself: a service, its slices, and the front ends that it
  * had. All of them are compiled, and compared with the maps front end by front end, at start, in every resync, after a
- * failure, and while two services claim one address.
+ * failure, and while two services claim one address. A service that the maps do not take, since they are full, is told
+ * of and tried again in the next resync; the others go on.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,8 +33,9 @@ struct svc {
 	size_t n_slices;
 	struct front *fronts; /* in the maps */
 	size_t n_fronts;
-	uint16_t told_port; /* a node port that this node does not serve */
-	char key[];	    /* "namespace/name" */
+	uint16_t told_port;  /* a node port that this node does not serve */
+	uint64_t refused_in; /* the last attempt in which a map did not take a front end of it; 0: all are there */
+	char key[];	     /* "namespace/name" */
 };
 
 static int compare_dp(const struct dp_service *a, const struct service_front *b)
@@ -128,33 +130,6 @@ static int set_front(struct network *n, const struct service_front *f, struct er
 	return dp_service_set(n->dp, &s, err);
 }
 
-static int apply(struct network *n, const struct service_table *want, struct err *err)
-{
-	cleanup(free) struct dp_service *have = NULL;
-	size_t n_have, h = 0, w = 0;
-	int r, first = 0;
-
-	r = dp_service_list(n->dp, &have, &n_have, err);
-	if (r < 0)
-		return r;
-	if (n_have)
-		qsort(have, n_have, sizeof(*have), sort_dp);
-	while (h < n_have || w < want->n) {
-		int c = h == n_have ? 1 : w == want->n ? -1 : compare_dp(&have[h], &want->fronts[w]);
-
-		r = 0;
-		if (c < 0)
-			r = dp_service_del(n->dp, &have[h++], first ? NULL : err);
-		else if (c > 0)
-			r = set_front(n, &want->fronts[w++], first ? NULL : err);
-		else if (!same_value(&have[h++], &want->fronts[w++]))
-			r = set_front(n, &want->fronts[w - 1], first ? NULL : err);
-		if (r < 0 && !first)
-			first = r;
-	}
-	return first;
-}
-
 static size_t gather(const struct informer *inf, const void **out)
 {
 	size_t n = 0;
@@ -166,6 +141,9 @@ static size_t gather(const struct informer *inf, const void **out)
 
 /* --- which service has what ----------------------------------------------------------------------------------------
  */
+
+/* Of so many refused services at a time an Event is sent. */
+enum { REFUSED_EVENTS = 20 };
 
 enum { FRONT_TEXT = INET6_ADDRSTRLEN + 24 };
 
@@ -286,9 +264,52 @@ const char *network_service_of(const struct network *n, const struct dp_service 
 	return s ? s->key : NULL;
 }
 
-bool network_services_due(const struct network *n)
+/* --- what the maps do not take -------------------------------------------------------------------------------------
+ */
+
+static void refuse(struct network *n, struct svc *s, const char *why)
 {
-	return n->services_changed || !list_empty(&n->dirty);
+	const struct informer_item *it = informer_get_key(n->services, s->key);
+	bool before = s->refused_in;
+
+	s->refused_in = n->services_pass;
+	if (n->refused_in != n->services_pass)
+		snprintf(n->refused, sizeof(n->refused), "service %s: %s", s->key, why);
+	n->refused_in = n->services_pass;
+	if (before || n->n_refused++ >= REFUSED_EVENTS)
+		return;
+	log_error("service %s: %s", s->key, why);
+	if (n->rec && it)
+		kube_event(n->rec, &api_kind_service, it->obj, "Warning", "NotServed",
+			   "Node %s does not serve it as it is now: %s", n->node_name, why);
+}
+
+/* It has all its front ends, unless it was refused in this attempt. */
+static void accept_unless_refused(struct network *n, struct svc *s)
+{
+	if (!s->refused_in || s->refused_in == n->services_pass)
+		return;
+	s->refused_in = 0;
+	n->n_refused--;
+}
+
+/* What becomes of one front end is nothing to the others. */
+static int try_front(struct network *n, const struct service_front *f)
+{
+	const struct api_meta *m = &f->service->metadata;
+	struct err err = ERR_INIT;
+	int r = set_front(n, f, &err);
+	char key[600];
+	struct svc *s;
+
+	if (r >= 0)
+		return 0;
+	snprintf(key, sizeof(key), "%s/%s", m->namespace_ ? m->namespace_ : "", m->name);
+	s = svc_get(n, key);
+	if (!s)
+		return r;
+	refuse(n, s, err.msg);
+	return 0;
 }
 
 /* --- one service ---------------------------------------------------------------------------------------------------
@@ -414,9 +435,11 @@ static int sync_one(struct network *n, struct svc *s, struct err *err)
 		else
 			r = 1; /* an address that other services may have, too */
 	}
+	n->services_pass++;
 	for (size_t i = 0; !r && i < table.n; i++)
-		r = set_front(n, &table.fronts[i], err);
+		r = try_front(n, &table.fronts[i]);
 	if (!r) {
+		accept_unless_refused(n, s);
 		forget_fronts(n, s);
 		for (size_t i = 0; !r && i < table.n; i++)
 			r = remember_front(n, s, &table.fronts[i]);
@@ -460,6 +483,39 @@ static void settle(struct network *n, struct svc *s)
 /* --- all of them ---------------------------------------------------------------------------------------------------
  */
 
+static int apply(struct network *n, const struct service_table *want, struct err *err)
+{
+	cleanup(free) struct dp_service *have = NULL;
+	size_t n_have, h = 0, w = 0;
+	int r, first = 0;
+
+	r = dp_service_list(n->dp, &have, &n_have, err);
+	if (r < 0)
+		return r;
+	if (n_have)
+		qsort(have, n_have, sizeof(*have), sort_dp);
+	/* What goes first: it may be the room that others need. */
+	for (size_t i = 0, k = 0; i < n_have; i++) {
+		while (k < want->n && compare_dp(&have[i], &want->fronts[k]) > 0)
+			k++;
+		if (k < want->n && !compare_dp(&have[i], &want->fronts[k]))
+			continue;
+		r = dp_service_del(n->dp, &have[i], first ? NULL : err);
+		if (r < 0 && !first)
+			first = r;
+	}
+	for (; w < want->n; w++) {
+		while (h < n_have && compare_dp(&have[h], &want->fronts[w]) < 0)
+			h++;
+		if (h < n_have && !compare_dp(&have[h], &want->fronts[w]) && same_value(&have[h], &want->fronts[w]))
+			continue;
+		r = try_front(n, &want->fronts[w]);
+		if (r < 0 && !first)
+			first = err_set(err, -r, "out of memory");
+	}
+	return first;
+}
+
 static int remember_all(struct network *n, const struct service_table *t)
 {
 	char key[600];
@@ -495,6 +551,7 @@ static int sync_all(struct network *n, struct err *err)
 			    (const struct api_endpoint_slice *const *)slices, n_slices, &table, err);
 	if (r < 0)
 		return r;
+	n->services_pass++;
 	r = apply(n, &table, err);
 	if (!r) {
 		announce_begin(n->announce);
@@ -503,6 +560,8 @@ static int sync_all(struct network *n, struct err *err)
 		else
 			announce_end(n->announce);
 	}
+	for (struct strmap_iter it = { 0 }; !r && strmap_next(n->svcs, &it);)
+		accept_unless_refused(n, it.value);
 	n->service_clashes = table.clashes;
 	n->services_compiled += n_services;
 	service_table_done(&table);
@@ -515,16 +574,18 @@ static int sync_all(struct network *n, struct err *err)
 
 int network_sync_services(struct network *n, struct err *err)
 {
-	while (!n->services_changed && !n->service_clashes && !list_empty(&n->dirty)) {
-		struct svc *s = list_first(&n->dirty, struct svc, dirty);
-		int r = sync_one(n, s, err);
+	int r = 0;
 
-		if (r < 0)
-			return r;
-		if (r > 0)
-			n->services_changed = true;
-		else
+	while (!r && !n->services_changed && !n->service_clashes && !list_empty(&n->dirty)) {
+		struct svc *s = list_first(&n->dirty, struct svc, dirty);
+
+		r = sync_one(n, s, err);
+		if (!r)
 			settle(n, s);
 	}
+	if (r)
+		n->services_changed = true;
+	if (r < 0)
+		return r;
 	return n->services_changed || n->service_clashes ? sync_all(n, err) : 0;
 }

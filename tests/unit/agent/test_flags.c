@@ -38,6 +38,17 @@ Test(flags, of_a_node)
 	cr_assert_eq(f.max_pods, 110);
 }
 
+Test(flags, room_for_services)
+{
+	struct flags f;
+
+	cr_assert_eq(PARSE(&f, DATA_PLANE), 0);
+	cr_assert(!f.max_frontends && !f.max_backends);
+	cr_assert_eq(PARSE(&f, DATA_PLANE, "--max-frontends=1000000", "--max-backends", "2000000"), 0);
+	cr_assert_eq(f.max_frontends, 1000000);
+	cr_assert_eq(f.max_backends, 2000000);
+}
+
 Test(flags, of_the_data_plane_alone)
 {
 	struct flags f;
@@ -65,6 +76,7 @@ Test(flags, refused_by_name)
 		{ { DATA_PLANE, "--label=a=b" }, "--label means nothing" },
 		{ { DATA_PLANE, "--max-pods=7" }, "--max-pods means nothing" },
 		{ { NODE, "--max-pods=0" }, "--max-pods '0': give a number" },
+		{ { NODE, "--max-backends=10" }, "--max-backends '10': give a number from 1024" },
 		{ { NODE, "--label=a" }, "--label 'a': give key=value" },
 		{ { NODE, "more" }, "unexpected argument 'more'" },
 	};

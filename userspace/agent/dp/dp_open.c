@@ -27,9 +27,13 @@
 #include "bpf/xdp.skel.h"
 
 #define DEFAULT_ENDPOINTS 1024u
-#define DEFAULT_SERVICES  16384u
-#define DEFAULT_BACKENDS  131072u
-#define DEFAULT_FLOWS	  131072u
+/*
+ * 100,000 services of both families with a backend each, and one with 64,000 that change all at once. Empty, a map
+ * takes 16 bytes of the kernel's memory for each entry that it has room for.
+ */
+#define DEFAULT_SERVICES 262144u
+#define DEFAULT_BACKENDS 524288u
+#define DEFAULT_FLOWS	 131072u
 
 #define PEERS_PER_CPU_LEAST 2048u
 

@@ -88,6 +88,14 @@ static void remove_backends(struct dp *dp, const struct svc_value *svc, uint32_t
 	}
 }
 
+static int write_failed(const struct dp *dp, int map, const char *flag, int r, struct err *err)
+{
+	if (r == -E2BIG)
+		return err_set(err, -r, "map '%s' is full: it has room for %u entries (the agent's --%s)",
+			       dp_map_defs[map].name, dp->capacity[map], flag);
+	return err_set(err, -r, "map '%s': %s", dp_map_defs[map].name, strerror(-r));
+}
+
 static uint32_t flags_of(const struct dp_service *svc)
 {
 	return (svc->silent ? SVC_SILENT : 0) | (svc->announced ? SVC_ANNOUNCED : 0) | (svc->direct ? SVC_DIRECT : 0);
@@ -173,7 +181,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 			remove_backends(dp, &next, i);
 			dp_ranges_remove(dp, &next);
 			dp_maglev_remove(dp, &next);
-			return err_set(err, -r, "map 'backends': %s", r == -E2BIG ? "it is full" : strerror(-r));
+			return write_failed(dp, MAP_BACKENDS, "max-backends", r, err);
 		}
 	}
 	r = bpf_map_update_elem(dp->map_fd[MAP_SERVICES], &key, &next, BPF_ANY);
@@ -181,7 +189,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 		remove_backends(dp, &next, next.n_backends);
 		dp_ranges_remove(dp, &next);
 		dp_maglev_remove(dp, &next);
-		return err_set(err, -r, "map 'services': %s", r == -E2BIG ? "it is full" : strerror(-r));
+		return write_failed(dp, MAP_SERVICES, "max-frontends", r, err);
 	}
 	note_gone(dp, &key, &old, svc);
 	remove_backends(dp, &old, old.n_backends);
