@@ -275,7 +275,7 @@ static void log_done(struct http_call *call, void *arg, const struct http_respon
 		call_status(c, rsp->status >= 400 ? rsp->status : 502, rsp->status == 404 ? "NotFound" : "BadRequest",
 			    "%s", p->refusal.len ? p->refusal.buf : "the node refused the request");
 	else
-		call_status(c, 502, "InternalError", "Get logs from the node: %s",
+		call_status(c, 502, "InternalError", "the node's agent does not answer: %s",
 			    rsp->error ? rsp->error : "no answer");
 }
 
