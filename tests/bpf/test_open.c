@@ -242,6 +242,31 @@ Test(open, flows_of_another_build_are_carried_over_field_by_field)
 	cr_assert(answers());
 }
 
+/* Its programs still write to the map that has lost its place. */
+Test(open, an_agent_killed_between_maps_and_programs_loses_no_flows)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int fresh;
+
+	cr_assert_eq(bpf_obj_get_info_by_fd(fx.dp->map_fd[MAP_FLOWS], &info, &len), 0);
+	opts.btf_fd = (uint32_t)bpf_btf_get_fd_by_id(info.btf_id);
+	opts.btf_key_type_id = info.btf_key_type_id;
+	opts.btf_value_type_id = info.btf_value_type_id;
+	fresh = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "flows", info.key_size, info.value_size, info.max_entries, &opts);
+	cr_assert(fresh >= 0, "%s", strerror(errno));
+	ok(dp_pin_replace(fx.dp, "maps", "flows-old", fx.dp->map_fd[MAP_FLOWS], &test_err));
+	ok(dp_pin_replace(fx.dp, "maps", "flows", fresh, &test_err));
+	close(fresh);
+	close((int)opts.btf_fd);
+	open_a_flow();
+	reopen();
+	cr_assert(map_id(MAP_FLOWS) != info.id);
+	cr_assert(answers());
+	cr_assert(!pinned("maps", "flows-old"));
+}
+
 Test(open, flows_are_not_thrown_away_without_being_told_to)
 {
 	open_a_flow();

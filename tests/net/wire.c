@@ -190,11 +190,9 @@ static bool is_readable(void *arg)
 	return poll(&p, 1, 0) == 1;
 }
 
-void node_start(struct wnode *n)
+int node_begin(struct wnode *n)
 {
-	struct err err = ERR_INIT;
 	int fds[2];
-	char c;
 
 	cr_assert_eq(pipe2(fds, O_CLOEXEC), 0);
 	n->pid = fork();
@@ -204,9 +202,18 @@ void node_start(struct wnode *n)
 		node_main(n, fds[1]);
 	}
 	close(fds[1]);
-	cr_assert(wait_for(is_readable, &fds[0]), "%s is not ready", n->name);
-	cr_assert(read(fds[0], &c, 1) == 1, "%s ended", n->name);
-	close(fds[0]);
+	return fds[0];
+}
+
+void node_start(struct wnode *n)
+{
+	int ready_fd = node_begin(n);
+	struct err err = ERR_INIT;
+	char c;
+
+	cr_assert(wait_for(is_readable, &ready_fd), "%s is not ready", n->name);
+	cr_assert(read(ready_fd, &c, 1) == 1, "%s ended", n->name);
+	close(ready_fd);
 	if (!n->dp)
 		cr_assert(dp_open_readonly(n->pin_dir, &n->dp, &err) == 0, "%s", err.msg);
 }

@@ -37,6 +37,7 @@ extern struct fake_api *api;
 void wire_up(void); /* skips the test without root */
 void wire_down(void);
 void node_start(struct wnode *n); /* returns when network_ready() */
+int node_begin(struct wnode *n);  /* the same without waiting: what becomes readable when it is ready */
 void node_kill(struct wnode *n);  /* kill -9 */
 /* Object, namespace, CNI ADD, status; returns when both nodes know its addresses. */
 void pod_start(struct wpod *p);

@@ -112,6 +112,7 @@ int dp_pin_reuse_maps(struct dp *dp, struct bpf_object *obj, struct err *err);
 int dp_pin_adopt_maps(struct dp *dp, struct bpf_object *obj, struct err *err);
 /* After the programs were swapped: what programs wrote to maps that were replaced meanwhile. */
 void dp_pin_adopt_late(struct dp *dp);
+int dp_pin_adopt_left(struct dp *dp, struct err *err); /* of an agent that was killed before it could do the rest */
 int dp_pin_maps(struct dp *dp, struct err *err);
 void dp_pin_sweep_maps(struct dp *dp);
 int dp_pin_open_readonly(struct dp *dp, struct err *err);

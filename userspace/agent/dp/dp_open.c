@@ -412,6 +412,8 @@ int dp_open(const struct dp_config *config, struct dp **ret, struct err *err)
 	if (r == 0)
 		r = dp_service_recover(dp, err);
 	if (r == 0)
+		r = dp_pin_adopt_left(dp, err);
+	if (r == 0)
 		r = dp_pin_maps(dp, err);
 	for (int i = 0; r == 0 && i < N_PROGS; i++)
 		r = dp_pin_replace(dp, "progs", dp_prog_names[i], dp->prog_fd[i], err);

@@ -308,6 +308,68 @@ static int take_over(struct dp *dp, int i, const struct bpf_map *m, struct err *
 	return 0;
 }
 
+static int name_of_old(const struct dp *dp, int i, char ret_path[static 512], struct err *err)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s-old", dp_map_defs[i].name);
+	return dp_pin_path(dp, "maps", name, ret_path, err);
+}
+
+/*
+ * An agent was killed after its maps took the place of others, and perhaps before its programs did: flows that have
+ * begun since are in the maps that it left under another name.
+ */
+int dp_pin_adopt_left(struct dp *dp, struct err *err)
+{
+	char path[512];
+	int r;
+
+	for (int i = 0; i < N_MAPS; i++) {
+		cleanup(close_fd) int old = -1;
+		struct dp_carry *carry = NULL;
+		struct copy c = { .to = dp->map_fd[i], .flags = BPF_NOEXIST };
+
+		r = name_of_old(dp, i, path, err);
+		if (r < 0)
+			return r;
+		old = bpf_obj_get(path);
+		if (old < 0)
+			continue;
+		r = dp_carry_new(old, dp->map_fd[i], &carry);
+		if (r == -EPROTO)
+			continue; /* the one that took its place was not made of it either */
+		if (r < 0)
+			return err_set(err, -r, "map '%s': %s", path, strerror(-r));
+		dp_carry_free(dp->carry[i]);
+		c.carry = dp->carry[i] = carry;
+		(void)copy_all(old, &c);
+		if (dp->old_fd[i] >= 0)
+			close(dp->old_fd[i]);
+		dp->old_fd[i] = TAKE_FD(old);
+	}
+	return 0;
+}
+
+/* Until they are swept, when no program writes to them any more. */
+static int keep_old_maps(struct dp *dp, struct err *err)
+{
+	char path[512];
+	int r;
+
+	for (int i = 0; i < N_MAPS; i++) {
+		if (dp->old_fd[i] < 0)
+			continue;
+		r = name_of_old(dp, i, path, err);
+		if (r < 0)
+			return r;
+		r = bpf_obj_pin(dp->old_fd[i], path);
+		if (r < 0 && r != -EEXIST)
+			return err_set(err, -r, "pin '%s': %s", path, strerror(-r));
+	}
+	return 0;
+}
+
 /* Programs write to maps of this type only; the agent, which was busy here, to the others. */
 void dp_pin_adopt_late(struct dp *dp)
 {
@@ -361,6 +423,9 @@ int dp_pin_maps(struct dp *dp, struct err *err)
 {
 	int r;
 
+	r = keep_old_maps(dp, err);
+	if (r < 0)
+		return r;
 	for (int i = 0; i < N_MAPS; i++) {
 		struct layout_value v = { .version = dp_map_defs[i].layout };
 		struct layout_key k;
