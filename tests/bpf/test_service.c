@@ -25,6 +25,9 @@ static void in_cgroup(void)
 	node_up();
 	/* Loopback answers on these, so that backends differ by address too. */
 	cr_assert_eq(system("ip addr add 127.0.0.2/8 dev lo && ip addr add fd00:99::1/128 dev lo nodad"), 0);
+	/* The kernel makes the route to it later; a socket connected before that never finds it. */
+	cr_assert_eq(system("timeout 60 sh -c 'until ip -6 route show table local | grep -q fd00:99::1; do :; done'"),
+		     0);
 	cgroup_enter();
 }
 
