@@ -45,7 +45,8 @@ for f in /run/skep/"$cluster"/pids/*; do
 	sep=", "
 done
 "$out/live_bench" --kubeconfig "/var/lib/skep/$cluster/admin.kubeconfig" \
-	--map "/sys/fs/bpf/skep/$cluster-node-1/maps/services" --json "$out/live_bench.json" || rc=1
+	--map "/sys/fs/bpf/skep/$cluster-node-1/maps/services" --services "${BENCH_SERVICES:-10,10000}" \
+	--agent "$(cat "/run/skep/$cluster/pids/$cluster-node-1-agent")" --json "$out/live_bench.json" || rc=1
 for name in apiserver controller-manager scheduler "$cluster-node-1-agent"; do
 	rss=$(awk '/^Rss:/{print $2}' "/proc/$(cat "/run/skep/$cluster/pids/$name")/smaps_rollup")
 	printf '%-44s %8d\n' "$name, then (RSS, kB)" "$rss"

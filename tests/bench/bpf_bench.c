@@ -606,6 +606,35 @@ static void direct_changes(void)
 	no_direct_service();
 }
 
+/* One of them is replaced by another: the whole set is written anew, under a new generation. */
+static void large_changes(void)
+{
+	static const uint32_t counts[] = { 1, 100, 1000, 10000, 64000 };
+	static struct dp_backend b[64000];
+	struct dp_service svc = { .vip = v4(0x0a6f0001u), .port = 80, .proto = IPPROTO_TCP, .backends = b };
+	double times[21];
+	char name[96];
+
+	for (uint32_t i = 0; i < 64000; i++)
+		b[i] = (struct dp_backend){ v4(0x0a010001u + i), 80 };
+	for (int i = 0; i < 5; i++) {
+		svc.n_backends = counts[i];
+		check(dp_service_set(bench.dp, &svc, &error), "service");
+		for (uint32_t k = 0; k < 21; k++) {
+			double start;
+
+			b[counts[i] / 2].ip = v4(0x0a020001u + k);
+			start = now_us();
+			check(dp_service_set(bench.dp, &svc, &error), "service");
+			times[k] = now_us() - start;
+		}
+		qsort(times, 21, sizeof(times[0]), by_value);
+		snprintf(name, sizeof(name), "replace one of a service's %u backends, p50", counts[i]);
+		report(name, times[10], "us", 0);
+	}
+	check(dp_service_del(bench.dp, &svc, &error), "service");
+}
+
 static void services(void)
 {
 	static const uint32_t counts[] = { 1, 10000, 100000 };
@@ -642,8 +671,10 @@ static void services(void)
 		snprintf(name, sizeof(name), "the same, new flow, %u services", counts[i]);
 		report(name, run(PROG_FROM_POD, p, 2, TC_ACT_REDIRECT), "ns", 0);
 		xdp(counts[i]);
-		if (i == 0)
+		if (i == 0) {
 			direct_changes();
+			large_changes();
+		}
 		for (int round = 0; round < ROUNDS; round++) {
 			join(cgroup_root());
 			d = connection(l, INADDR_LOOPBACK, b.port);
