@@ -116,8 +116,8 @@ static __always_inline int packet_l4(struct __sk_buff *skb, struct packet *p)
 		p->tcp_flags = l4.flags;
 		return PACKET_OK;
 	case IPPROTO_UDP:
-	case IPPROTO_SCTP:
-		if (bpf_skb_load_bytes(skb, p->l4_off, &l4, 8))
+	case IPPROTO_SCTP: /* its common header: the ports, a verification tag, a CRC32c */
+		if (bpf_skb_load_bytes(skb, p->l4_off, &l4, p->proto == IPPROTO_SCTP ? 12 : 8))
 			return DROP_BAD_PACKET;
 		p->sport = l4.sport;
 		p->dport = l4.dport;

@@ -196,8 +196,10 @@ static __always_inline int svc_forward(struct __sk_buff *skb, struct packet *p, 
 		r = svc_forward_error(skb, p);
 		return why != SVC_BY_RANGE && r == DROP_NO_BACKEND ? 0 : r;
 	}
-	if (!has_ports)
-		return why == SVC_BY_RANGE ? DROP_NO_BACKEND : 0;
+	if (!has_ports && why != SVC_BY_RANGE)
+		return 0;
+	if (!has_ports) /* no service is by SCTP, so there is no such port; of others, no such thing */
+		return p->proto == IPPROTO_SCTP ? SVC_REFUSED : DROP_NO_BACKEND;
 	r = SVC_NONE;
 	if (why == SVC_BY_NODE_PORT)
 		lb_front_of(&svc);

@@ -91,6 +91,16 @@ static unsigned env(const char *name, unsigned dflt)
 	return s ? (unsigned)strtoul(s, NULL, 10) : dflt;
 }
 
+/* Damage can make a destination one of the service range, where nobody is: the answer goes back to the sender. */
+static bool is_refusal(const struct pkt *sent, const struct pkt *got, int verdict)
+{
+	bool v6 = sent->data[12] == 0x86;
+	size_t src = v6 ? 22 : 26, len = v6 ? 16 : 4, dst = src + len;
+
+	return verdict == TC_ACT_REDIRECT && !memcmp(got->data + src, sent->data + dst, len) &&
+	       !memcmp(got->data + dst, sent->data + src, len);
+}
+
 Test(fuzz, damaged_packets)
 {
 	static const uint8_t mac_a[6] = { 2, 0, 0, 0, 1, 10 }, mac_host[6] = { 2, 0, 0, 0, 0, 1 };
@@ -114,7 +124,8 @@ Test(fuzz, damaged_packets)
 			verdict = run(progs[k], &p, ifindexes[k], rnd(2) ? FROM_HOST : fx.uplink);
 			cr_assert(verdict == TC_ACT_OK || verdict == TC_ACT_SHOT || verdict == TC_ACT_REDIRECT,
 				  "run %u: %s gave %d", i, dp_prog_names[progs[k]], verdict);
-			cr_assert(p.len == sent.len);
+			cr_assert(p.len == sent.len || (progs[k] == PROG_FROM_POD && is_refusal(&sent, &p, verdict)),
+				  "run %u: %s made %zu bytes of %zu", i, dp_prog_names[progs[k]], p.len, sent.len);
 			verdicts[verdict]++;
 			if (progs[k] != PROG_FROM_POD || verdict == TC_ACT_SHOT)
 				continue;

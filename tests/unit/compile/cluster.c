@@ -22,6 +22,7 @@ static const struct policy_port_name *ports_of(struct arena *a, bool is_a)
 	const struct policy_port_name all[] = { { "serve-80-tcp", IPPROTO_TCP, 80 },
 						{ "serve-81-tcp", IPPROTO_TCP, 81 },
 						{ "serve-80-udp", IPPROTO_UDP, 80 },
+						{ "serve-80-sctp", IPPROTO_SCTP, 80 },
 						{ "web", IPPROTO_TCP, is_a ? 80 : 81 } };
 	struct policy_port_name *p = arena_alloc(a, sizeof(all));
 
@@ -44,7 +45,7 @@ void cluster_init(struct cluster *c)
 						  .name = pod_names[k],
 						  .labels = labels_of(&c->arena, "pod", pod_names[k]),
 						  .ports = ports_of(&c->arena, k == 0),
-						  .n_ports = 4,
+						  .n_ports = 5,
 						  .local = true };
 			snprintf(ip, sizeof(ip), "10.0.%d.%d", i + 1, k + 1);
 			cr_assert_eq(policy_parse_ip(ip, &p->ip4), 0);

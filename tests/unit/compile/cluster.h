@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The cluster that upstream's network policy tests use: namespaces x, y, z (labelled ns=<name>), in each the pods a,
- * b, c (labelled pod=<name>), each with two addresses and the named ports serve-80-tcp, serve-81-tcp, serve-80-udp
- * and "web", which is 80 on a, 81 on the others. All pods are local, so that every rule is compiled. Policies are
- * given as JSON, with ' for ".
+ * b, c (labelled pod=<name>), each with two addresses and the named ports serve-80-tcp, serve-81-tcp, serve-80-udp,
+ * serve-80-sctp and "web", which is 80 on a, 81 on the others. All pods are local, so that every rule is compiled.
+ * Policies are given as JSON, with ' for ".
  */
 #ifndef SKEP_TESTS_COMPILE_CLUSTER_H
 #define SKEP_TESTS_COMPILE_CLUSTER_H

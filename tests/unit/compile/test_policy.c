@@ -223,6 +223,10 @@ Test(policy, a_protocol_that_nobody_knows_opens_nothing)
 {
 	cluster_policy(&c, "x", "p", "{'podSelector':{}," INGRESS ",'ingress':[{'ports':[{'protocol':'DCCP'}]}]}");
 	check("y/a>x/a tcp 80 -, y/a>x/a udp 80 -");
+	cluster_policy(&c, "x", "q",
+		       "{'podSelector':{}," INGRESS
+		       ",'ingress':[{'ports':[{'port':'serve-80-sctp','protocol':'SCTP'}]}]}");
+	check("y/a>x/a sctp 80 +, y/a>x/a sctp 81 -, y/a>x/a tcp 80 -, y/a>x/a udp 80 -");
 }
 
 Test(policy, named_ports_of_ingress_are_the_targets)
