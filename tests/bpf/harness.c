@@ -63,6 +63,8 @@ void node_dirs(void)
 		.services4_len = 12,
 		.services6 = addr("fd00:10:96::"),
 		.services6_len = 112,
+		.max_services = 4096, /* making large maps takes longer than most tests */
+		.max_backends = 16384,
 		.max_flows = fx.config.max_flows ? fx.config.max_flows : 4096,
 		.xdp = fx.config.xdp,
 	};
