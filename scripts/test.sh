@@ -93,7 +93,7 @@ for ring in "${rings[@]}"; do
 		;;
 	vm)
 		for t in tests/vm/*.sh; do
-			[ -e "$t" ] && script "$t" 900
+			[ -e "$t" ] && script "$t" 1800
 		done
 		;;
 	fuzz)

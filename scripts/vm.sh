@@ -108,7 +108,7 @@ share() {
 	printf -- '-fsdev local,id=%s,path=%s,security_model=none,multidevs=remap%s -device virtio-9p-pci,fsdev=%s,mount_tag=%s ' "$1" "$2" "${3-}" "$1" "$1"
 }
 # shellcheck disable=SC2046 # words are wanted
-timeout -k 5 "${SKEP_VM_TIMEOUT:-600}" qemu-system-x86_64 -M q35 -accel tcg,thread=single -cpu Nehalem,+rdrand -smp 2 -m 1536 \
+timeout -k 5 "${SKEP_VM_TIMEOUT:-1500}" qemu-system-x86_64 -M q35 -accel tcg,thread=single -cpu Nehalem,+rdrand -smp 2 -m 1536 \
 	-nodefaults -no-user-config -display none -no-reboot -kernel "$cache/vmlinux" -initrd "$cache/initrd" \
 	-append "console=ttyS0 quiet panic=-1 oops=panic nowatchdog mitigations=off norandmaps tsc=reliable random.trust_cpu=on" \
 	-serial "file:$tmp/console" $(share host / ,readonly=on) $(share modules "$cache/lib/modules" ,readonly=on) \

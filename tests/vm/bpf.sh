@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# The eBPF ring on Debian 12's and Debian 13's kernels: every object loads and its tests pass there, too.
+# The eBPF ring on Debian 12's and Debian 13's kernels, at the same time: every object loads and its tests pass there, too.
 cd "$(dirname "$0")/../.." || exit 1
 export SKEP_TEST_PART=50 # of what is large: processors are emulated
-for kernel in 6.1 6.12; do
-	log=build/logs/vm-$kernel.log
+KERNELS="6.1 6.12"
+
+run() {
+	local kernel=$1 log=build/logs/vm-$1.log rc line
 	scripts/vm.sh "$kernel" build/tests/bpf --color=never -j1 > "$log" 2> "$log.err"
 	rc=$?
 	line=$(grep -a 'Synthesis:' "$log" | tail -1)
@@ -16,4 +18,10 @@ for kernel in 6.1 6.12; do
 		grep -aE '\[(FAIL|----|CRSH|ERR)' "$log" | tail -30
 		tail -n 5 "$log" "$log.err"
 	fi
+}
+
+for kernel in $KERNELS; do
+	run "$kernel" > "build/logs/vm-$kernel.result" &
 done
+wait
+for kernel in $KERNELS; do cat "build/logs/vm-$kernel.result"; done
