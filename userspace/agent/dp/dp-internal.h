@@ -135,6 +135,7 @@ int dp_attach_xdp(struct dp *dp, const struct dp_config *config, uint32_t uplink
 int dp_attach_destroy(const char *pin_dir, struct err *err);
 
 /* dp_service.c */
+struct backend_value dp_backend_value(const struct dp_backend *b); /* as the map has it */
 /* dp_ranges.c: the source ranges of one generation of a service */
 int dp_ranges_write(struct dp *dp, const struct svc_value *svc, const struct dp_range *ranges, size_t n,
 		    struct err *err); /* all or none */

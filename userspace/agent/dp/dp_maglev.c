@@ -32,16 +32,6 @@ void dp_table_free(struct dp_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
-static struct backend_value value_of(const struct dp_backend *b)
-{
-	struct backend_value v;
-
-	memset(&v, 0, sizeof(v));
-	v.ip = b->ip;
-	v.port = htons(b->port);
-	return v;
-}
-
 /*
  * A backend with weight is there several times, side by side: the first of them stands for all, lest flows seem to go
  * from one backend to another.
@@ -174,7 +164,7 @@ static int match(const struct dp_service *svc, const struct backend_value *was, 
 	if (!places || !*moved)
 		return -ENOMEM;
 	for (size_t i = 0; i < svc->n_backends; i++)
-		places[i] = (struct place){ value_of(&svc->backends[i]), (uint32_t)i };
+		places[i] = (struct place){ dp_backend_value(&svc->backends[i]), (uint32_t)i };
 	qsort(places, svc->n_backends, sizeof(*places), by_place);
 	for (size_t i = 0; i < n; i++) {
 		const struct place *p = bsearch(&was[i], places, svc->n_backends, sizeof(*places), by_place);

@@ -27,7 +27,7 @@ static struct svc_key key_of(const struct dp_service *svc)
 	return k;
 }
 
-static struct backend_value backend_of(const struct dp_backend *b)
+struct backend_value dp_backend_value(const struct dp_backend *b)
 {
 	struct backend_value v;
 
@@ -58,7 +58,7 @@ static void note_gone(struct dp *dp, const struct svc_key *key, const struct svc
 		return;
 	value.at = (uint32_t)(((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> 30);
 	for (size_t i = 0; i < next->n_backends; i++)
-		stay[i] = backend_of(&next->backends[i]);
+		stay[i] = dp_backend_value(&next->backends[i]);
 	qsort(stay, next->n_backends, sizeof(*stay), by_backend);
 	for (uint32_t i = 0; i < old->n_backends; i++) {
 		struct backend_key bk = { old->svc_id, old->generation, i };
@@ -109,7 +109,7 @@ static bool unchanged(struct dp *dp, const struct dp_service *svc, const struct 
 		return false;
 	for (uint32_t i = 0; i < now->n_backends; i++) {
 		struct backend_key bk = { now->svc_id, now->generation, i };
-		struct backend_value want = backend_of(&svc->backends[i]), have;
+		struct backend_value want = dp_backend_value(&svc->backends[i]), have;
 
 		if (bpf_map_lookup_elem(dp->map_fd[MAP_BACKENDS], &bk, &have) < 0 || memcmp(&want, &have, sizeof(want)))
 			return false;
@@ -173,7 +173,7 @@ int dp_service_set(struct dp *dp, const struct dp_service *svc, struct err *err)
 	}
 	for (uint32_t i = 0; i < next.n_backends + table.n_extras; i++) {
 		struct backend_key bk = { next.svc_id, next.generation, i };
-		struct backend_value v = i < next.n_backends ? backend_of(&svc->backends[i])
+		struct backend_value v = i < next.n_backends ? dp_backend_value(&svc->backends[i])
 							     : table.extras[i - next.n_backends];
 
 		r = bpf_map_update_elem(dp->map_fd[MAP_BACKENDS], &bk, &v, BPF_ANY);
